@@ -1,0 +1,50 @@
+# Two commands for a user: `make demo` and `make test`. Everything they need is installed into .venv.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help demo test install lint bench chaos proto clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -ts $$'\t'
+
+install: $(STAMP)  ## Install what is missing into .venv (cheap when nothing changed)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install  ## A complete local axis with six agencies and traffic (Ctrl-C stops it)
+	$(BIN)/axis demo
+
+test: install system  ## The whole test suite
+	$(BIN)/python -m pytest
+
+lint: install  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## The whole journey, measured
+	$(BIN)/axis bench journey --documents 1000
+
+chaos: SECONDS ?= 120
+chaos: SEED ?= 1
+chaos: install  ## Kill processes at random under load and count what was lost
+	$(BIN)/python -m bench.chaos --seconds $(SECONDS) --seed $(SEED)
+
+proto: install  ## Generate the Python modules from proto/axispb
+	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
+
+.PHONY: system
+system:  # openssl and git come with Debian; tests say which tool is missing
+	@for tool in openssl git; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \
+	  else echo "install first:$$missing" >&2; exit 2; fi; fi
+
+clean:  ## Remove the environment and everything the demo made
+	rm -rf .venv axis-demo

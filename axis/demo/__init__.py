@@ -1,0 +1,1 @@
+"""A complete local axis with traffic: also what the benchmark and the end-to-end tests start."""

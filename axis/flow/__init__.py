@@ -1,0 +1,1 @@
+"""The journey of a document through the axis node (asyncio), on ports only."""

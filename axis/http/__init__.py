@@ -1,0 +1,1 @@
+"""The agency-facing API over mutual TLS."""

@@ -1,0 +1,237 @@
+"""Ports: what the journey needs of the world, each with its contract.
+
+Engines behind a port pass the one contract suite in `tests/contract`. A flow is passed only the ports it
+uses. Nothing here imports an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from axis.core.facts import Changes, Facts
+from axis.core.frame import Frame, Head
+
+__all__ = [
+    "BlobMismatch",
+    "BlobMissing",
+    "Blobs",
+    "Clock",
+    "Conflict",
+    "Issuer",
+    "Journal",
+    "JournalBroken",
+    "KeyTaken",
+    "Reduce",
+    "StorageFull",
+    "StoredRecord",
+]
+
+#: What a frame changes, given the facts at its predecessor: axis.core.state.reduce.
+Reduce = Callable[[Frame, Facts], Changes]
+
+
+class Clock(Protocol):
+    """The time. Tests pass a clock they move themselves."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch (UTC)."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. Cancellation ends it at once."""
+        ...
+
+
+class Conflict(Exception):
+    """Somebody else appended: `head` is where the journal stands now. Nothing of the frame was stored."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__(str(head))
+        self.head = head
+
+
+class KeyTaken(Exception):
+    """A key of the frame is taken: a defect in the decisions, stopped here. Nothing was stored."""
+
+
+class StorageFull(Exception):
+    """No room. Nothing of what was asked for was stored, and what was there is unharmed."""
+
+
+class JournalBroken(Exception):
+    """Stored bytes are not what was written: a torn or changed frame. Says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record with its place."""
+
+    sequence: int
+    at: int  # of its frame, milliseconds since the epoch
+    raw: bytes  # serialised journal_pb2.Record
+
+
+class Journal(Facts, Protocol):
+    """The append-only log of frames, with the index that decisions need.
+
+    Atomicity: `append` stores the frame, its keys, facts and feed rows, all or nothing. Durability: what
+    `append` returned survives a power cut. Competition: of appenders that expect the same head exactly
+    one succeeds. Reads see every frame whose append has returned, here or in another process, and are
+    local and quick (tens of microseconds), hence not async. `get` (from Facts) reads the facts at the head.
+    """
+
+    def head(self) -> Head:
+        """Where the journal stands."""
+        ...
+
+    async def append(self, expected: Head, frame: Frame, changes: Changes) -> Head:
+        """Add `frame`, which follows `expected`, with `changes` = reduce(frame, facts at expected).
+
+        Raises Conflict when the head is not `expected`; KeyTaken when a key of `changes` is taken;
+        StorageFull; JournalBroken. Cancellation: the append finishes all the same; the caller learns the
+        outcome only from the head.
+        """
+        ...
+
+    async def changed(self, beyond: int, timeout: float) -> Head:
+        """Return once the head's sequence is over `beyond`, or after `timeout` seconds, with the head."""
+        ...
+
+    def frames(self, after: int, limit: int = 64) -> list[Frame]:
+        """Frames numbered over `after`, in order, at most `limit`; JournalBroken if one does not chain."""
+        ...
+
+    def record(self, sequence: int) -> StoredRecord | None:
+        """The record at a place."""
+        ...
+
+    def records(self, sequences: list[int]) -> list[StoredRecord]:
+        """The records at these places, in the order asked for; absent ones are left out."""
+        ...
+
+    def frame_hash(self, sequence: int) -> bytes | None:
+        """The hash of the frame whose newest record has this sequence; None if no frame ends there."""
+        ...
+
+    def key(self, key: str) -> int | None:
+        """The sequence of the record that took a key. Keys are never forgotten."""
+        ...
+
+    def facts(self, prefix: str, changed_after: int = 0, limit: int = 1000) -> list[tuple[str, bytes, int]]:
+        """Facts whose key starts with `prefix`, changed by a record over `changed_after`.
+
+        (key, value, sequence of the record that last changed it), ordered by (sequence, key). A page never
+        ends between two facts of one sequence, so it may be longer than `limit`.
+        """
+        ...
+
+    def feed(self, organisation: str, urgent: bool, after: int, limit: int) -> list[int]:
+        """Sequences over `after` in one lane of an organisation's feed, in order."""
+        ...
+
+    def peaks(self) -> list[bytes]:
+        """The perfect subtrees' hashes of the RFC 9162 tree over the records, largest first."""
+        ...
+
+    async def close(self) -> None:
+        """Release files. Idempotent."""
+        ...
+
+
+class BlobMissing(Exception):
+    """No such blob, or not this owner's: one answer for both."""
+
+
+class BlobMismatch(Exception):
+    """The bytes that came are not of the size or SHA-256 named. Nothing was kept."""
+
+
+class Blobs(Protocol):
+    """Content, addressed by its SHA-256, streamed in and out; never wholly in memory.
+
+    A blob is durable before `put` returns: its data is fsynced before the name that points at it. Storage
+    deduplicates silently; *having* a blob is per owner.
+    """
+
+    async def put(
+        self,
+        sha256: bytes,
+        size: int,
+        chunks: AsyncIterator[bytes],
+        *,
+        owner: str,
+        now: int,
+        pin_until: int,
+    ) -> None:
+        """Store and pin for `owner` until `pin_until` (milliseconds). Repeats prolong the pin.
+
+        Reads all of `chunks` even where the content is there already: the owner must prove to have it.
+        Raises BlobMismatch, StorageFull. Cancellation leaves nothing behind.
+        """
+        ...
+
+    def pinned(self, sha256: bytes, owner: str) -> tuple[int, int] | None:
+        """(size, end of the pin) of a blob that this owner uploaded; None otherwise. Quick."""
+        ...
+
+    def open(self, sha256: bytes, offset: int = 0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Stream a blob from `offset` in chunks of at most 256 KiB; BlobMissing on entering.
+
+        For callers who have decided that the reader may have it.
+        """
+        ...
+
+    def size(self, sha256: bytes) -> int | None:
+        """The size of a stored blob."""
+        ...
+
+    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+        """Delete blobs whose every pin ended over an hour before `now` and that `is_named` denies.
+
+        Returns how many were deleted. A blob that is being uploaded is left alone.
+        """
+        ...
+
+    def hashes(self) -> Iterator[bytes]:
+        """Every stored blob's SHA-256."""
+        ...
+
+    async def close(self) -> None:
+        """Release files. Idempotent."""
+        ...
+
+
+class Issuer(Protocol):
+    """The process that holds the certificate authority's keys (design decision 12).
+
+    Raises Refusal `unavailable` when it is not there or does not answer within its limit.
+    """
+
+    async def issue(
+        self, *, organisation: str, tls_request: bytes, sign_request: bytes
+    ) -> tuple[bytes, bytes]:
+        """Both certificates (DER) of an organisation, for two PKCS#10 requests (DER).
+
+        The same pair of keys for the same organisation gives the same certificates again.
+        Raises Refusal `field_invalid` for a request whose own signature or key is unacceptable.
+        """
+        ...
+
+    async def revoke(self, serial: str, reason: str, at: int) -> None:
+        """Put a certificate (serial in lower-case hex) on the issuer's list of revoked ones. Idempotent."""
+        ...
+
+    async def listed(self) -> list[Mapping[str, object]]:
+        """Everything on the issuer's list.
+
+        {"organisation", "usage", "serial", "certificate" (DER), "revoked_at" (ms or None), "reason"},
+        the oldest first.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the process. Idempotent."""
+        ...

@@ -1,0 +1,1 @@
+"""Derived data for people: disposable, rebuilt from the journal."""

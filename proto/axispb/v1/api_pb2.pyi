@@ -1,0 +1,143 @@
+from axispb.v1 import envelope_pb2 as _envelope_pb2
+from axispb.v1 import facts_pb2 as _facts_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Trust(_message.Message):
+    __slots__ = ("axis_id", "anchors", "intermediates")
+    AXIS_ID_FIELD_NUMBER: _ClassVar[int]
+    ANCHORS_FIELD_NUMBER: _ClassVar[int]
+    INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
+    axis_id: str
+    anchors: _containers.RepeatedScalarFieldContainer[bytes]
+    intermediates: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, axis_id: _Optional[str] = ..., anchors: _Optional[_Iterable[bytes]] = ..., intermediates: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EnrolRequest(_message.Message):
+    __slots__ = ("secret", "tls_request", "sign_request")
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    TLS_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    SIGN_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    secret: bytes
+    tls_request: bytes
+    sign_request: bytes
+    def __init__(self, secret: _Optional[bytes] = ..., tls_request: _Optional[bytes] = ..., sign_request: _Optional[bytes] = ...) -> None: ...
+
+class EnrolResponse(_message.Message):
+    __slots__ = ("code", "tls_certificate", "sign_certificate", "intermediates", "anchors")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TLS_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    SIGN_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    INTERMEDIATES_FIELD_NUMBER: _ClassVar[int]
+    ANCHORS_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    tls_certificate: bytes
+    sign_certificate: bytes
+    intermediates: _containers.RepeatedScalarFieldContainer[bytes]
+    anchors: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, code: _Optional[str] = ..., tls_certificate: _Optional[bytes] = ..., sign_certificate: _Optional[bytes] = ..., intermediates: _Optional[_Iterable[bytes]] = ..., anchors: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class SubmitResponse(_message.Message):
+    __slots__ = ("acceptance", "sequence", "repeated_submission")
+    ACCEPTANCE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_SUBMISSION_FIELD_NUMBER: _ClassVar[int]
+    acceptance: _envelope_pb2.Envelope
+    sequence: int
+    repeated_submission: bool
+    def __init__(self, acceptance: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., sequence: _Optional[int] = ..., repeated_submission: _Optional[bool] = ...) -> None: ...
+
+class BlobList(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, sha256: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ReceiptBatch(_message.Message):
+    __slots__ = ("receipts",)
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    receipts: _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]
+    def __init__(self, receipts: _Optional[_Iterable[_Union[_envelope_pb2.Envelope, _Mapping]]] = ...) -> None: ...
+
+class ReceiptResults(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ReceiptResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[ReceiptResult, _Mapping]]] = ...) -> None: ...
+
+class ReceiptResult(_message.Message):
+    __slots__ = ("sequence", "code", "detail")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    code: str
+    detail: str
+    def __init__(self, sequence: _Optional[int] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class FeedPage(_message.Message):
+    __slots__ = ("items", "urgent_next", "normal_next", "directory_sequence")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    URGENT_NEXT_FIELD_NUMBER: _ClassVar[int]
+    NORMAL_NEXT_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[FeedItem]
+    urgent_next: int
+    normal_next: int
+    directory_sequence: int
+    def __init__(self, items: _Optional[_Iterable[_Union[FeedItem, _Mapping]]] = ..., urgent_next: _Optional[int] = ..., normal_next: _Optional[int] = ..., directory_sequence: _Optional[int] = ...) -> None: ...
+
+class FeedItem(_message.Message):
+    __slots__ = ("sequence", "at", "urgent", "trace_id", "event", "kind", "envelope", "acceptance", "accepted_sequence", "accepted_at", "receipt", "notice", "certificate")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    URGENT_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTANCE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_AT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    at: int
+    urgent: bool
+    trace_id: str
+    event: str
+    kind: str
+    envelope: _envelope_pb2.Envelope
+    acceptance: _envelope_pb2.Envelope
+    accepted_sequence: int
+    accepted_at: int
+    receipt: _envelope_pb2.Envelope
+    notice: _envelope_pb2.Envelope
+    certificate: _facts_pb2.CertificateFact
+    def __init__(self, sequence: _Optional[int] = ..., at: _Optional[int] = ..., urgent: _Optional[bool] = ..., trace_id: _Optional[str] = ..., event: _Optional[str] = ..., kind: _Optional[str] = ..., envelope: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., acceptance: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., accepted_sequence: _Optional[int] = ..., accepted_at: _Optional[int] = ..., receipt: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., notice: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., certificate: _Optional[_Union[_facts_pb2.CertificateFact, _Mapping]] = ...) -> None: ...
+
+class DirectoryPage(_message.Message):
+    __slots__ = ("entries", "as_of", "more")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[DirectoryEntry]
+    as_of: int
+    more: bool
+    def __init__(self, entries: _Optional[_Iterable[_Union[DirectoryEntry, _Mapping]]] = ..., as_of: _Optional[int] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class DirectoryEntry(_message.Message):
+    __slots__ = ("sequence", "unit", "certificate")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    unit: _facts_pb2.UnitFact
+    certificate: _facts_pb2.CertificateFact
+    def __init__(self, sequence: _Optional[int] = ..., unit: _Optional[_Union[_facts_pb2.UnitFact, _Mapping]] = ..., certificate: _Optional[_Union[_facts_pb2.CertificateFact, _Mapping]] = ...) -> None: ...
