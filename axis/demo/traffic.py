@@ -1,0 +1,134 @@
+"""The demonstration's traffic: documents posted to the agencies' own APIs, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+import aiohttp
+
+from axis.demo.content import Draft, decision_274, draft
+from axis.demo.launch import Agency
+from axis.demo.pdf import write_pdf
+
+__all__ = ["Sent", "Traffic", "choose_recipients"]
+
+#: One document sent is received 3.13 times on average (2,408,320 / 769,120).
+MEAN_RECIPIENTS: Final = 3.13
+_VIETNAM: Final = timezone(timedelta(hours=7))
+_OPEN_STATES: Final = frozenset({"queued", "accepted"})
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
+
+
+def choose_recipients(rng: random.Random, others: list[str]) -> list[str]:
+    """At least one of `others`, 3.13 on average where there are enough of them."""
+    if len(others) == 1:
+        return others
+    chance = min(1.0, (MEAN_RECIPIENTS - 1) / (len(others) - 1))
+    count = 1 + sum(rng.random() < chance for _ in range(len(others) - 1))
+    return rng.sample(others, count)
+
+
+@dataclass(slots=True)
+class Sent:
+    """A document that its sender's node has taken, and what is known of it."""
+
+    document_id: str
+    sender: Agency
+    recipients: list[str]
+    state: str = "queued"
+    deliveries: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Whether an outcome is still to come."""
+        return self.state in _OPEN_STATES
+
+
+class Traffic:
+    """Sends documents between agencies and follows each to its end."""
+
+    def __init__(
+        self, agencies: list[Agency], seed: int, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        self.sent: list[Sent] = []
+        self._agencies = agencies
+        self._rng = random.Random(seed)
+        self._numbers = dict.fromkeys((agency.code for agency in agencies), 0)
+        self._now = clock or (lambda: datetime.now(_VIETNAM))
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Traffic:
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send_first(self) -> Sent:
+        """Decision 274/QĐ-TTg, from the Office of the Government to all the others."""
+        office, *others = self._agencies
+        return await self._post(office, decision_274(self._now()), [agency.code for agency in others])
+
+    async def send_one(self) -> Sent:
+        """An everyday document from one agency to some others."""
+        sender = self._rng.choice(self._agencies)
+        others = [agency.code for agency in self._agencies if agency is not sender]
+        self._numbers[sender.code] += 1
+        text = draft(self._rng, sender.name, self._numbers[sender.code], self._now())
+        return await self._post(sender, text, choose_recipients(self._rng, others))
+
+    async def stream(self, documents: int | None, rate: float) -> AsyncIterator[Sent]:
+        """`documents` (None: no end) at `rate` a second; a node that is busy slows the stream down."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        count = 0
+        while documents is None or count < documents:
+            yield await self.send_one()
+            count += 1
+            due = max(due + 1 / rate, loop.time() - 1.0)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def settle(self, sent: list[Sent], timeout: float, progress: Callable[[int], None]) -> bool:
+        """Wait until none of `sent` is open; False when `timeout` seconds have passed before that."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while still_open := [each for each in sent if each.open]:
+            progress(len(sent) - len(still_open))
+            if loop.time() > deadline:
+                return False
+            # Oldest first, a bounded number at a time: what follows is likely to be open still.
+            await asyncio.gather(*(self.refresh(each) for each in still_open[:64]))
+            await asyncio.sleep(0.1)
+        progress(len(sent))
+        return True
+
+    async def refresh(self, sent: Sent) -> None:
+        """Ask the sender's node how far a document is."""
+        assert self._session is not None
+        url = f"{sent.sender.api_url}/v1/documents/{sent.document_id}"
+        async with self._session.get(url) as response:
+            response.raise_for_status()
+            answer = await response.json()
+        sent.state = answer["state"]
+        sent.deliveries = answer["deliveries"]
+
+    async def _post(self, sender: Agency, text: Draft, recipients: list[str]) -> Sent:
+        assert self._session is not None
+        form = aiohttp.FormData()
+        request = aiohttp.JsonPayload(text.as_request(sender.code, recipients))
+        form.add_field("document", request, content_type="application/json")
+        pdf = await asyncio.to_thread(write_pdf, text)
+        name = f"{text.number}-{text.notation}.pdf".replace("/", "-")
+        form.add_field("file", pdf, filename=name, content_type="application/pdf")
+        async with self._session.post(f"{sender.api_url}/v1/documents", data=form) as response:
+            response.raise_for_status()
+            answer = await response.json()
+        sent = Sent(answer["document_id"], sender, recipients)
+        self.sent.append(sent)
+        return sent
