@@ -197,7 +197,7 @@ def _check_attachment(attachment: document_pb2.Attachment, field: str) -> None:
         raise _invalid(
             f"{field}.name", f"1 to {MAX_NAME} characters are possible, not {len(attachment.name)}"
         )
-    # Printable ASCII: the media type becomes an HTTP header at the receiver, where a line break would forge one.
+    # The media type becomes an HTTP header at the receiver, where a line break would forge another.
     if len(attachment.media_type) > MAX_NAME or not _PRINTABLE.fullmatch(attachment.media_type):
         raise _invalid(f"{field}.media_type", f"at most {MAX_NAME} printable ASCII characters are possible")
     if attachment.size > MAX_ATTACHMENT_BYTES:
