@@ -131,3 +131,17 @@ class DeliveryFact(_message.Message):
     outcome_sequence: int
     hosts: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, unit: _Optional[str] = ..., host: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[DeliveryState, str]] = ..., opened_at: _Optional[int] = ..., outcome_sequence: _Optional[int] = ..., hosts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class OutcomeFact(_message.Message):
+    __slots__ = ("state", "sequence", "signed_sha256", "late_signed_sha256", "late_sequence")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_SHA256_FIELD_NUMBER: _ClassVar[int]
+    LATE_SIGNED_SHA256_FIELD_NUMBER: _ClassVar[int]
+    LATE_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    state: DeliveryState
+    sequence: int
+    signed_sha256: bytes
+    late_signed_sha256: bytes
+    late_sequence: int
+    def __init__(self, state: _Optional[_Union[DeliveryState, str]] = ..., sequence: _Optional[int] = ..., signed_sha256: _Optional[bytes] = ..., late_signed_sha256: _Optional[bytes] = ..., late_sequence: _Optional[int] = ...) -> None: ...
