@@ -48,7 +48,7 @@ def demo(
     settings = DemoSettings(
         home=home, agencies=agencies, documents=documents, rate=rate, exit=exit_, console=console
     )
-    show = _Progress(documents)
+    show = _Progress(documents, to_stderr=as_json)
     try:
         result = asyncio.run(run_demo(settings, show.say, show.progress))
     except StartFailed as error:
@@ -78,15 +78,15 @@ def journey(
 
 
 class _Progress:
-    """Lines for a person on stderr, and a bar where stderr is a terminal."""
+    """Lines for a person, on stderr where stdout is for JSON; and a bar on a terminal."""
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, *, to_stderr: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=to_stderr, highlight=False, soft_wrap=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not sys.stderr.isatty())
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("documents received by all", total=total)
         self._started = False
 
