@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from axis.core import merkle
 from hypothesis import given
 from hypothesis import strategies as st
+
+from axis.core import merkle
 
 
 def recursive(records: list[bytes]) -> bytes:

@@ -1,0 +1,55 @@
+"""What both engines share: the check of a frame to be appended, and waiting for the head to move."""
+
+from __future__ import annotations
+
+import asyncio
+
+from axis.core.frame import Frame, FrameInvalid, Head
+
+__all__ = ["Wakeup", "check_follows", "same_place"]
+
+
+def same_place(one: Head, other: Head) -> bool:
+    """Whether two heads name the same frame of the same journal (its time follows from its hash)."""
+    return (one.journal_id, one.number, one.sequence, one.sha256) == (
+        other.journal_id,
+        other.number,
+        other.sequence,
+        other.sha256,
+    )
+
+
+def check_follows(expected: Head, frame: Frame) -> None:
+    """FrameInvalid unless `frame` was built to follow `expected`: a defect of the caller, stopped here."""
+    fits = (
+        frame.head.journal_id == expected.journal_id
+        and frame.head.number == expected.number + 1
+        and frame.first_sequence == expected.sequence + 1
+        and frame.head.sequence == expected.sequence + len(frame.records)
+        and frame.previous_sha256 == expected.sha256
+        and frame.at >= expected.at
+    )
+    if not fits:
+        raise FrameInvalid(f"frame {frame.head.number} was not built to follow {expected}")
+
+
+class Wakeup:
+    """Wakes everybody who waits, on one event loop. It carries no state: waiters look for themselves."""
+
+    def __init__(self) -> None:
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def wake(self) -> None:
+        """End every wait that is going on."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Return when woken, or after `seconds`."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait({waiter}, timeout=seconds)
+        finally:
+            self._waiters.discard(waiter)
