@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -40,6 +42,7 @@ class Sent:
     document_id: str
     sender: Agency
     recipients: list[str]
+    sha256: str  # of its one attachment
     state: str = "queued"
     deliveries: list[dict[str, object]] = field(default_factory=list)
 
@@ -50,16 +53,26 @@ class Sent:
 
 
 class Traffic:
-    """Sends documents between agencies and follows each to its end."""
+    """Sends documents between agencies and follows each to its end.
+
+    `patience`: for how many seconds a node that does not answer is asked again, under the same
+    Idempotency-Key, so that nothing is sent twice.
+    """
 
     def __init__(
-        self, agencies: list[Agency], seed: int, clock: Callable[[], datetime] | None = None
+        self,
+        agencies: list[Agency],
+        seed: int,
+        *,
+        patience: float = 0.0,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.sent: list[Sent] = []
         self._agencies = agencies
         self._rng = random.Random(seed)
         self._numbers = dict.fromkeys((agency.code for agency in agencies), 0)
         self._now = clock or (lambda: datetime.now(_VIETNAM))
+        self._patience = patience
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Traffic:
@@ -110,25 +123,47 @@ class Traffic:
 
     async def refresh(self, sent: Sent) -> None:
         """Ask the sender's node how far a document is."""
-        assert self._session is not None
-        url = f"{sent.sender.api_url}/v1/documents/{sent.document_id}"
-        async with self._session.get(url) as response:
-            response.raise_for_status()
-            answer = await response.json()
+        answer = await self.get(f"{sent.sender.api_url}/v1/documents/{sent.document_id}")
         sent.state = answer["state"]
         sent.deliveries = answer["deliveries"]
 
+    async def get(self, url: str) -> Any:
+        """The JSON that a node answers."""
+        return await self._patiently(lambda session: session.get(url))
+
     async def _post(self, sender: Agency, text: Draft, recipients: list[str]) -> Sent:
-        assert self._session is not None
-        form = aiohttp.FormData()
-        request = aiohttp.JsonPayload(text.as_request(sender.code, recipients))
-        form.add_field("document", request, content_type="application/json")
         pdf = await asyncio.to_thread(write_pdf, text)
         name = f"{text.number}-{text.notation}.pdf".replace("/", "-")
-        form.add_field("file", pdf, filename=name, content_type="application/pdf")
-        async with self._session.post(f"{sender.api_url}/v1/documents", data=form) as response:
-            response.raise_for_status()
-            answer = await response.json()
-        sent = Sent(answer["document_id"], sender, recipients)
+        headers = {"Idempotency-Key": f"{self._rng.getrandbits(128):032x}"}
+
+        def post(session: aiohttp.ClientSession) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+            form = aiohttp.FormData()
+            request = aiohttp.JsonPayload(text.as_request(sender.code, recipients))
+            form.add_field("document", request, content_type="application/json")
+            form.add_field("file", pdf, filename=name, content_type="application/pdf")
+            return session.post(f"{sender.api_url}/v1/documents", data=form, headers=headers)
+
+        answer = await self._patiently(post)
+        sent = Sent(answer["document_id"], sender, recipients, hashlib.sha256(pdf).hexdigest())
         self.sent.append(sent)
         return sent
+
+    async def _patiently(
+        self,
+        request: Callable[[aiohttp.ClientSession], AbstractAsyncContextManager[aiohttp.ClientResponse]],
+    ) -> Any:
+        assert self._session is not None
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                async with request(self._session) as response:
+                    response.raise_for_status()
+                    return await response.json()
+            except aiohttp.ClientResponseError as error:
+                if error.status < 500 or loop.time() > deadline:
+                    raise
+            except (aiohttp.ClientError, TimeoutError):
+                if loop.time() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
