@@ -13,6 +13,7 @@ import asyncio
 import sqlite3
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,15 +72,14 @@ class SqliteJournal:
                 stored = journal_id
             if journal_id not in (None, stored):
                 raise JournalBroken(f"{path} holds journal {stored}, not {journal_id}")
-            appender = None if readonly else Appender(path, stored)
-            reader = connect_reader(path)
-            try:
-                head = verify_head(reader, stored)
-            except BaseException:
-                reader.close()
+            with ExitStack() as opened:
+                appender = None if readonly else Appender(path, stored)
                 if appender is not None:
-                    appender.close()
-                raise
+                    opened.callback(appender.close)
+                reader = connect_reader(path)
+                opened.callback(reader.close)
+                head = verify_head(reader, stored)
+                opened.pop_all()  # all is well: they stay open
         return cls(path, stored, reader, appender, head)
 
     def head(self) -> Head:
@@ -256,7 +256,10 @@ def _stored_id(path: Path) -> str | None:
     try:
         if not reader.execute("SELECT 1 FROM sqlite_schema WHERE name = 'journal'").fetchone():
             return None
-        stored: str = reader.execute("SELECT journal_id FROM journal").fetchone()[0]
+        row = reader.execute("SELECT journal_id FROM journal").fetchone()
+        if row is None:
+            raise JournalBroken(f"{path} does not say which journal it is")
+        stored: str = row[0]
         return stored
     finally:
         reader.close()
