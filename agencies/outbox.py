@@ -1,0 +1,303 @@
+"""The outbox: documents and statuses on their way to the axis, and what became of them.
+
+Every function that takes a connection is a change for `Store.write`; it can be repeated without effect
+(the feed may bring everything again). The signed bytes of a row never change.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from axispb.v1 import evidence_pb2
+
+from agencies.counting import count
+from agencies.store import Store
+from axis.core.envelope import Envelope
+from axis.core.lifecycle import (
+    DeliveryEvent,
+    DeliveryState,
+    DocumentEvent,
+    DocumentState,
+    IllegalEvent,
+    delivery_after,
+    document_after,
+)
+
+__all__ = [
+    "AttachmentRow",
+    "Due",
+    "Outgoing",
+    "accept",
+    "close_delivery",
+    "due",
+    "hurry",
+    "next_due",
+    "postpone",
+    "put",
+    "put_attachments",
+    "reject",
+    "reopen_delivery",
+    "resign",
+    "send_again",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentRow:
+    """What a header says of one attachment."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A signed document or status, to be stored."""
+
+    kind: str
+    document_id: str
+    envelope: Envelope
+    certificate_sha256: bytes
+    sender_unit: str
+    recipients: tuple[str, ...]
+    subject: str
+    code_number: str
+    urgent: bool
+    created_at: int
+    trace_id: str
+    attachments: tuple[AttachmentRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An entry to be tried now."""
+
+    document_id: str
+    kind: str
+    envelope: Envelope
+    certificate_sha256: bytes
+    attempts: int
+    trace_id: str
+
+
+def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
+    """Store a new entry, due at once. The contents of its attachments are durable already."""
+    state = document_after(None, DocumentEvent.QUEUED)
+    connection.execute(
+        "INSERT INTO sent (document_id, kind, signed, signature, certificate_sha256, sender_unit, recipients,"
+        " subject, code_number, urgent, bytes, created_at, trace_id, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            outgoing.document_id,
+            outgoing.kind,
+            outgoing.envelope.signed,
+            outgoing.envelope.signature,
+            outgoing.certificate_sha256,
+            outgoing.sender_unit,
+            json.dumps(outgoing.recipients),
+            outgoing.subject,
+            outgoing.code_number,
+            int(outgoing.urgent),
+            sum(attachment.size for attachment in outgoing.attachments),
+            outgoing.created_at,
+            outgoing.trace_id,
+            state.value,
+        ),
+    )
+    _keep_signature(connection, outgoing.document_id, outgoing.envelope)
+    put_attachments(connection, "sent", outgoing.document_id, outgoing.attachments)
+
+
+def put_attachments(
+    connection: sqlite3.Connection, side: str, document_id: str, attachments: tuple[AttachmentRow, ...]
+) -> None:
+    """Name the contents of a document; repeats change nothing."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO attachment (side, document_id, number, name, media_type, size, sha256)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (side, document_id, number, item.name, item.media_type, item.size, item.sha256)
+            for number, item in enumerate(attachments)
+        ],
+    )
+
+
+def _keep_signature(connection: sqlite3.Connection, document_id: str, envelope: Envelope) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO sent_signature (document_id, signature_sha256, signature) VALUES (?, ?, ?)",
+        (document_id, envelope.signature_sha256, envelope.signature),
+    )
+
+
+def due(store: Store, now: int, limit: int) -> list[Due]:
+    """Entries whose time has come, urgent ones first, then the longest waiting."""
+    rows = store.rows(
+        "SELECT document_id, kind, signed, signature, certificate_sha256, attempts, trace_id FROM sent"
+        " WHERE state = 'queued' AND next_attempt_at <= ?"
+        " ORDER BY urgent DESC, next_attempt_at, number LIMIT ?",
+        now,
+        limit,
+    )
+    return [
+        Due(
+            row["document_id"],
+            row["kind"],
+            Envelope(row["signed"], row["signature"]),
+            row["certificate_sha256"],
+            row["attempts"],
+            row["trace_id"],
+        )
+        for row in rows
+    ]
+
+
+def next_due(store: Store, now: int) -> int | None:
+    """When the next entry that is not due yet will be."""
+    row = store.row(
+        "SELECT min(next_attempt_at) AS at FROM sent WHERE state = 'queued' AND next_attempt_at > ?", now
+    )
+    return row["at"] if row is not None else None
+
+
+def resign(
+    connection: sqlite3.Connection, document_id: str, envelope: Envelope, certificate_sha256: bytes
+) -> None:
+    """The same signed bytes under a newer certificate (design decision 8)."""
+    connection.execute(
+        "UPDATE sent SET signature = ?, certificate_sha256 = ? WHERE document_id = ? AND signed = ?",
+        (envelope.signature, certificate_sha256, document_id, envelope.signed),
+    )
+    _keep_signature(connection, document_id, envelope)
+
+
+def postpone(connection: sqlite3.Connection, document_id: str, code: str, detail: str, at: int) -> None:
+    """A try failed for now: the next one is at `at`."""
+    connection.execute(
+        "UPDATE sent SET attempts = attempts + 1, next_attempt_at = ?, code = ?, detail = ?"
+        " WHERE document_id = ? AND state = 'queued'",
+        (at, code, detail, document_id),
+    )
+
+
+def reject(connection: sqlite3.Connection, document_id: str, code: str, detail: str) -> bool:
+    """The axis refused for good. False where an acceptance has come meanwhile: that wins."""
+    changed = connection.execute(
+        "UPDATE sent SET state = 'rejected', attempts = attempts + 1, code = ?, detail = ?"
+        " WHERE document_id = ? AND state = 'queued' AND acceptance_signed IS NULL",
+        (code, detail, document_id),
+    )
+    return changed.rowcount == 1
+
+
+def accept(
+    connection: sqlite3.Connection, acceptance: Envelope, message: evidence_pb2.Acceptance, sequence: int
+) -> bool:
+    """An acceptance that was verified and found to bind this entry's bytes. False if it was known.
+
+    Another acceptance than the one stored means that the axis lost that one: deliveries start anew.
+    """
+    row = connection.execute("SELECT * FROM sent WHERE document_id = ?", (message.document_id,)).fetchone()
+    state = document_after(DocumentState(row["state"]), DocumentEvent.ACCEPTED)
+    known = row["acceptance_signed"] == acceptance.signed
+    connection.execute(
+        "UPDATE sent SET state = ?, code = '', detail = '', acceptance_signed = ?, acceptance_signature = ?,"
+        " accepted_sequence = ?, accepted_at = ?, attempts = attempts + ? WHERE document_id = ?",
+        (
+            state.value,
+            acceptance.signed,
+            acceptance.signature,
+            sequence,
+            message.accepted_at,
+            int(row["state"] == "queued"),
+            message.document_id,
+        ),
+    )
+    if known:
+        return False
+    connection.execute("DELETE FROM sent_delivery WHERE document_id = ?", (message.document_id,))
+    connection.executemany(
+        "INSERT INTO sent_delivery (document_id, unit, host, attempt, state)"
+        " VALUES (?, ?, ?, 1, 'in_flight')",
+        [(message.document_id, destination.unit, destination.host) for destination in message.deliveries],
+    )
+    count(
+        connection,
+        "sent",
+        document_id=message.document_id,
+        unit=row["sender_unit"],
+        attempt=0,
+        kind=row["kind"],
+        at=message.accepted_at,
+        accepted_at=message.accepted_at,
+        size=row["bytes"],
+    )
+    return True
+
+
+def close_delivery(
+    connection: sqlite3.Connection,
+    *,
+    document_id: str,
+    unit: str,
+    attempt: int,
+    event: DeliveryEvent,
+    reason: str,
+    at: int,
+    stored_at: int,
+    evidence: Envelope,
+) -> bool:
+    """A delivery's outcome, from a verified receipt or notice. False where it changes nothing."""
+    row = connection.execute(
+        "SELECT attempt, state FROM sent_delivery WHERE document_id = ? AND unit = ?", (document_id, unit)
+    ).fetchone()
+    if row is None or row["attempt"] > attempt:
+        return False
+    try:
+        # A higher attempt than ours: its requeue is still held here, but the outcome is sound.
+        before = DeliveryState(row["state"]) if row["attempt"] == attempt else DeliveryState.IN_FLIGHT
+        after = delivery_after(before, event)
+    except IllegalEvent:
+        return False
+    connection.execute(
+        "UPDATE sent_delivery SET state = ?, attempt = ?, reason = ?, at = ?, stored_at = ?,"
+        " evidence_signed = ?, evidence_signature = ? WHERE document_id = ? AND unit = ?",
+        (after.value, attempt, reason, at, stored_at, evidence.signed, evidence.signature, document_id, unit),
+    )
+    return True
+
+
+def reopen_delivery(
+    connection: sqlite3.Connection, *, document_id: str, unit: str, attempt: int, host: str
+) -> bool:
+    """A requeue opened the next attempt."""
+    changed = connection.execute(
+        "UPDATE sent_delivery SET state = 'in_flight', attempt = ?, host = ?, reason = '', at = 0,"
+        " stored_at = 0, evidence_signed = NULL, evidence_signature = NULL"
+        " WHERE document_id = ? AND unit = ? AND attempt < ?",
+        (attempt, host, document_id, unit, attempt),
+    )
+    return changed.rowcount == 1
+
+
+def send_again(connection: sqlite3.Connection, since: int) -> int:
+    """After the axis lost part of its journal: everything accepted since then is submitted once more."""
+    changed = connection.execute(
+        "UPDATE sent SET state = 'queued', next_attempt_at = 0, attempts = 0"
+        " WHERE created_at >= ? AND state = 'accepted'",
+        (since,),
+    )
+    connection.execute("UPDATE sent SET next_attempt_at = 0 WHERE state = 'queued'")
+    return changed.rowcount
+
+
+def hurry(connection: sqlite3.Connection) -> None:
+    """The axis is in reach again: what only waited for that is due now."""
+    connection.execute("UPDATE sent SET next_attempt_at = 0 WHERE state = 'queued' AND code = 'unavailable'")
+    connection.execute(
+        "UPDATE receipt SET next_attempt_at = 0 WHERE state = 'queued' AND code = 'unavailable'"
+    )
+    connection.execute("UPDATE held SET next_attempt_at = 0 WHERE code = 'unavailable'")
