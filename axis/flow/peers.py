@@ -1,0 +1,72 @@
+"""Who calls: from a TLS certificate to an organisation that may act now.
+
+The handshake has proved possession of the key and a path to the axis's anchor. Here is checked what only
+the journal knows: that the certificate was issued by this axis, is not revoked, is for TLS, and that its
+organisation is active. Both are checked again while a long poll waits, so that suspension and revocation
+take effect at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from axis.core import state
+from axis.core.errors import Refusal
+from axis.core.facts import Facts
+from axis.core.trust import Anchors
+from axis.ports import Clock
+
+__all__ = ["Peer", "Peers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An authenticated caller."""
+
+    organisation: str  # primary code
+    certificate_sha256: bytes
+
+
+class Peers:
+    """Authenticates callers against the state at the head."""
+
+    def __init__(self, anchors: Anchors, facts: Facts, clock: Clock) -> None:
+        self._anchors = anchors
+        self._facts = facts
+        self._clock = clock
+
+    def authenticate(self, certificate: bytes | None) -> Peer:
+        """The organisation that a peer certificate (DER) belongs to.
+
+        Raises Refusal `certificate_unknown` (none, or none of ours), `certificate_expired`,
+        `certificate_not_yet_valid`, `certificate_revoked`, `certificate_wrong_usage`.
+        """
+        if certificate is None:
+            raise Refusal("certificate_unknown", "this needs a client certificate")
+        info = self._anchors.path(certificate, self._clock.now())
+        peer = Peer(info.organisation, info.sha256)
+        self.check_certificate(peer)
+        if info.usage != "tls":
+            raise Refusal("certificate_wrong_usage", f"a certificate for {info.usage} was used for TLS")
+        return peer
+
+    def check_certificate(self, peer: Peer) -> None:
+        """Raise Refusal unless the peer's certificate is journalled and not revoked."""
+        fact = state.certificate(self._facts, peer.certificate_sha256)
+        if fact is None:
+            raise Refusal("certificate_unknown", "the TLS certificate's issuance is not in the journal")
+        if fact.revoked_sequence:
+            raise Refusal("certificate_revoked", f"TLS certificate {fact.serial} is revoked")
+
+    def check_active(self, peer: Peer) -> None:
+        """Raise Refusal unless the peer's organisation is registered and not suspended."""
+        unit = state.unit(self._facts, peer.organisation)
+        if unit is None:
+            raise Refusal("sender_not_registered", f"{peer.organisation} is not registered")
+        if unit.suspended:
+            raise Refusal("sender_suspended", f"{peer.organisation} is suspended")
+
+    def check(self, peer: Peer) -> None:
+        """Both checks, for a caller who has been waiting."""
+        self.check_certificate(peer)
+        self.check_active(peer)
