@@ -1,0 +1,144 @@
+"""Deciding about the register: the journal's founding, units, suspensions; and the note of a refusal.
+
+Everything here may be asked twice: what is so already brings no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from axispb.v1 import facts_pb2, journal_pb2
+
+from axis.core.commands import Decision, Done, Found, NoteRejected, Register, Resume, Suspend
+from axis.core.document import MAX_TEXT
+from axis.core.errors import Refusal
+from axis.core.facts import Facts
+from axis.core.lookup import founded, resolve, unit
+from axis.core.organisation import check_code, parents_by_form
+
+__all__ = ["done", "found", "note_rejected", "register", "registered_unit", "resume", "suspend"]
+
+_Sign = Callable[[bytes], bytes]
+
+#: Decree 30/2020, annex VI: OrganName.
+_MAX_UNIT_NAME: Final = 200
+
+
+def found(command: Found, facts: Facts, _now: int, _sign: _Sign) -> Decision:
+    """One `founded` record, the journal's first."""
+    origin = founded(facts)
+    if origin is None:
+        body = journal_pb2.Founded(
+            axis_id=command.axis_id, anchors=command.anchors, intermediates=command.intermediates
+        )
+        return done(command.axis_id, journal_pb2.Record(founded=body))
+    if origin.axis_id != command.axis_id:
+        raise Refusal("axis_mismatch", f"this journal belongs to axis {origin.axis_id}")
+    return done(command.axis_id)
+
+
+def register(command: Register, facts: Facts, _now: int, _sign: _Sign) -> Decision:
+    """One `registered` record, if anything is new."""
+    code = check_code(command.code)
+    if not 1 <= len(command.name) <= _MAX_UNIT_NAME:
+        raise Refusal("field_invalid", f"name: 1 to {_MAX_UNIT_NAME} characters are possible")
+    known = unit(facts, code)
+    kept = known.old_codes if known is not None else ()
+    body = journal_pb2.UnitRegistered(
+        code=code,
+        name=command.name,
+        parent=_parent(command, known, facts),
+        old_codes=_old_codes(code, command.old_codes or kept),
+    )
+    for name in (code, *body.old_codes):
+        holder = resolve(facts, name)
+        if holder not in (None, code):
+            raise Refusal("field_invalid", f"code: {name} is a code of {holder}")
+    if known is not None and _same(known, body):
+        return done(code)
+    return done(code, journal_pb2.Record(registered=body))
+
+
+def _parent(command: Register, known: facts_pb2.UnitFact | None, facts: Facts) -> str:
+    """The parent given, else the one registered, else the nearest registered by the form of the code."""
+    if not command.parent:
+        if known is not None and known.parent:
+            return known.parent
+        above = (resolve(facts, candidate) for candidate in parents_by_form(command.code))
+        # A code that is by form above may be an old code of this unit, or of one below it: no parent then.
+        return next((p for p in above if p is not None and command.code not in _ancestry(p, facts)), "")
+    parent = resolve(facts, command.parent)
+    if parent is None:
+        raise Refusal("field_invalid", f"parent: {command.parent[:60]} is not registered")
+    if command.code in _ancestry(parent, facts):
+        raise Refusal("field_invalid", f"parent: {parent} is {command.code} or stands below it")
+    return parent
+
+
+def _ancestry(code: str, facts: Facts) -> list[str]:
+    """A unit and everything above it; registration keeps it free of cycles."""
+    line: list[str] = []
+    while code:
+        line.append(code)
+        fact = unit(facts, code)
+        code = fact.parent if fact is not None else ""
+    return line
+
+
+def _old_codes(code: str, given: Sequence[str]) -> list[str]:
+    checked = [check_code(old, "old_code") for old in given]
+    return [old for old in dict.fromkeys(checked) if old != code]
+
+
+def _same(known: facts_pb2.UnitFact, body: journal_pb2.UnitRegistered) -> bool:
+    before = known.name, known.parent, list(known.old_codes)
+    return before == (body.name, body.parent, list(body.old_codes))
+
+
+def suspend(command: Suspend, facts: Facts, _now: int, _sign: _Sign) -> Decision:
+    """One `suspended` record, if the unit is not suspended."""
+    fact = registered_unit(command.code, facts)
+    if fact.suspended:
+        return done(fact.code)
+    body = journal_pb2.UnitSuspended(code=fact.code, reason=_short(command.reason))
+    return done(fact.code, journal_pb2.Record(suspended=body))
+
+
+def resume(command: Resume, facts: Facts, _now: int, _sign: _Sign) -> Decision:
+    """One `resumed` record, if the unit is suspended."""
+    fact = registered_unit(command.code, facts)
+    if not fact.suspended:
+        return done(fact.code)
+    return done(fact.code, journal_pb2.Record(resumed=journal_pb2.UnitResumed(code=fact.code)))
+
+
+def note_rejected(command: NoteRejected, _facts: Facts, _now: int, _sign: _Sign) -> Decision:
+    """One `rejected` record; how many are worth keeping is the caller's business."""
+    body = journal_pb2.Rejected(
+        organisation=command.organisation,
+        code=command.code,
+        bytes_sha256=command.bytes_sha256,
+        document_id=command.document_id,
+        detail=_short(command.detail),
+        count=command.count,
+    )
+    return done(command.code, journal_pb2.Record(rejected=body))
+
+
+def registered_unit(any_code: str, facts: Facts) -> facts_pb2.UnitFact:
+    """A unit by any of its codes; Refusal `field_invalid`."""
+    primary = resolve(facts, any_code)
+    fact = unit(facts, primary) if primary is not None else None
+    if fact is None:
+        raise Refusal("field_invalid", f"code: {any_code[:60]} is not registered")
+    return fact
+
+
+def _short(text: str) -> str:
+    return text[:MAX_TEXT]
+
+
+def done(subject: str, *records: journal_pb2.Record) -> Decision:
+    """What is asked for is so, with or without records."""
+    return Decision(records, Done(subject, changed=bool(records)))
