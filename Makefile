@@ -43,7 +43,7 @@ proto: install  ## Generate the Python modules from proto/axispb
 
 .PHONY: system
 system:  # openssl and git come with Debian; tests say which tool is missing
-	@for tool in openssl git; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	@for tool in openssl git curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \
 	  else echo "install first:$$missing" >&2; exit 2; fi; fi
