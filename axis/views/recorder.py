@@ -1,0 +1,272 @@
+"""Turns records into rows of the views and writes them many at a time.
+
+Every record gives exactly one row of `events`. What a record of a later version is remains a row there too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from axispb.v1 import document_pb2, evidence_pb2, journal_pb2
+
+from axis.core.envelope import Kind
+from axis.core.frame import Frame
+from axis.core.volumes import local_day
+from axis.views.register import Register
+from axis.views.rows import Rows
+from axis.views.text import fold
+
+__all__ = ["Recorder"]
+
+_KNOWN_DOCUMENTS: Final = 16_384
+
+_DOCUMENT_LINE: Final = len(Kind.DOCUMENT.line)
+_STATUS_LINE: Final = len(Kind.STATUS.line)
+_ACCEPTANCE_LINE: Final = len(Kind.ACCEPTANCE.line)
+_RECEIPT_LINE: Final = len(Kind.RECEIPT.line)
+_NOTICE_LINE: Final = len(Kind.NOTICE.line)
+
+
+class _Known(NamedTuple):
+    """What an outcome needs of its document."""
+
+    sequence: int
+    kind: str
+    accepted_at: int
+    bytes: int
+    day: str  # of the acceptance
+
+
+def _number(fields: document_pb2.Fields) -> str:
+    """The document's number as people write it: `274/QĐ-TTg`."""
+    return "/".join(part for part in (fields.code_number, fields.code_notation) if part)
+
+
+class Recorder:
+    """Rows that are waiting, over one connection. The caller owns the transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._register = Register(connection)
+        self._rows = Rows()
+        self._day = ""  # of the frame that is being read
+        self._handlers: dict[str, Callable[[journal_pb2.Record, int, int], None]] = {
+            name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
+        }
+
+    @property
+    def waiting(self) -> int:
+        """Records added since the last `write`."""
+        return len(self._rows.events)
+
+    def add(self, frame: Frame) -> None:
+        """Take a frame's records."""
+        self._day = local_day(frame.at)
+        for sequence, raw in enumerate(frame.records, frame.first_sequence):
+            record = journal_pb2.Record.FromString(raw)
+            body = record.WhichOneof("body")
+            handler = self._handlers.get(body) if body else None
+            if handler is None:  # of a later version: the log shows that something is there
+                self._event(record, sequence, frame.at, body or "unknown")
+            else:
+                handler(record, sequence, frame.at)
+
+    def write(self) -> None:
+        """Write what is waiting."""
+        rows, self._rows = self._rows, Rows()
+        rows.write(self._connection)
+
+    def reset(self) -> None:
+        """Forget everything: the transaction was rolled back, or the views were emptied."""
+        self._rows = Rows()
+        self._known.clear()
+        self._register.forget()
+
+    # Accepted, receipted, noticed: the hot path.
+
+    def _on_accepted(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        body = record.accepted
+        acceptance = evidence_pb2.Acceptance.FromString(body.acceptance.signed[_ACCEPTANCE_LINE:])
+        kind = acceptance.kind
+        if kind == "status":
+            status = document_pb2.Status.FromString(body.envelope.signed[_STATUS_LINE:])
+            sender = self._register.resolve(status.sender_unit)
+            size, host = 0, status.acting_organisation
+            texts = ("", "", "", status.about_document_id, status.code)
+            self._event(record, sequence, at, "status", sequence, code=status.code, reason=status.note)
+        else:
+            document = document_pb2.Document.FromString(body.envelope.signed[_DOCUMENT_LINE:])
+            sender = self._register.resolve(document.sender_unit)
+            size, host = sum(part.size for part in document.attachments), document.acting_organisation
+            fields = document.fields
+            number = _number(fields)
+            texts = (fields.subject, number, fields.issuer_document_id, "", "")
+            words = f"{fields.subject} {number} {fields.issuer_document_id} {fields.type.name}"
+            self._rows.words.append((sequence, fold(words)))
+            self._event(record, sequence, at, "accepted", sequence)
+        document_id = acceptance.document_id
+        self._remember(document_id, _Known(sequence, kind, at, size, self._day))
+        self._rows.documents.append((sequence, document_id, kind, sender, host, *texts, at, size))
+        day = self._day
+        counts = self._rows.count(sender, day, kind)
+        counts.sent += 1
+        counts.bytes_sent += size
+        for ordinal, destination in enumerate(acceptance.deliveries):
+            row = (sequence, destination.unit, 1, ordinal, destination.host, sequence, at)
+            self._rows.deliveries.append(row)
+            self._rows.count(destination.unit, day, kind).addressed += 1
+
+    def _on_receipted(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        receipt = evidence_pb2.Receipt.FromString(record.receipted.receipt.signed[_RECEIPT_LINE:])
+        known = self._lookup(receipt.document_id)
+        if known is None:  # no journal of ours holds this; the audit says what is wrong
+            self._event(record, sequence, at, "receipted", document_id=receipt.document_id)
+            return
+        received = receipt.outcome == evidence_pb2.OUTCOME_RECEIVED
+        outcome = "received" if received else "refused"
+        unit = receipt.recipient_unit
+        self._rows.outcomes.append(
+            (outcome, sequence, at, receipt.stored_at, receipt.reason, known.sequence, unit, receipt.attempt)
+        )
+        counts = self._rows.count(unit, self._day, known.kind)
+        if received:
+            counts.received += 1
+            counts.bytes_received += known.bytes
+        else:
+            counts.refused += 1
+        if self._day > known.day:  # Decree 30/2020, article 21: within the same day
+            counts.late += 1
+        self._rows.measure(at - known.accepted_at)
+        self._event(
+            record, sequence, at, outcome, known.sequence, unit, outcome=outcome, reason=receipt.reason
+        )
+
+    def _on_noticed(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        notice = evidence_pb2.Notice.FromString(record.noticed.notice.signed[_NOTICE_LINE:])
+        known = self._lookup(notice.document_id)
+        if known is None:
+            self._event(record, sequence, at, "noticed", document_id=notice.document_id)
+            return
+        unit, day = notice.recipient_unit, self._day
+        if notice.kind == evidence_pb2.NOTICE_KIND_REQUEUED:
+            event = "requeued"
+            self._rows.requeues.append((notice.attempt, notice.host, sequence, at, known.sequence, unit))
+            self._rows.count(unit, day, known.kind).requeued += 1
+        else:
+            event = "dead"
+            self._rows.outcomes.append(
+                ("dead", sequence, at, 0, notice.reason, known.sequence, unit, notice.attempt)
+            )
+            self._rows.count(unit, day, known.kind).dead += 1
+        outcome = "dead" if event == "dead" else ""
+        self._event(record, sequence, at, event, known.sequence, unit, outcome=outcome, reason=notice.reason)
+
+    def _on_late_receipt(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        body = record.late_receipt
+        receipt = evidence_pb2.Receipt.FromString(body.receipt.signed[_RECEIPT_LINE:])
+        known = self._lookup(receipt.document_id)
+        self._event(
+            record,
+            sequence,
+            at,
+            "late_receipt",
+            known.sequence if known else None,
+            receipt.recipient_unit,
+            outcome="received" if receipt.outcome == evidence_pb2.OUTCOME_RECEIVED else "refused",
+            code=body.code,
+            reason=receipt.reason,
+        )
+
+    def _on_rejected(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        body = record.rejected
+        repeats = max(body.count, 1)
+        rejections = self._rows.rejections
+        rejections[body.code] = rejections.get(body.code, 0) + repeats
+        self._event(
+            record,
+            sequence,
+            at,
+            "rejected",
+            party=body.organisation,
+            document_id=body.document_id,
+            code=body.code,
+            reason=body.detail,
+            repeats=repeats,
+        )
+
+    # The register and the certificates: rare, written at once.
+
+    def _on_founded(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        self._event(record, sequence, at, "founded", party="axis")
+
+    def _on_registered(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        self._register.registered(record.registered, sequence)
+        self._event(record, sequence, at, "registered", party=record.registered.code)
+
+    def _on_suspended(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        body = record.suspended
+        self._register.suspended(body.code, True)
+        self._event(record, sequence, at, "suspended", party=body.code, reason=body.reason)
+
+    def _on_resumed(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        self._register.suspended(record.resumed.code, False)
+        self._event(record, sequence, at, "resumed", party=record.resumed.code)
+
+    def _on_token_issued(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        self._event(record, sequence, at, "token_issued", party=record.token_issued.code)
+
+    def _on_enrolled(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        self._register.enrolled(record.enrolled.code)
+        self._event(record, sequence, at, "enrolled", party=record.enrolled.code)
+
+    def _on_issued(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        self._register.issued(record.issued, sequence)
+        self._event(record, sequence, at, "issued", party=record.issued.organisation)
+
+    def _on_revoked(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
+        organisation = self._register.revoked(record.revoked, sequence)
+        self._event(record, sequence, at, "revoked", party=organisation, reason=record.revoked.reason)
+
+    # Helpers.
+
+    def _event(
+        self,
+        record: journal_pb2.Record,
+        sequence: int,
+        at: int,
+        event: str,
+        document: int | None = None,
+        party: str = "",
+        *,
+        document_id: str = "",
+        outcome: str = "",
+        code: str = "",
+        reason: str = "",
+        repeats: int = 1,
+    ) -> None:
+        trace_id = record.trace_id
+        self._rows.events.append(
+            (sequence, at, event, document, party, document_id, outcome, code, reason, repeats, trace_id)
+        )
+
+    def _remember(self, document_id: str, known: _Known) -> None:
+        self._known[document_id] = known
+        if len(self._known) > _KNOWN_DOCUMENTS:
+            self._known.popitem(last=False)
+
+    def _lookup(self, document_id: str) -> _Known | None:
+        known = self._known.get(document_id)
+        if known is None:
+            row = self._connection.execute(
+                "SELECT sequence, kind, accepted_at, bytes FROM documents WHERE document_id = ?",
+                (document_id,),
+            ).fetchone()
+            if row is not None:
+                sequence, kind, accepted_at, size = row
+                known = _Known(sequence, kind, accepted_at, size, local_day(accepted_at))
+                self._remember(document_id, known)
+        return known

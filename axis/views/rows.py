@@ -1,0 +1,120 @@
+"""Rows that are waiting to be written into the views, many at a time.
+
+Inserts come before updates: everything that an update needs names its row by key, so the order within a
+batch does not matter otherwise.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["DURATION_CLASSES", "Daily", "Rows"]
+
+#: Upper limits in seconds of the classes of `durations`.
+DURATION_CLASSES: Final = (
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0, float("inf"),
+)  # fmt: skip
+
+_INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_DELIVERY: Final = "INSERT INTO deliveries VALUES (?,?,?,?,?,'in_flight',?,?,0,0,0,'')"
+_REQUEUE: Final = """
+    INSERT INTO deliveries
+    SELECT document, unit, ?, ordinal, ?, 'in_flight', ?, ?, 0, 0, 0, ''
+    FROM deliveries WHERE document = ? AND unit = ? AND attempt = 1"""
+_INSERT_EVENT: Final = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_WORDS: Final = "INSERT INTO search (rowid, words) VALUES (?, ?)"
+_OUTCOME: Final = """
+    UPDATE deliveries SET state = ?, outcome_sequence = ?, outcome_at = ?, stored_at = ?, reason = ?
+    WHERE document = ? AND unit = ? AND attempt = ?"""
+_ADD_DAILY: Final = """
+    INSERT INTO daily VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
+    ON CONFLICT DO UPDATE SET
+        sent = sent + excluded.sent, addressed = addressed + excluded.addressed,
+        received = received + excluded.received, refused = refused + excluded.refused,
+        dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
+        bytes_sent = bytes_sent + excluded.bytes_sent,
+        bytes_received = bytes_received + excluded.bytes_received"""
+_ADD_REJECTIONS: Final = (
+    "INSERT INTO rejections VALUES (?,?) ON CONFLICT DO UPDATE SET refused = refused + excluded.refused"
+)
+_ADD_DURATIONS: Final = """
+    INSERT INTO durations VALUES (?,?,?)
+    ON CONFLICT DO UPDATE SET outcomes = outcomes + excluded.outcomes,
+        milliseconds = milliseconds + excluded.milliseconds"""
+
+
+Row = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Daily:
+    """What is added to one row of `daily`; the fields are its columns, in order."""
+
+    sent: int = 0
+    addressed: int = 0
+    received: int = 0
+    refused: int = 0
+    dead: int = 0
+    requeued: int = 0
+    late: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+    def row(self) -> Row:
+        """The columns' values."""
+        return (
+            self.sent,
+            self.addressed,
+            self.received,
+            self.refused,
+            self.dead,
+            self.requeued,
+            self.late,
+            self.bytes_sent,
+            self.bytes_received,
+        )
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one transaction adds to the views."""
+
+    documents: list[Row] = field(default_factory=list)
+    deliveries: list[Row] = field(default_factory=list)
+    requeues: list[Row] = field(default_factory=list)
+    outcomes: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    words: list[Row] = field(default_factory=list)
+    daily: dict[tuple[str, str, str], Daily] = field(default_factory=dict)
+    rejections: dict[str, int] = field(default_factory=dict)
+    durations: dict[float, list[int]] = field(default_factory=dict)
+
+    def count(self, unit: str, day: str, kind: str) -> Daily:
+        """The counts of a unit on a day, to add to."""
+        key = (unit, day, kind)
+        counts = self.daily.get(key)
+        if counts is None:
+            counts = self.daily[key] = Daily()
+        return counts
+
+    def measure(self, milliseconds: int) -> None:
+        """Count one time from acceptance to outcome."""
+        limit = next(limit for limit in DURATION_CLASSES if milliseconds <= limit * 1000)
+        sums = self.durations.setdefault(limit, [0, 0])
+        sums[0] += 1
+        sums[1] += milliseconds
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write everything, in the caller's transaction."""
+        run = connection.executemany
+        run(_INSERT_DOCUMENT, self.documents)
+        run(_INSERT_DELIVERY, self.deliveries)
+        run(_REQUEUE, self.requeues)
+        run(_OUTCOME, self.outcomes)
+        run(_INSERT_EVENT, self.events)
+        run(_INSERT_WORDS, self.words)
+        run(_ADD_DAILY, [(*key, *counts.row()) for key, counts in self.daily.items()])
+        run(_ADD_REJECTIONS, self.rejections.items())
+        run(_ADD_DURATIONS, [(limit, *sums) for limit, sums in self.durations.items()])

@@ -1,0 +1,131 @@
+-- The views: everything for people, computed from the journal. Disposable: no row here is the only copy.
+-- A change of this file needs a new SCHEMA_VERSION in projection.py; the views are then built anew.
+
+-- Where the views stand: after which frame of which journal.
+CREATE TABLE position (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    version    INTEGER NOT NULL,
+    journal_id TEXT NOT NULL,
+    frame      INTEGER NOT NULL,
+    sequence   INTEGER NOT NULL,
+    sha256     BLOB NOT NULL,
+    at         INTEGER NOT NULL
+) STRICT;
+
+-- The register.
+CREATE TABLE units (
+    code                TEXT PRIMARY KEY,
+    name                TEXT NOT NULL,
+    parent              TEXT NOT NULL,           -- primary code or empty
+    old_codes           TEXT NOT NULL,           -- JSON list
+    suspended           INTEGER NOT NULL CHECK (suspended IN (0, 1)),
+    enrolled            INTEGER NOT NULL CHECK (enrolled IN (0, 1)),
+    registered_sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX units_parent ON units (parent);
+
+-- Every code a unit has, to its primary code.
+CREATE TABLE aliases (
+    code TEXT PRIMARY KEY,
+    unit TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE certificates (
+    sha256           BLOB PRIMARY KEY,
+    organisation     TEXT NOT NULL,
+    usage            TEXT NOT NULL,
+    serial           TEXT NOT NULL,
+    hierarchy        TEXT NOT NULL,
+    not_before       INTEGER NOT NULL,
+    not_after        INTEGER NOT NULL,
+    issued_sequence  INTEGER NOT NULL,
+    revoked_sequence INTEGER NOT NULL,           -- 0: not revoked
+    revoked_at       INTEGER NOT NULL,
+    reason           TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Documents and statuses that were accepted; `sequence` is the place of the acceptance.
+CREATE TABLE documents (
+    sequence           INTEGER PRIMARY KEY,
+    document_id        TEXT NOT NULL UNIQUE,
+    kind               TEXT NOT NULL CHECK (kind IN ('document', 'status')),
+    sender             TEXT NOT NULL,            -- primary code
+    host               TEXT NOT NULL,            -- the acting organisation
+    subject            TEXT NOT NULL,
+    number             TEXT NOT NULL,            -- number/notation
+    issuer_document_id TEXT NOT NULL,
+    about              TEXT NOT NULL,            -- statuses: the document it is about
+    status_code        TEXT NOT NULL,
+    accepted_at        INTEGER NOT NULL,
+    bytes              INTEGER NOT NULL          -- sum of the attachments
+) STRICT;
+CREATE INDEX documents_number ON documents (sender, number) WHERE number <> '';
+CREATE INDEX documents_issuer ON documents (issuer_document_id) WHERE issuer_document_id <> '';
+CREATE INDEX documents_about ON documents (about) WHERE about <> '';
+
+-- One row per attempt of each delivery; the highest attempt is the delivery's state.
+CREATE TABLE deliveries (
+    document         INTEGER NOT NULL,           -- documents.sequence
+    unit             TEXT NOT NULL,
+    attempt          INTEGER NOT NULL CHECK (attempt > 0),
+    ordinal          INTEGER NOT NULL,           -- place among the acceptance's deliveries, from 0
+    host             TEXT NOT NULL,
+    state            TEXT NOT NULL CHECK (state IN ('in_flight', 'received', 'refused', 'dead')),
+    opened_sequence  INTEGER NOT NULL,
+    opened_at        INTEGER NOT NULL,
+    outcome_sequence INTEGER NOT NULL,           -- 0: none yet
+    outcome_at       INTEGER NOT NULL,
+    stored_at        INTEGER NOT NULL,           -- by the receiver's clock
+    reason           TEXT NOT NULL,
+    PRIMARY KEY (document, unit, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- The traffic log: exactly one row per record of the journal.
+CREATE TABLE events (
+    sequence    INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    event       TEXT NOT NULL,
+    document    INTEGER,                         -- documents.sequence; null where it is about no document
+    party       TEXT NOT NULL,                   -- the recipient of a delivery's event, else the unit meant
+    document_id TEXT NOT NULL,                   -- rejected: as claimed, of no accepted document perhaps
+    outcome     TEXT NOT NULL,
+    code        TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    repeats     INTEGER NOT NULL,                -- rejected: how many were summed
+    trace_id    TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_document ON events (document) WHERE document IS NOT NULL;
+CREATE INDEX events_rejected ON events (document_id) WHERE document_id <> '';
+
+-- What happened to a unit on a day (UTC+07:00). An event counts on the day of its own record.
+CREATE TABLE daily (
+    unit           TEXT NOT NULL,
+    day            TEXT NOT NULL,                -- YYYY-MM-DD
+    kind           TEXT NOT NULL CHECK (kind IN ('document', 'status')),
+    sent           INTEGER NOT NULL,
+    addressed      INTEGER NOT NULL,
+    received       INTEGER NOT NULL,
+    refused        INTEGER NOT NULL,
+    dead           INTEGER NOT NULL,
+    requeued       INTEGER NOT NULL,
+    late           INTEGER NOT NULL,
+    bytes_sent     INTEGER NOT NULL,
+    bytes_received INTEGER NOT NULL,
+    PRIMARY KEY (unit, day, kind)
+) STRICT, WITHOUT ROWID;
+
+-- Refused envelopes by code.
+CREATE TABLE rejections (
+    code    TEXT PRIMARY KEY,
+    refused INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- From acceptance to outcome, in classes of at most `seconds` (the last one: no limit).
+CREATE TABLE durations (
+    seconds      REAL PRIMARY KEY,
+    outcomes     INTEGER NOT NULL,
+    milliseconds INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Words of documents, folded (axis/views/text.py), by documents.sequence. Holds no text itself.
+CREATE VIRTUAL TABLE search USING fts5 (words, content = '', detail = none, tokenize = 'unicode61 remove_diacritics 0');

@@ -1,0 +1,43 @@
+"""Text and time as people type and read them: folding for search, RFC 3339."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import Final
+
+from axis.core.volumes import VIETNAM
+
+__all__ = ["fold", "match_words", "parse_time", "rfc3339"]
+
+_MARKS: Final = re.compile("[\u0300-\u036f]+")
+_WORD: Final = re.compile(r"[^\W_]+")
+
+
+def fold(text: str) -> str:
+    """Lower case without Vietnamese or other marks: `Quyết định` → `quyet dinh`, `Đường` → `duong`."""
+    decomposed = unicodedata.normalize("NFD", text.lower())
+    return _MARKS.sub("", decomposed).replace("đ", "d")
+
+
+def match_words(text: str) -> str | None:
+    """The FTS5 expression for "every word of this occurs, or begins a word"; None if there is no word."""
+    words = _WORD.findall(fold(text))
+    return " ".join(f'"{word}"*' for word in words) or None
+
+
+def rfc3339(ms: int) -> str:
+    """A time in RFC 3339 with Vietnam's offset, to the millisecond."""
+    return datetime.fromtimestamp(ms / 1000, VIETNAM).isoformat(timespec="milliseconds")
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds for an RFC 3339 time or a date; without an offset Vietnam's is meant.
+
+    Raises ValueError.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=VIETNAM)
+    return round(moment.astimezone(UTC).timestamp() * 1000)

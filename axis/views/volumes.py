@@ -1,0 +1,112 @@
+"""Volumes: what each unit sent and received, counted per Vietnamese day out of the views.
+
+Every row satisfies `in_flight_before + addressed + requeued = received + refused + dead + in_flight`.
+Decision 28/2018/QĐ-TTg, articles 11 and 15: the axis makes the statistics by itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict, dataclass, fields
+from typing import Final, Literal
+
+from axis.core.errors import Refusal
+from axis.core.volumes import Counts, month_bounds
+from axis.views.projection import read_position
+from axis.views.queries import query
+from axis.views.text import rfc3339
+
+__all__ = ["FIELDS", "By", "Selection", "resolve", "volumes"]
+
+By = Literal["unit", "day", "month"]
+
+#: The numeric fields of every row, in the contract's order.
+FIELDS: Final = tuple(field.name for field in fields(Counts))
+
+_PERIOD_LENGTH: Final = {"day": 10, "month": 7}
+_LAST_DAY: Final = "9999-12-31"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to count: a month (`YYYY-MM`) or everything, whose, of which kind."""
+
+    month: str | None = None
+    by: By = "unit"
+    subtree: str | None = None
+    kind: Literal["document", "status"] = "document"
+
+
+def volumes(connection: sqlite3.Connection, selection: Selection, now: int) -> dict[str, object]:
+    """The contract's answer: `{"generated_at", "head", "rows", "total"}`.
+
+    Raises Refusal `field_invalid` for a month that is none, `document_unknown` never; an unknown subtree is
+    `field_invalid` too.
+    """
+    first, last = "", _LAST_DAY
+    if selection.month is not None:
+        month_bounds(selection.month)
+        first, last = f"{selection.month}-01", f"{selection.month}-31"
+    root = None if selection.subtree is None else resolve(connection, selection.subtree)
+    # One read transaction: rows and head belong together while the node goes on writing.
+    connection.execute("BEGIN")
+    try:
+        position = read_position(connection)
+        parameters: dict[str, object] = {"root": root, "first": first, "last": last, "kind": selection.kind}
+        if selection.by == "unit":
+            rows, total = _by_unit(connection, parameters)
+        else:
+            rows, total = _by_period(connection, parameters, _PERIOD_LENGTH[selection.by])
+    finally:
+        connection.execute("ROLLBACK")
+    return {
+        "generated_at": rfc3339(now),
+        "head": str(position.head) if position else "",
+        "rows": rows,
+        "total": asdict(total),
+    }
+
+
+def resolve(connection: sqlite3.Connection, code: str) -> str:
+    """The primary code for any of a unit's codes; Refusal `field_invalid` if nobody has it."""
+    row = connection.execute(query("resolve_unit"), {"code": code}).fetchone()
+    if row is None:
+        raise Refusal("field_invalid", f"{code[:60]!r} is no registered unit's code")
+    return str(row[0])
+
+
+def _by_unit(
+    connection: sqlite3.Connection, parameters: dict[str, object]
+) -> tuple[list[dict[str, object]], Counts]:
+    rows: list[dict[str, object]] = []
+    total = Counts()
+    for row in connection.execute(query("volumes_by_unit"), parameters):
+        counts = Counts(**{name: row[name] for name in FIELDS})
+        total += counts
+        rows.append({"code": row["code"], "name": row["name"], "parent": row["parent"], **asdict(counts)})
+    return rows, total
+
+
+def _by_period(
+    connection: sqlite3.Connection, parameters: dict[str, object], length: int
+) -> tuple[list[dict[str, object]], Counts]:
+    """Each period begins with what the earlier ones left in flight."""
+    first = str(parameters["first"])
+    rows: list[dict[str, object]] = []
+    before = in_flight = 0
+    total = Counts()
+    for row in connection.execute(query("volumes_by_period"), {**parameters, "length": length}):
+        opened = in_flight
+        in_flight += row["addressed"] + row["requeued"] - row["received"] - row["refused"] - row["dead"]
+        if row["period"] < first[:length]:
+            before = in_flight
+            continue
+        sums = {name: row[name] for name in FIELDS if not name.startswith("in_flight")}
+        rows.append({"period": row["period"], **asdict(_counts(sums, opened, in_flight))})
+        total += _counts(sums, 0, 0)
+    sums = {name: getattr(total, name) for name in FIELDS if not name.startswith("in_flight")}
+    return rows, _counts(sums, before, in_flight)
+
+
+def _counts(sums: dict[str, int], before: int, after: int) -> Counts:
+    return Counts(**sums, in_flight_before=before, in_flight=after)
