@@ -6,6 +6,7 @@ any more: facts are overwritten, never deleted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from axispb.v1 import facts_pb2, journal_pb2
@@ -31,6 +32,7 @@ __all__ = [
     "founded",
     "host_of",
     "late_key",
+    "nearest_host",
     "open_key",
     "outcome",
     "outcome_key",
@@ -142,19 +144,21 @@ def resolve(facts: Facts, any_code: str) -> str | None:
 
 
 def host_of(facts: Facts, unit_code: str) -> str:
-    """Whose node takes a unit's documents: the nearest of itself and its ancestors that has enrolled.
+    """Whose node takes a unit's documents, by the facts."""
+    return nearest_host(unit_code, lambda code: unit(facts, code))
+
+
+def nearest_host(unit_code: str, read: Callable[[str], facts_pb2.UnitFact | None]) -> str:
+    """The nearest of a unit and its ancestors that has enrolled.
 
     With none it is its own host: its documents wait for its enrolment.
     """
     seen: set[str] = set()
     code = unit_code
-    while code and code not in seen:
-        seen.add(code)
-        fact = unit(facts, code)
-        if fact is None:
-            break
+    while code not in seen and (fact := read(code)) is not None:
         if fact.enrolled:
             return code
+        seen.add(code)
         code = fact.parent
     return unit_code
 
