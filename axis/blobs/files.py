@@ -1,0 +1,277 @@
+"""Blobs as files, named by their SHA-256: `ROOT/ab/cdef…`, pins in `ROOT/blobs.sqlite`.
+
+A blob is written to `ROOT/tmp`, fsynced, renamed into place, and its folder fsynced: a name never points at
+bytes that a power cut can take. A small body costs one hop to a thread; a large one is hashed and written
+there a piece at a time, so it is never wholly in memory and never holds up the loop.
+
+One process opens a root for writing (the home's lock); any number may read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from io import FileIO
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+from axis.blobs.disk import (
+    create,
+    folders,
+    full_named,
+    make_folders,
+    read_cached,
+    removed_on_error,
+    sync_folder,
+    write,
+)
+from axis.blobs.pins import Pins
+from axis.blobs.rules import CHUNK_BYTES, GRACE_MS
+from axis.ports import BlobMismatch, BlobMissing
+
+__all__ = ["FileBlobs"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Up to this size a body is gathered and hashed on the loop: cheaper than another hop.
+_SMALL_BYTES: Final = 64 * 1024
+
+#: What a large upload gathers before a thread hashes and writes it.
+_PIECE_BYTES: Final = 1024 * 1024
+
+_THREADS: Final = 8
+
+#: Blobs that `collect` looks at before it lets others run.
+_BATCH: Final = 32
+
+
+class FileBlobs:
+    """ports.Blobs in a folder. Make one with `open_root`."""
+
+    def __init__(self, root: Path, pins: Pins, *, readonly: bool) -> None:
+        self._root = root
+        self._pins = pins
+        self._readonly = readonly
+        self._uploading: Counter[bytes] = Counter()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._closed = False
+
+    @classmethod
+    def open_root(cls, root: Path, *, readonly: bool = False) -> FileBlobs:
+        """Open the folder; unless `readonly`, make it and remove what interrupted uploads left.
+
+        Raises FileNotFoundError (only when `readonly`), StorageFull.
+        """
+        root = Path(root)
+        if not readonly:
+            with full_named():
+                make_folders(root)
+        elif not (root / "blobs.sqlite").is_file():
+            raise FileNotFoundError(f"no blobs at {root}")
+        return cls(root, Pins(root / "blobs.sqlite", readonly=readonly), readonly=readonly)
+
+    async def put(
+        self,
+        sha256: bytes,
+        size: int,
+        chunks: AsyncIterator[bytes],
+        *,
+        owner: str,
+        now: int,
+        pin_until: int,
+    ) -> None:
+        """Store and pin; see ports.Blobs. Cancelled in its last step, a complete blob may stay, pinned."""
+        if self._readonly:
+            raise PermissionError(f"{self._root} is open read-only")
+        # Marked before the first await: from here on `collect` leaves the blob alone.
+        self._uploading[sha256] += 1
+        try:
+            if size <= _SMALL_BYTES:
+                body = await _gathered(chunks, size)
+                _check(sha256, size, len(body), hashlib.sha256(body).digest())
+                await self._in_thread(self._store_small, sha256, body, owner, pin_until)
+            else:
+                await self._store_large(sha256, size, chunks, owner, pin_until)
+        finally:
+            self._uploading[sha256] -= 1
+            if not self._uploading[sha256]:
+                del self._uploading[sha256]
+
+    def pinned(self, sha256: bytes, owner: str) -> tuple[int, int] | None:
+        """(size, end of the pin) of this owner's blob."""
+        until = self._pins.until(sha256, owner)
+        size = None if until is None else self.size(sha256)
+        return None if until is None or size is None else (size, until)
+
+    @asynccontextmanager
+    async def open(self, sha256: bytes, offset: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream a blob from `offset`. Deleted meanwhile, it is still read to its end."""
+        try:
+            # The raw file, not its number: read after the end, it raises, and never reads another file.
+            file = FileIO(self._path(sha256))
+        except FileNotFoundError:
+            raise BlobMissing(sha256.hex()) from None
+        with file:
+            yield self._read(file, offset)
+
+    def size(self, sha256: bytes) -> int | None:
+        """The size of a stored blob."""
+        try:
+            return self._path(sha256).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+        """Delete what nobody pins or names; see ports.Blobs."""
+        if self._readonly:
+            raise PermissionError(f"{self._root} is open read-only")
+        ended_before = now - GRACE_MS
+        deleted = 0
+        stored = await self._in_thread(lambda: list(self.hashes()))
+        for looked_at, sha256 in enumerate(stored):
+            if looked_at % _BATCH == _BATCH - 1:
+                await asyncio.sleep(0)
+            if self._uploading[sha256]:
+                continue
+            newest = self._pins.newest(sha256)
+            if (newest is not None and newest >= ended_before) or is_named(sha256):
+                continue
+            # No await since the checks: the name goes before anybody can upload the blob again.
+            doomed = self._temporary()
+            with suppress(FileNotFoundError):
+                self._path(sha256).rename(doomed)
+                await self._in_thread(self._remove, sha256, doomed, ended_before)
+                deleted += 1
+        return deleted
+
+    def hashes(self) -> Iterator[bytes]:
+        """Every stored blob's SHA-256."""
+        for folder in folders(self._root):
+            with suppress(FileNotFoundError):
+                for name in sorted(os.listdir(folder)):
+                    yield bytes.fromhex(folder.name + name)
+
+    async def close(self) -> None:
+        """Finish what the threads are at and release the files. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+        self._pins.close()
+
+    def _path(self, sha256: bytes) -> Path:
+        if len(sha256) != 32:
+            raise ValueError(f"a SHA-256 has 32 bytes, not {len(sha256)}")
+        name = sha256.hex()
+        return self._root / name[:2] / name[2:]
+
+    def _temporary(self) -> Path:
+        return self._root / "tmp" / secrets.token_hex(16)
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run in a thread and, cancelled, wait for its end: no file is closed or removed under its hands."""
+        work = self._threads.submit(function, *args, **kwargs)
+        future = asyncio.wrap_future(work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            while not future.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({future})
+            future.exception()  # looked at, so that nobody logs it as forgotten
+            raise
+
+    def _store_small(self, sha256: bytes, body: bytes, owner: str, pin_until: int) -> None:
+        if self.size(sha256) is None:
+            temporary = self._temporary()
+            with removed_on_error(temporary), create(temporary) as file:
+                write(file, body)
+                self._place(file, temporary, sha256)
+        self._pins.prolong(sha256, owner, pin_until)
+
+    async def _store_large(
+        self, sha256: bytes, size: int, chunks: AsyncIterator[bytes], owner: str, pin_until: int
+    ) -> None:
+        temporary = self._temporary()
+        # What is stored already is only hashed: the owner must still prove to have it.
+        target = temporary if self.size(sha256) is None else Path(os.devnull)
+        digest = hashlib.sha256()
+
+        def take(piece: bytes) -> None:
+            digest.update(piece)
+            write(file, piece)
+
+        def finish() -> None:
+            _check(sha256, size, size, digest.digest())
+            if target is temporary:
+                self._place(file, temporary, sha256)
+            self._pins.prolong(sha256, owner, pin_until)
+
+        with removed_on_error(temporary), create(target) as file:
+            came = 0
+            async for piece in _pieces(chunks):
+                came += len(piece)
+                if came > size:
+                    raise BlobMismatch(f"over {size} bytes came")
+                await self._in_thread(take, piece)
+            if came != size:
+                raise BlobMismatch(f"{came} of {size} bytes came")
+            await self._in_thread(finish)
+
+    def _place(self, file: FileIO, temporary: Path, sha256: bytes) -> None:
+        # Data first, then the name, then the folder that holds the name.
+        path = self._path(sha256)
+        with full_named():
+            os.fsync(file.fileno())
+            temporary.rename(path)
+            sync_folder(path.parent)
+
+    def _remove(self, sha256: bytes, doomed: Path, ended_before: int) -> None:
+        self._pins.drop(sha256, ended_before)
+        doomed.unlink()
+
+    async def _read(self, file: FileIO, offset: int) -> AsyncIterator[bytes]:
+        end = os.fstat(file.fileno()).st_size
+        while offset < end:
+            count = min(CHUNK_BYTES, end - offset)
+            piece = read_cached(file, count, offset)
+            if piece is None:
+                piece = await self._in_thread(os.pread, file.fileno(), count, offset)
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+
+
+async def _gathered(chunks: AsyncIterator[bytes], size: int) -> bytes:
+    body = bytearray()
+    async for chunk in chunks:
+        if len(body) + len(chunk) > size:
+            raise BlobMismatch(f"over {size} bytes came")
+        body += chunk
+    return bytes(body)
+
+
+async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    piece = bytearray()
+    async for chunk in chunks:
+        piece += chunk
+        if len(piece) >= _PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
+
+
+def _check(sha256: bytes, size: int, came: int, digest: bytes) -> None:
+    if came != size:
+        raise BlobMismatch(f"{came} of {size} bytes came")
+    if digest != sha256:
+        raise BlobMismatch(f"the bytes have SHA-256 {digest.hex()}, not {sha256.hex()}")
