@@ -101,7 +101,7 @@ class Ingress:
         command = Accept(verified, peer.organisation, submission.trace_id)
         answer = cast(AcceptanceAnswer, await self._sequencer.submit(command))
         sequence = cast(int, answer.sequence)
-        if answer.repeated:  # overtaken by the same bytes on another connection
+        if answer.repeated or answer.acceptance is None:  # overtaken by the same bytes on another connection
             return self._stored(sequence)
         self._metrics.accepted(kind.value)
         get_logger().info(
@@ -113,9 +113,7 @@ class Ingress:
         )
         return api_pb2.SubmitResponse(acceptance=answer.acceptance.to_message(), sequence=sequence)
 
-    def _repeat(
-        self, envelope: Envelope, peer: Peer, document_id: str
-    ) -> api_pb2.SubmitResponse | None:
+    def _repeat(self, envelope: Envelope, peer: Peer, document_id: str) -> api_pb2.SubmitResponse | None:
         """The stored acceptance, if this caller's own bytes have one."""
         fact = state.document(self._journal, document_id)
         if fact is None or fact.signed_sha256 != envelope.signed_sha256:
@@ -174,9 +172,7 @@ def _parse(envelope: Envelope) -> tuple[Kind, _Message]:
             "header_too_large", f"{len(envelope.signed)} signed bytes, the limit is {MAX_SIGNED_BYTES}"
         )
     if len(envelope.signature) > MAX_SIGNATURE_BYTES:
-        raise Refusal(
-            "signature_malformed", f"a signature has at most {MAX_SIGNATURE_BYTES} bytes"
-        )
+        raise Refusal("signature_malformed", f"a signature has at most {MAX_SIGNATURE_BYTES} bytes")
     kind = envelope.kind()
     if kind not in (Kind.DOCUMENT, Kind.STATUS):
         raise Refusal("kind_mismatch", f"this is a {kind}; a document or a status is expected here")

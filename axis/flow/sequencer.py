@@ -22,7 +22,7 @@ from typing import Any, Final
 from axispb.v1 import journal_pb2
 
 from axis.core import state
-from axis.core.decide import AcceptanceAnswer, Command, Decision, decide
+from axis.core.decide import AcceptanceAnswer, Command, Decision, ReceiptAnswer, decide
 from axis.core.errors import Refusal
 from axis.core.facts import Changes, Facts, Overlay
 from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, Frame, Head, encode
@@ -232,6 +232,6 @@ def _changes(records: tuple[journal_pb2.Record, ...], first: int, at: int, facts
 def _placed(decision: Decision, first_sequence: int) -> object:
     """The decision's answer, with the place that its first record gets."""
     answer = decision.answer
-    if isinstance(answer, AcceptanceAnswer) and answer.sequence is None:
+    if isinstance(answer, AcceptanceAnswer | ReceiptAnswer) and answer.sequence is None:
         return replace(answer, sequence=first_sequence)
     return answer

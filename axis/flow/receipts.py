@@ -1,0 +1,113 @@
+"""Receipts: what becomes of each delivery, said by the receiver and taken once (step 7 of the journey).
+
+A batch is a convenience of transport: every receipt in it stands alone, and one that is refused harms no
+other. The same signed bytes again get the first answer, also when the organisation has been suspended or
+its certificate revoked since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, cast
+
+from axispb.v1 import api_pb2, evidence_pb2
+
+from axis.core import state
+from axis.core.decide import ReceiptAnswer, TakeReceipt
+from axis.core.envelope import Envelope, Kind, parse
+from axis.core.errors import Refusal
+from axis.core.verify import Context, Place, verify_receipt
+from axis.flow.metrics import Metrics, NoMetrics
+from axis.flow.peers import Peer, Peers
+from axis.flow.rejections import Rejections
+from axis.flow.sequencer import Sequencer
+from axis.logs import get_logger
+from axis.ports import Clock, Journal
+
+__all__ = ["MAX_BATCH", "Receipts"]
+
+MAX_BATCH: Final = 100
+
+
+class Receipts:
+    """Takes receipts."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        clock: Clock,
+        context: Context,
+        peers: Peers,
+        sequencer: Sequencer,
+        rejections: Rejections,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._context = context
+        self._peers = peers
+        self._sequencer = sequencer
+        self._rejections = rejections
+        self._metrics = metrics or NoMetrics()
+
+    async def take(self, receipts: Sequence[Envelope], peer: Peer, trace_id: str) -> api_pb2.ReceiptResults:
+        """One result for each receipt, in order, each durable when this returns.
+
+        Raises Refusal `field_invalid` for an empty or too large batch; nothing of it was taken then.
+        """
+        if not 1 <= len(receipts) <= MAX_BATCH:
+            raise Refusal("field_invalid", f"receipts: 1 to {MAX_BATCH} at a time, not {len(receipts)}")
+        # Together, so that they land in one frame.
+        results = await asyncio.gather(*(self._result(receipt, peer, trace_id) for receipt in receipts))
+        return api_pb2.ReceiptResults(results=results)
+
+    async def _result(self, envelope: Envelope, peer: Peer, trace_id: str) -> api_pb2.ReceiptResult:
+        document_id = ""
+        try:
+            receipt = cast(evidence_pb2.Receipt, parse(envelope.signed, Kind.RECEIPT))
+            document_id = receipt.document_id
+            sequence = self._repeat(envelope, receipt, peer)
+            if sequence is None:
+                sequence = await self._take(envelope, receipt, peer, trace_id)
+            return api_pb2.ReceiptResult(sequence=sequence)
+        except Refusal as refusal:
+            await self._rejections.note(
+                peer.organisation, refusal, bytes_sha256=envelope.signed_sha256, document_id=document_id
+            )
+            return api_pb2.ReceiptResult(code=refusal.name, detail=refusal.detail)
+
+    def _repeat(self, envelope: Envelope, receipt: evidence_pb2.Receipt, peer: Peer) -> int | None:
+        """Where these very bytes were taken before."""
+        closed = state.outcome(self._journal, receipt.document_id, receipt.recipient_unit, receipt.attempt)
+        same = closed is not None and closed.signed_sha256 == envelope.signed_sha256
+        if closed is None or not same or receipt.acting_organisation != peer.organisation:
+            return None
+        return closed.sequence
+
+    async def _take(
+        self, envelope: Envelope, receipt: evidence_pb2.Receipt, peer: Peer, trace_id: str
+    ) -> int:
+        self._peers.check(peer)
+        # Judged at the place that the record would get now; the sequencer checks revocation again.
+        place = Place(self._journal.head().sequence + 1, self._clock.now())
+        verified = verify_receipt(envelope, self._context, place)
+        command = TakeReceipt(verified, peer.organisation, trace_id)
+        answer = cast(ReceiptAnswer, await self._sequencer.submit(command))
+        if not answer.repeated:
+            self._report(receipt)
+        return cast(int, answer.sequence)
+
+    def _report(self, receipt: evidence_pb2.Receipt) -> None:
+        outcome = "received" if receipt.outcome == evidence_pb2.OUTCOME_RECEIVED else "refused"
+        fact = state.document(self._journal, receipt.document_id)
+        if fact is not None:
+            self._metrics.receipted(outcome, max(0, self._clock.now() - fact.accepted_at) / 1000)
+        get_logger().info(
+            "receipt_taken",
+            document_id=receipt.document_id,
+            unit=receipt.recipient_unit,
+            attempt=receipt.attempt,
+            outcome=outcome,
+        )

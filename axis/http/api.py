@@ -1,0 +1,185 @@
+"""The agency API: routes to the journey's flows, and nothing else. docs/wire-protocol.md describes it.
+
+Bodies are protobuf (axispb/v1/api.proto) except blobs and attachments, which are the bytes themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from axispb.v1 import api_pb2, envelope_pb2
+
+from axis.core.document import MAX_ATTACHMENT_BYTES
+from axis.core.envelope import MAX_SIGNATURE_BYTES, MAX_SIGNED_BYTES, Envelope
+from axis.core.errors import Refusal
+from axis.flow.directory import DirectoryPages
+from axis.flow.downloads import Downloads
+from axis.flow.enrolment import Enrolment
+from axis.flow.feed import Feed, FeedQuery
+from axis.flow.ingress import Ingress
+from axis.flow.receipts import Receipts
+from axis.http.gate import ENROL, PEER, RECEIPTS, SUBMIT, TRACE, Gate
+from axis.http.limits import Limiter
+from axis.http.streams import chunks, message, protobuf, send
+from axis.ports import BlobMismatch, BlobMissing, Blobs, Clock
+
+__all__ = ["AgencyApi", "Flows"]
+
+_ENVELOPE_LIMIT: Final = MAX_SIGNED_BYTES + MAX_SIGNATURE_BYTES + 1024
+_RECEIPTS_LIMIT: Final = 8 * 1024 * 1024
+_ENROL_LIMIT: Final = 64 * 1024
+_HAVE_LIMIT: Final = 64 * 1024
+_MAX_WAIT_SECONDS: Final = 30.0
+_PIN_MS: Final = 24 * 60 * 60 * 1000
+#: A blob counts as there while its pin lasts at least as long as acceptance will ask for.
+_PIN_LEFT_MS: Final = 10 * 60_000
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,18}", re.ASCII)
+_RANGE: Final = re.compile(r"bytes=(\d{1,18})-", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """What the routes lead to."""
+
+    ingress: Ingress
+    receipts: Receipts
+    feed: Feed
+    directory: DirectoryPages
+    downloads: Downloads
+    enrolment: Enrolment
+    blobs: Blobs
+    clock: Clock
+
+
+class AgencyApi:
+    """Builds the aiohttp application."""
+
+    def __init__(self, flows: Flows, gate: Gate, limiter: Limiter, *, idle: float = 60.0) -> None:
+        self._flows = flows
+        self._gate = gate
+        self._limiter = limiter
+        self._idle = idle
+
+    def application(self) -> web.Application:
+        """The routes behind the gate."""
+        application = web.Application()
+        self._gate.install(application)
+        add = application.router
+        add.add_get("/v1/enrol", self._trust, name=ENROL, allow_head=False)
+        add.add_post("/v1/enrol", self._enrol, name=f"{ENROL}-post")
+        add.add_put("/v1/blobs/{sha256}", self._put_blob)
+        add.add_post("/v1/blobs/have", self._have)
+        add.add_post("/v1/envelopes", self._submit, name=SUBMIT)
+        add.add_post("/v1/receipts", self._receipts, name=RECEIPTS)
+        add.add_get("/v1/feed", self._feed, allow_head=False)
+        add.add_get("/v1/documents/{id}/attachments/{number}", self._attachment, allow_head=False)
+        add.add_get("/v1/directory", self._directory, allow_head=False)
+        return application
+
+    async def _trust(self, _request: web.Request) -> web.Response:
+        return protobuf(self._flows.enrolment.trust())
+
+    async def _enrol(self, request: web.Request) -> web.Response:
+        body = await message(request, api_pb2.EnrolRequest, _ENROL_LIMIT, self._idle)
+        return protobuf(await self._flows.enrolment.enrol(body))
+
+    async def _put_blob(self, request: web.Request) -> web.Response:
+        name, size = request.match_info["sha256"], request.content_length
+        if not _SHA256.fullmatch(name):
+            raise Refusal("field_invalid", "the path ends with a SHA-256 in lower-case hex")
+        if size is None:
+            raise Refusal("field_invalid", "an upload needs Content-Length")
+        if size > MAX_ATTACHMENT_BYTES:
+            raise Refusal("header_too_large", f"an attachment has at most {MAX_ATTACHMENT_BYTES} bytes")
+        peer, now = request[PEER], self._flows.clock.now()
+        with self._limiter.upload(peer.organisation):
+            try:
+                await self._flows.blobs.put(
+                    bytes.fromhex(name),
+                    size,
+                    chunks(request, size, self._idle),
+                    owner=peer.organisation,
+                    now=now,
+                    pin_until=now + _PIN_MS,
+                )
+            except BlobMismatch as error:
+                raise Refusal("attachment_mismatch", str(error)) from error
+        return web.Response(status=201)
+
+    async def _have(self, request: web.Request) -> web.Response:
+        asked = await message(request, api_pb2.BlobList, _HAVE_LIMIT, self._idle)
+        owner, now = request[PEER].organisation, self._flows.clock.now()
+        held = []
+        for sha256 in asked.sha256:
+            pinned = self._flows.blobs.pinned(sha256, owner)
+            if pinned is not None and pinned[1] - now >= _PIN_LEFT_MS:
+                held.append(sha256)
+        return protobuf(api_pb2.BlobList(sha256=held))
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        body = await message(request, envelope_pb2.Envelope, _ENVELOPE_LIMIT, self._idle)
+        answer = await self._flows.ingress.submit(Envelope.from_message(body), request[PEER], request[TRACE])
+        return protobuf(answer, 200 if answer.repeated_submission else 201)
+
+    async def _receipts(self, request: web.Request) -> web.Response:
+        batch = await message(request, api_pb2.ReceiptBatch, _RECEIPTS_LIMIT, self._idle)
+        receipts = [Envelope.from_message(receipt) for receipt in batch.receipts]
+        return protobuf(await self._flows.receipts.take(receipts, request[PEER], request[TRACE]))
+
+    async def _feed(self, request: web.Request) -> web.Response:
+        query = FeedQuery(
+            urgent_after=_number(request, "urgent_after", 0),
+            normal_after=_number(request, "normal_after", 0),
+            limit=_number(request, "limit", 100),
+            directory=_number(request, "directory", 0) if "directory" in request.query else None,
+        )
+        wait = min(float(_number(request, "wait", 0)), _MAX_WAIT_SECONDS)
+        return protobuf(await self._flows.feed.poll(request[PEER], query, wait))
+
+    async def _directory(self, request: web.Request) -> web.Response:
+        return protobuf(self._flows.directory.page(_number(request, "after", 0)))
+
+    async def _attachment(self, request: web.Request) -> web.StreamResponse:
+        number = request.match_info["number"]
+        if not _NUMBER.fullmatch(number):
+            raise Refusal("document_unknown", "attachments are numbered from 0")
+        content = self._flows.downloads.find(request.match_info["id"], int(number), request[PEER])
+        start = _range(request, content.size)
+        response = web.StreamResponse(status=200 if start is None else 206)
+        response.content_type = "application/octet-stream"
+        response.headers["Accept-Ranges"] = "bytes"
+        response.content_length = content.size - (start or 0)
+        if start is not None:
+            response.headers["Content-Range"] = f"bytes {start}-{content.size - 1}/{content.size}"
+        try:
+            async with self._flows.blobs.open(content.sha256, start or 0) as data:
+                await response.prepare(request)
+                await send(response, data, self._idle)
+        except BlobMissing as error:
+            raise Refusal("unavailable", "the attachment cannot be read now") from error
+        return response
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not _NUMBER.fullmatch(text):
+        raise Refusal("field_invalid", f"{name}: a whole number is expected")
+    return int(text)
+
+
+def _range(request: web.Request, size: int) -> int | None:
+    """Where to begin. Only `bytes=N-` is served; others are answered with everything (RFC 9110, 14.2)."""
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if match is None:
+        return None
+    start = int(match[1])
+    if start >= size:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    return start

@@ -1,0 +1,79 @@
+"""The Axis-Head header: node and client tell each other how far they have seen the journal.
+
+Design decision 6: a node behind its client waits a little, then asks it to come back; a client that has seen
+a head which this journal does not hold learns that the axis was restored from an older copy.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from axis.core.errors import Refusal
+from axis.ports import Journal
+
+__all__ = ["AXIS_HEAD", "HeadGuard"]
+
+AXIS_HEAD: Final = "Axis-Head"
+_WAIT_SECONDS: Final = 5.0
+_REMEMBERED: Final = 1000
+
+
+class HeadGuard:
+    """Compares the head that a client has seen with the journal.
+
+    `sole`: this node's journal is the only copy, so what it lacks does not exist. Otherwise another node
+    may be ahead, and what is lacking may still come.
+    """
+
+    def __init__(self, journal: Journal, *, sole: bool = True, wait: float = _WAIT_SECONDS) -> None:
+        self._journal = journal
+        self._sole = sole
+        self._wait = wait
+        self._hashes: OrderedDict[int, str] = OrderedDict()
+
+    def current(self) -> str:
+        """The header of every answer."""
+        return str(self._journal.head())
+
+    async def check(self, header: str | None) -> None:
+        """Return when this node has seen what the client has seen.
+
+        Raises Refusal `head_unknown` when the journal holds something else there, `behind_head` when it is
+        not there yet, `field_invalid` for a header that is none.
+        """
+        if not header:
+            return
+        journal_id, sequence, sha256 = _parse(header)
+        head = self._journal.head()
+        if journal_id != head.journal_id:
+            raise Refusal("head_unknown", "the head is of another journal")
+        if sequence > head.sequence and not self._sole:
+            head = await self._journal.changed(sequence - 1, self._wait)
+            if sequence > head.sequence:
+                raise Refusal("behind_head", f"this node has seen {head.sequence}", retry_after=1)
+        if sequence > head.sequence or self._hash(sequence) != sha256:
+            raise Refusal("head_unknown", f"the journal stands at {head.sequence}")
+
+    def _hash(self, sequence: int) -> str | None:
+        """The hash of the frame that ends there. Frames never change, so what was read is kept."""
+        if sequence == 0:
+            return bytes(32).hex()
+        known = self._hashes.get(sequence)
+        if known is None:
+            read = self._journal.frame_hash(sequence)
+            if read is None:
+                return None
+            known = self._hashes[sequence] = read.hex()
+            if len(self._hashes) > _REMEMBERED:
+                self._hashes.popitem(last=False)
+        return known
+
+
+def _parse(header: str) -> tuple[str, int, str]:
+    journal_id, _, rest = header.partition(":")
+    sequence, _, sha256 = rest.partition(":")
+    well_formed = len(sha256) == 64 and len(sequence) < 20 and sequence.isascii() and sequence.isdigit()
+    if not journal_id or not well_formed:
+        raise Refusal("field_invalid", f"{AXIS_HEAD}: journal id, sequence and frame hash are expected")
+    return journal_id, int(sequence), sha256

@@ -1,0 +1,72 @@
+"""Bodies in and out with a limit on every wait, so that a stalled client holds nothing for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from aiohttp import web
+from google.protobuf.message import DecodeError, Message
+
+from axis.core.errors import Refusal
+
+__all__ = ["PROTOBUF", "chunks", "message", "protobuf", "send"]
+
+PROTOBUF = "application/x-protobuf"
+M = TypeVar("M", bound=Message)
+
+
+async def chunks(request: web.Request, size: int, idle: float) -> AsyncIterator[bytes]:
+    """The body, at most `size` bytes of it, in pieces as they come.
+
+    Raises Refusal `unavailable` when no byte comes for `idle` seconds or the client breaks off, and
+    `attachment_mismatch` when more comes than was announced.
+    """
+    left = size
+    while True:
+        chunk = await _piece(request, idle)
+        if not chunk:
+            return
+        left -= len(chunk)
+        if left < 0:
+            raise Refusal("attachment_mismatch", "more bytes came than Content-Length announced")
+        yield chunk
+
+
+async def message(request: web.Request, kind: type[M], limit: int, idle: float) -> M:
+    """A small protobuf body. Its size is checked before it is read: Refusal `header_too_large`."""
+    if request.content_length is not None and request.content_length > limit:
+        raise Refusal("header_too_large", f"a body of {request.content_length} bytes, the limit is {limit}")
+    body = bytearray()
+    while chunk := await _piece(request, idle):
+        body += chunk
+        if len(body) > limit:
+            raise Refusal("header_too_large", f"the body is over {limit} bytes")
+    try:
+        return kind.FromString(bytes(body))
+    except DecodeError as error:
+        raise Refusal("header_malformed", f"the body is no {kind.__name__}") from error
+
+
+def protobuf(answer: Message, status: int = 200) -> web.Response:
+    """An answer in protobuf."""
+    return web.Response(body=answer.SerializeToString(), status=status, content_type=PROTOBUF)
+
+
+async def send(response: web.StreamResponse, data: AsyncIterator[bytes], idle: float) -> None:
+    """Write a body as fast as the client reads it. ConnectionError when it does not for `idle` seconds."""
+    async for chunk in data:
+        try:
+            await asyncio.wait_for(response.write(chunk), idle)
+        except TimeoutError as error:
+            raise ConnectionResetError(f"the client read nothing for {idle:g} s") from error
+
+
+async def _piece(request: web.Request, idle: float) -> bytes:
+    try:
+        return await asyncio.wait_for(request.content.readany(), idle)
+    except TimeoutError as error:
+        raise Refusal("unavailable", f"no byte of the body came for {idle:g} s") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise Refusal("unavailable", "the client broke off") from error
