@@ -30,7 +30,7 @@ _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 
 class Pins:
-    """Writes from any thread, one at a time; reads on the thread that opened it."""
+    """Writes from any thread, one at a time; reads on one thread."""
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self._writing = threading.Lock()
@@ -43,7 +43,7 @@ class Pins:
                     f"PRAGMA trusted_schema = OFF; {_SCHEMA}"
                 )
             self._reader = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
             )
 
     def until(self, sha256: bytes, owner: str) -> int | None:
