@@ -22,22 +22,19 @@ from functools import lru_cache
 from typing import Final, NoReturn, TypeVar, cast
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from axis.core import cms_asn1 as der
+from axis.core.cms_keys import ParsedCertificate, PrivateKey, PublicKey, allowed_key, parse_certificate
 from axis.core.errors import Refusal
 
 __all__ = ["PrivateKey", "PublicKey", "Signature", "allowed_key", "check", "read", "sign"]
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 T = TypeVar("T")
 
-_CURVES: Final = ("secp256r1", "secp384r1")
-_MIN_RSA_BITS: Final = 2048
 _HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
     "sha256": hashes.SHA256(),
     "sha384": hashes.SHA384(),
@@ -66,20 +63,6 @@ class Signature:
     issuer_serial: tuple[bytes, int] | None  # DER of the issuer's name, serial number
     signed_attributes: bytes  # DER of the SET OF: what the signature value is over
     value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Certificate:
-    issuer: bytes  # DER of the name, as written in the certificate
-    serial: int
-    public_key: PublicKey | None  # None: outside the allow-list
-
-
-def allowed_key(key: object) -> bool:
-    """Whether a public key is in the allow-list: EC P-256 or P-384, RSA of at least 2048 bits."""
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key.curve.name in _CURVES
-    return isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS
 
 
 def sign(
@@ -174,13 +157,10 @@ def read(signature: bytes) -> Signature:
 
 
 def check(signature: Signature, signed: bytes) -> None:
-    """Check the digest, the certificate's identity and the signature value, in this order.
-
-    Raises Refusal `signature_invalid`.
-    """
+    """Check the digest, the certificate's identity and the value, in this order; Refusal `signature_invalid`."""
     if hashlib.new(signature.digest_algorithm, signed).digest() != signature.message_digest:
         raise Refusal("signature_invalid", "messageDigest is not the digest of these bytes")
-    certificate = _certificate(signature.certificate_der)
+    certificate = parse_certificate(signature.certificate_der)
     # Without this, another certificate for the same key could be put in the signer's certificate's place.
     algorithm = signature.certificate_digest_algorithm
     if hashlib.new(algorithm, signature.certificate_der).digest() != signature.certificate_digest:
@@ -210,24 +190,11 @@ def _parse(element: asn1.TLV, cls: type[T], what: str) -> T:
         _malformed(f"{what} is malformed", error)
 
 
-@lru_cache(maxsize=8192)
-def _certificate(certificate_der: bytes) -> _Certificate:
-    """Parse a certificate; ValueError if malformed. A pure function of its bytes: caching hides no check."""
-    tbs = asn1.decode_der(der.Certificate, certificate_der).tbs
-    try:
-        key: object = x509.load_der_x509_certificate(certificate_der).public_key()
-    except UnsupportedAlgorithm:
-        key = None
-    if not (isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) and allowed_key(key)):
-        key = None
-    return _Certificate(asn1.encode_der(tbs.issuer), tbs.serial, key)
-
-
 def _signers_certificate(
     certificates: tuple[bytes, ...], signer: der.IssuerAndSerial
-) -> tuple[bytes, _Certificate]:
+) -> tuple[bytes, ParsedCertificate]:
     try:
-        parsed = [(data, _certificate(data)) for data in certificates]
+        parsed = [(data, parse_certificate(data)) for data in certificates]
     except ValueError as error:
         _malformed("a certificate inside is malformed", error)
     named = (asn1.encode_der(signer.issuer), signer.serial)
@@ -272,7 +239,7 @@ def _certificate_attribute(certificate_der: bytes) -> der.Attribute:
 
 @lru_cache(maxsize=1024)
 def _signer_id(certificate_der: bytes) -> der.IssuerAndSerial:
-    certificate = _certificate(certificate_der)
+    certificate = parse_certificate(certificate_der)
     issuer = asn1.decode_der(asn1.TLV, certificate.issuer)
     return der.IssuerAndSerial(issuer=issuer, serial=certificate.serial)
 

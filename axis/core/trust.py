@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from axis.core.cms import allowed_key
+from axis.core.cms_keys import allowed_key, parse_certificate
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS, axis_uri, check_code, organisation_uri
 
@@ -133,6 +133,7 @@ def _window(certificate: x509.Certificate) -> tuple[int, int]:
 
 def _read(der: bytes) -> tuple[x509.Certificate, CertificateInfo]:
     try:
+        parse_certificate(der)  # stricter than the next line
         certificate = x509.load_der_x509_certificate(der)
         extensions = certificate.extensions
         key = certificate.public_key()
