@@ -1,0 +1,276 @@
+"""The local API's JSON shapes: what comes in is checked by these, and OpenAPI is made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from axispb.v1 import document_pb2
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "DocumentInput",
+    "InboxEntry",
+    "InboxList",
+    "Problem",
+    "Queued",
+    "ReceiptInput",
+    "SentDocument",
+    "SentList",
+    "UnitList",
+]
+
+Date = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-11-30"])]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+class SignerInput(_Input):
+    """Who signed the document itself."""
+
+    competence: str = ""
+    position: str = ""
+    full_name: str = ""
+
+
+class ResponseForInput(_Input):
+    """A document that this one answers."""
+
+    organ_id: str = ""
+    code: Annotated[str, Field(description="number/notation")] = ""
+    promulgation_date: Date | Literal[""] = ""
+    document_id: str = ""
+
+
+class ReceiverInput(_Input):
+    """A receiver as edXML lists it."""
+
+    organ_id: str = ""
+    receiver_type: str = ""
+
+
+class ReplacementInput(_Input):
+    """A document that this one replaces, and for whom."""
+
+    document_id: str = ""
+    organ_ids: list[str] = []
+
+
+class StaffInput(_Input):
+    """Who handles it at the sender."""
+
+    department: str = ""
+    staff: str = ""
+    email: str = ""
+    mobile: str = ""
+
+
+class BusinessInput(_Input):
+    """What the document does: 0 new, 1 recall, 2 update, 3 replacement."""
+
+    document_id: str = ""
+    doc_type: Annotated[int, Field(ge=0, le=3)] = 0
+    reason: str = ""
+    paper: Annotated[bool, Field(description="a paper copy follows")] = False
+    document_info: bool = False
+    document_receiver: bool = False
+    receivers: list[ReceiverInput] = []
+    replacements: list[ReplacementInput] = []
+    staff: StaffInput | None = None
+
+
+class DocumentInput(_Input):
+    """The part `document` of a submission."""
+
+    to: Annotated[list[str], Field(min_length=1, max_length=1000, description="codes of the recipients")]
+    subject: Annotated[str, Field(min_length=1)]
+    from_: Annotated[
+        str | None, Field(alias="from", description="a unit hosted here; default: the node's own")
+    ] = None
+    number: Annotated[str, Field(examples=["274"])] = ""
+    notation: Annotated[str, Field(examples=["QĐ-TTg"])] = ""
+    type_name: Annotated[str, Field(examples=["Quyết định"])] = ""
+    type_group: str = ""
+    type_detail: str = ""
+    priority: Annotated[int, Field(ge=0, le=5, description="1 to 4 travel in the urgent lane")] = 0
+    due_date: Date | Literal[""] = ""
+    content: str = ""
+    issuer_document_id: str = ""
+    promulgation_place: str = ""
+    promulgation_date: Date | Literal[""] = ""
+    signer: SignerInput | None = None
+    to_places: list[str] = []
+    steering_type: Annotated[int, Field(ge=0, le=2)] = 0
+    sphere_of_promulgation: str = ""
+    typer_notation: str = ""
+    promulgation_amount: str = ""
+    page_amount: str = ""
+    appendixes: list[str] = []
+    response_for: list[ResponseForInput] = []
+    business: BusinessInput | None = None
+
+    def fields(self) -> document_pb2.Fields:
+        """The header's fields."""
+        found = document_pb2.Fields(
+            issuer_document_id=self.issuer_document_id,
+            code_number=self.number,
+            code_notation=self.notation,
+            promulgation_place=self.promulgation_place,
+            promulgation_date=self.promulgation_date,
+            subject=self.subject,
+            content=self.content,
+            due_date=self.due_date,
+            to_places=self.to_places,
+            steering_type=self.steering_type,
+            response_for=[document_pb2.ResponseFor(**one.model_dump()) for one in self.response_for],
+            type=document_pb2.DocumentType(
+                group=self.type_group, detail=self.type_detail, name=self.type_name
+            ),
+            other=document_pb2.OtherInfo(
+                priority=self.priority,
+                sphere_of_promulgation=self.sphere_of_promulgation,
+                typer_notation=self.typer_notation,
+                promulgation_amount=self.promulgation_amount,
+                page_amount=self.page_amount,
+                appendixes=self.appendixes,
+            ),
+        )
+        if self.signer is not None:
+            found.signer.CopyFrom(document_pb2.Signer(**self.signer.model_dump()))
+        if self.business is not None:
+            found.business.CopyFrom(_business(self.business))
+        return found
+
+
+def _business(given: BusinessInput) -> document_pb2.Business:
+    plain: dict[str, Any] = given.model_dump(exclude={"receivers", "replacements", "staff"})
+    return document_pb2.Business(
+        **plain,
+        receivers=[document_pb2.ReceiverInfo(**one.model_dump()) for one in given.receivers],
+        replacements=[document_pb2.ReplacementInfo(**one.model_dump()) for one in given.replacements],
+        staff=document_pb2.Staff(**given.staff.model_dump()) if given.staff else None,
+    )
+
+
+class ReceiptInput(_Input):
+    """The software's decision on a document."""
+
+    outcome: Literal["received", "refused"]
+    reason: Annotated[str, Field(max_length=500)] = ""
+    unit: Annotated[str | None, Field(description="one of the units it came to; default: all that wait")] = (
+        None
+    )
+
+
+class Queued(BaseModel):
+    """A document is in the outbox, durably."""
+
+    document_id: str
+    state: Literal["queued"]
+
+
+class AttachmentInfo(BaseModel):
+    """One attachment."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: Annotated[str, Field(description="lower-case hex")]
+
+
+class Receipt(BaseModel):
+    """What closed a delivery."""
+
+    outcome: Literal["received", "refused", "dead"]
+    at: Annotated[str | None, Field(description="when the axis took it")]
+    stored_at: Annotated[str | None, Field(description="what the receiver's receipt says")]
+    reason: str
+
+
+class Delivery(BaseModel):
+    """A document on its way to one unit."""
+
+    to: str
+    host: str
+    state: Literal["in_flight", "received", "refused", "dead"]
+    attempt: int
+    receipt: Receipt | None
+
+
+class SentDocument(BaseModel):
+    """A document of the outbox."""
+
+    model_config = ConfigDict(extra="allow")
+
+    document_id: str
+    to: list[str]
+    subject: str
+    state: Literal["queued", "rejected", "accepted", "delivered", "partly_refused", "refused", "dead"]
+    code: Annotated[str, Field(description="why it was refused, or why it still waits")]
+    created_at: str
+    attempts: int
+    next_attempt_at: str | None
+    deliveries: list[Delivery]
+
+
+class SentList(BaseModel):
+    """A page of the outbox."""
+
+    documents: list[SentDocument]
+    next: Annotated[str, Field(description="ask with after=… for what comes next")]
+
+
+class InboxEntry(BaseModel):
+    """A document of the inbox."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    document_id: str
+    from_: Annotated[str, Field(alias="from")]
+    to: Annotated[list[str], Field(description="the units of this node that it came to")]
+    subject: str
+    number: str
+    received_at: str
+    state: Literal["waiting", "received", "refused"]
+    code: Annotated[str, Field(description="why its verification failed; empty otherwise")]
+    urgent: bool
+    attachments: list[AttachmentInfo]
+
+
+class InboxList(BaseModel):
+    """A page of the inbox."""
+
+    documents: list[InboxEntry]
+    next: str
+
+
+class Unit(BaseModel):
+    """A registered unit."""
+
+    code: str
+    name: str
+    parent: str
+    old_codes: list[str]
+    suspended: bool
+    hosted_by: str
+
+
+class UnitList(BaseModel):
+    """Units that fit a query."""
+
+    units: list[Unit]
+    as_of: Annotated[int, Field(description="the axis's journal up to here is considered")]
+
+
+class Problem(BaseModel):
+    """RFC 9457, with the stable code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    temporary: bool

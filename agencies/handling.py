@@ -1,0 +1,259 @@
+"""What each feed item means for the store: judged here, applied later, with others, in one transaction.
+
+`handle` raises a Refusal for what cannot be finished now; whatever it returns is final for the item.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+from axispb.v1 import api_pb2, evidence_pb2
+
+from agencies import inbox
+from agencies.config import Settings
+from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, nothing
+from agencies.fetch import Fetcher
+from agencies.identity import Identity
+from agencies.judge import Accepted, addressed_to, judge_accepted, judge_notice
+from agencies.own_documents import acceptance_effect, claimed_document, notice_effect, receipt_effect
+from agencies.store import Store
+from axis.core.envelope import Envelope, Kind
+from axis.core.errors import Refusal
+from axis.core.lifecycle import InboxState
+from axis.core.receipt import Binding
+from axis.core.trust import read_certificate
+from axis.logs import get_logger
+from axis.ports import Clock
+
+__all__ = ["Handler"]
+
+#: The axis may give the bytes right the next time; after so many wrong ones the document is refused.
+_WRONG_BYTES_LIMIT: Final = 3
+
+
+class Handler:
+    """Judges the items of one organisation's feed."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        fetcher: Fetcher,
+        clock: Clock,
+        settings: Settings,
+        own_keys: Callable[[], set[bytes]],
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._fetcher = fetcher
+        self._clock = clock
+        self._settings = settings
+        self._own_keys = own_keys
+
+    async def handle(self, item: api_pb2.FeedItem, tries: int = 0) -> Effect:
+        """The item's effect. Raises Refusal for "not now"; `tries` counts how often that was."""
+        if item.event == "accepted":
+            return await self._accepted(item, tries)
+        if item.event == "receipted":
+            return self._receipted(item)
+        if item.event == "noticed":
+            return await self._noticed(item, tries)
+        if item.event == "issued":
+            return self._issued(item)
+        get_logger().warning("feed_event_unknown", kind_of_event=item.event, sequence=item.sequence)
+        return nothing
+
+    async def _accepted(self, item: api_pb2.FeedItem, tries: int) -> Effect:
+        try:
+            accepted = judge_accepted(item, self._identity.context)
+        except Refusal as refusal:
+            return self._invalid(item, refusal, addressed_to(item, self._identity.code))
+        effects: list[Effect] = []
+        if accepted.message.acting_organisation == self._identity.code:
+            effects.append(acceptance_effect(accepted, item.trace_id))
+        units = accepted.units_of(self._identity.code)
+        if units:
+            effects.append(await self._incoming(accepted, item, units, tries=tries))
+        return all_effects(effects)
+
+    async def _incoming(
+        self,
+        accepted: Accepted,
+        item: api_pb2.FeedItem,
+        units: list[str],
+        *,
+        tries: int,
+        attempt: int = 1,
+    ) -> Effect:
+        """A verified document for units of ours: fetch, sign the receipts, store all of it."""
+        listed = as_listed(accepted, item.trace_id)
+        failure = ""
+        try:
+            await self._fetcher.fetch(listed.document_id, listed.attachments)
+        except Refusal as refusal:
+            if refusal.name != "attachment_mismatch" or tries < _WRONG_BYTES_LIMIT:
+                # Whatever keeps content away is a matter of the moment, also where its code is final.
+                raise Refusal("unavailable", f"attachments: {refusal}") from refusal
+            failure = refusal.name
+        return self._store_effect(
+            inbox.Incoming(
+                kind=accepted.kind.value,
+                document_id=listed.document_id,
+                failure=failure,
+                envelope=accepted.envelope,
+                acceptance=accepted.acceptance.envelope,
+                accepted_sequence=accepted.sequence,
+                accepted_at=accepted.acceptance.message.accepted_at,
+                sender_unit=listed.sender_unit,
+                subject=listed.subject,
+                code_number=listed.code_number,
+                urgent=listed.urgent,
+                size=sum(attachment.size for attachment in listed.attachments),
+                received_at=self._clock.now(),
+                trace_id=item.trace_id,
+                attachments=() if failure else listed.attachments,
+                receipts=tuple(
+                    self._receipt(listed.document_id, accepted.binding, unit, attempt, failure)
+                    for unit in units
+                ),
+                requeued_at=item.at if attempt > 1 else 0,
+            )
+        )
+
+    def _receipt(
+        self, document_id: str, binding: Binding, unit: str, attempt: int, failure: str
+    ) -> inbox.SignedReceipt:
+        if failure:
+            outcome = InboxState.REFUSED
+        elif self._settings.receipt_mode(unit) == "storage":
+            outcome = InboxState.RECEIVED
+        else:
+            outcome = InboxState.WAITING
+        return self._identity.receipt(document_id, binding, unit, attempt, outcome, failure)
+
+    def _store_effect(self, incoming: inbox.Incoming) -> Effect:
+        def apply(connection: sqlite3.Connection) -> Happened:
+            if not inbox.store_document(connection, incoming):
+                return []
+            get_logger().info(
+                "document_stored",
+                document_id=incoming.document_id,
+                sequence=incoming.accepted_sequence,
+                code=incoming.failure,
+                trace_id=incoming.trace_id,
+            )
+            return [("document_received", {"document_id": incoming.document_id, "code": incoming.failure})]
+
+        return apply
+
+    def _invalid(
+        self, item: api_pb2.FeedItem, refusal: Refusal, units: list[str], attempt: int = 1
+    ) -> Effect:
+        """An item that fails for good. A document for us gets a refused receipt that says why."""
+        get_logger().error(
+            "item_invalid",
+            sequence=item.sequence,
+            code=refusal.name,
+            check=refusal.check,
+            detail=refusal.detail,
+        )
+        effects = [alarm("item_invalid", sequence=item.sequence, code=refusal.name)]
+        document_id = claimed_document(item.acceptance.signed, Kind.ACCEPTANCE)
+        if units and document_id:
+            effects.append(self._store_effect(self._refused(item, document_id, refusal, units, attempt)))
+        return all_effects(effects)
+
+    def _refused(
+        self, item: api_pb2.FeedItem, document_id: str, refusal: Refusal, units: list[str], attempt: int
+    ) -> inbox.Incoming:
+        """What is kept of a document that does not verify: its bytes as evidence, nothing of its content."""
+        envelope = Envelope.from_message(item.envelope)
+        acceptance = Envelope.from_message(item.acceptance)
+        binding = Binding.of(envelope, acceptance)
+        return inbox.Incoming(
+            kind=item.kind if item.kind in (Kind.DOCUMENT, Kind.STATUS) else Kind.DOCUMENT.value,
+            document_id=document_id,
+            failure=refusal.name,
+            envelope=envelope,
+            acceptance=acceptance,
+            accepted_sequence=item.accepted_sequence or item.sequence,
+            accepted_at=item.accepted_at or item.at,
+            sender_unit="",
+            subject="",
+            code_number="",
+            urgent=item.urgent,
+            size=0,
+            received_at=self._clock.now(),
+            trace_id=item.trace_id,
+            attachments=(),
+            receipts=tuple(
+                self._receipt(document_id, binding, unit, attempt, refusal.name) for unit in units
+            ),
+            requeued_at=item.at if attempt > 1 else 0,
+        )
+
+    def _receipted(self, item: api_pb2.FeedItem) -> Effect:
+        try:
+            return receipt_effect(item, self._identity, self._store)
+        except Refusal as refusal:
+            if refusal.name == "unavailable":
+                raise
+            return self._invalid(item, refusal, [])
+
+    async def _noticed(self, item: api_pb2.FeedItem, tries: int) -> Effect:
+        try:
+            notice = judge_notice(item, self._identity.context)
+        except Refusal as refusal:
+            return self._invalid(item, refusal, [])
+        message = notice.message
+        effects = [notice_effect(message, notice.envelope, item.at)]
+        if message.kind == evidence_pb2.NOTICE_KIND_DEAD:
+            self._check_known(message)
+            effects.append(lambda connection: _closed_here(connection, message, item.at))
+        elif message.host == self._identity.code:
+            effects.append(await self._requeued(item, message, tries))
+        return all_effects(effects)
+
+    async def _requeued(self, item: api_pb2.FeedItem, message: evidence_pb2.Notice, tries: int) -> Effect:
+        """The operator gave this node the next attempt: the notice brings the document along."""
+        unit, attempt = message.recipient_unit, message.attempt
+        try:
+            accepted = judge_accepted(item, self._identity.context)
+            if accepted.acceptance.envelope.signed_sha256 != message.acceptance_sha256:
+                raise Refusal("field_invalid", "acceptance_sha256: the notice is about another acceptance")
+        except Refusal as refusal:
+            return self._invalid(item, refusal, [unit], attempt)
+        return await self._incoming(accepted, item, [unit], attempt=attempt, tries=tries)
+
+    def _check_known(self, message: evidence_pb2.Notice) -> None:
+        """A notice of death waits for the document that it is about, sent or received."""
+        for table in ("sent", "received"):
+            row = self._store.row(
+                f"SELECT acceptance_signed FROM {table} WHERE document_id = ?", message.document_id
+            )
+            known = row["acceptance_signed"] if row is not None else None
+            if known is not None and hashlib.sha256(known).digest() == message.acceptance_sha256:
+                return
+        raise Refusal("unavailable", f"the document {message.document_id} has not come yet")
+
+    def _issued(self, item: api_pb2.FeedItem) -> Effect:
+        """A certificate in our own name: the alarm bell of design decision 12."""
+        try:
+            info = read_certificate(item.certificate.certificate)
+            known = info.public_key_sha256 in self._own_keys()
+        except Refusal:
+            known = False
+        if known:
+            return nothing
+        serial = item.certificate.serial
+        get_logger().error("certificate_not_ours", serial=serial, sequence=item.sequence)
+        return alarm("certificate_not_ours", serial=serial)
+
+
+def _closed_here(connection: sqlite3.Connection, message: evidence_pb2.Notice, at: int) -> Happened:
+    changed = inbox.close_by_axis(connection, message, at)
+    return [("receipt_not_needed", {"document_id": message.document_id})] if changed else []

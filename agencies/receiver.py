@@ -1,0 +1,228 @@
+"""The receiver: from the organisation's feed into the store, both lanes, without ever standing still.
+
+A page is judged, then stored with its cursors and the highest head in one transaction: after a crash the
+node reads on exactly behind what it has. What cannot be finished now (an attachment out of reach, a notice
+before its document) is stored as it came, in `held`, in that same transaction, and tried again beside the
+feed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from axispb.v1 import api_pb2, document_pb2
+from google.protobuf.message import DecodeError
+
+from agencies import inbox, outbox
+from agencies.axis_client import AxisClient
+from agencies.backoff import Random, back_off, wait_for_signal
+from agencies.config import Settings
+from agencies.directory_sync import DirectorySync
+from agencies.effects import Effect, Happened
+from agencies.events import Events
+from agencies.handling import Handler
+from agencies.store import Store, set_setting
+from agencies.tasks import all_of
+from agencies.times import DAY_MS
+from axis.core.envelope import Kind
+from axis.core.errors import Refusal
+from axis.logs import bound_trace, get_logger
+from axis.ports import Clock
+
+__all__ = ["Receiver"]
+
+_PAGE: Final = 100
+_WAIT_SECONDS: Final = 25
+_AT_ONCE: Final = 16
+_HELD_AT_ONCE: Final = 4
+_IDLE_SECONDS: Final = 60.0
+_HELD_FOR: Final = 30 * DAY_MS
+#: More content than this is fetched beside the feed, so that it delays no other document.
+_LARGE_BYTES: Final = 8 * 1024 * 1024
+
+_Result = Effect | Refusal
+
+
+class Receiver:
+    """Reads the feed. `run` and `run_held` for the node's whole life."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        client: AxisClient,
+        directory: DirectorySync,
+        handler: Handler,
+        clock: Clock,
+        random: Random,
+        events: Events,
+        settings: Settings,
+        head_unknown: Callable[[Refusal], Awaitable[None]],
+        stored: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._directory = directory
+        self._handler = handler
+        self._clock = clock
+        self._random = random
+        self._events = events
+        self._settings = settings
+        self._head_unknown = head_unknown
+        #: Called after each transaction: receipts and resends may be due.
+        self._stored = stored
+        self._held_signal = asyncio.Event()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        #: Whether the axis answered the newest poll; what it refused with, or empty.
+        self.connected = False
+        self.trouble = "not asked yet"
+
+    async def run(self) -> None:
+        """Follow the feed until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._page(failures)
+                failures = 0
+            except Refusal as refusal:
+                if refusal.name == "head_unknown":
+                    await self._head_unknown(refusal)
+                    continue
+                self._lost(refusal)
+                wait = back_off(failures, 30.0, self._random, refusal.retry_after)
+                failures += 1
+                await self._clock.sleep(wait / 1000)
+            except Exception as error:
+                get_logger().exception("feed_failed")
+                self.trouble = repr(error)
+                failures += 1
+                await self._clock.sleep(back_off(failures, 30.0, self._random) / 1000)
+
+    def _lost(self, refusal: Refusal) -> None:
+        if self.connected or self.trouble != refusal.name:
+            get_logger().warning("feed_lost", code=refusal.name, detail=refusal.detail)
+        self.connected, self.trouble = False, refusal.name
+
+    async def _page(self, failures: int) -> None:
+        cursors = (
+            int(self._store.setting("urgent_after", "0")),
+            int(self._store.setting("normal_after", "0")),
+        )
+        # After a failure the first poll only asks whether the axis is there again.
+        wait = 0 if not self.connected else _WAIT_SECONDS
+        page = await self._client.feed(
+            urgent_after=cursors[0],
+            normal_after=cursors[1],
+            directory=self._directory.as_of,
+            limit=_PAGE,
+            wait=wait,
+        )
+        newest = max((item.sequence for item in page.items), default=0)
+        self._directory.vouch(page.directory_sequence, newest)
+        await self._directory.at_least(max(newest, page.directory_sequence))
+        if not self.connected:
+            get_logger().info("feed_connected")
+            self.connected, self.trouble = True, ""
+            await self._store.write(outbox.hurry)
+            self._stored()
+            self._held_signal.set()
+        if page.items:
+            await self.take(page)
+
+    async def take(self, page: api_pb2.FeedPage) -> None:
+        """Judge a page and store it with its cursors, in one transaction."""
+        results = await all_of(self._result(item, 0, large=False) for item in page.items)
+        now = self._clock.now()
+
+        def change(connection: sqlite3.Connection) -> Happened:
+            happened: Happened = []
+            for item, result in zip(page.items, results, strict=True):
+                if isinstance(result, Refusal):
+                    inbox.hold(connection, item, result.name, result.detail, now)
+                else:
+                    happened += result(connection)
+            set_setting(connection, "urgent_after", str(page.urgent_next))
+            set_setting(connection, "normal_after", str(page.normal_next))
+            set_setting(connection, "head", str(self._client.heads))
+            return happened
+
+        self._events.publish(await self._store.write(change))
+        self._stored()
+        if any(isinstance(result, Refusal) for result in results):
+            self._held_signal.set()
+
+    async def _result(self, item: api_pb2.FeedItem, tries: int, *, large: bool) -> _Result:
+        """The item's effect, or why it must wait."""
+        with bound_trace(item.trace_id):
+            try:
+                if not large and _is_large(item):
+                    return Refusal("unavailable", "large attachments are fetched beside the feed")
+                async with self._slots:
+                    return await self._handler.handle(item, tries)
+            except Refusal as refusal:
+                return refusal
+            except Exception as error:
+                get_logger().exception("item_failed", sequence=item.sequence)
+                return Refusal("unavailable", repr(error))
+
+    async def run_held(self) -> None:
+        """Try again what is held, until cancelled."""
+        while True:
+            self._held_signal.clear()
+            now = self._clock.now()
+            rows = self._store.rows(
+                "SELECT item, attempts FROM held WHERE next_attempt_at <= ? ORDER BY sequence LIMIT ?",
+                now,
+                _HELD_AT_ONCE,
+            )
+            if rows:
+                await all_of(
+                    self._again(api_pb2.FeedItem.FromString(row["item"]), row["attempts"]) for row in rows
+                )
+                continue
+            row = self._store.row("SELECT min(next_attempt_at) AS at FROM held")
+            at = row["at"] if row is not None else None
+            seconds = _IDLE_SECONDS if at is None else max(0.0, min(_IDLE_SECONDS, (at - now) / 1000))
+            await wait_for_signal(self._held_signal, self._clock, seconds)
+
+    async def _again(self, item: api_pb2.FeedItem, attempts: int) -> None:
+        result: _Result = Refusal("unavailable", "the directory is older than the item")
+        try:
+            await self._directory.at_least(item.sequence)
+            result = await self._result(item, attempts, large=True)
+        except Refusal as refusal:
+            result = refusal
+        now = self._clock.now()
+        if isinstance(result, Refusal) and now - item.at > _HELD_FOR:
+            get_logger().error(
+                "item_given_up", sequence=item.sequence, code=result.name, detail=result.detail
+            )
+            await self._store.write(lambda c: inbox.drop_held(c, item.sequence))
+            return
+        at = now + back_off(attempts, self._settings.max_back_off_seconds, self._random)
+
+        def change(connection: sqlite3.Connection) -> Happened:
+            if isinstance(result, Refusal):
+                inbox.hold(connection, item, result.name, result.detail, at)
+                return []
+            inbox.drop_held(connection, item.sequence)
+            return result(connection)
+
+        self._events.publish(await self._store.write(change))
+        self._stored()
+
+
+def _is_large(item: api_pb2.FeedItem) -> bool:
+    """Whether an item's content is worth fetching beside the feed. A glance at unverified bytes, no more."""
+    line = Kind.DOCUMENT.line
+    if not item.envelope.signed.startswith(line):
+        return False
+    document = document_pb2.Document()
+    try:
+        document.ParseFromString(item.envelope.signed[len(line) :])
+    except (DecodeError, UnicodeDecodeError):
+        return False
+    return sum(attachment.size for attachment in document.attachments) > _LARGE_BYTES

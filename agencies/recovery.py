@@ -1,0 +1,66 @@
+"""What this node does when the axis was restored from an older copy (design decision 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+
+from agencies import inbox, outbox
+from agencies.directory_sync import DirectorySync
+from agencies.events import Events
+from agencies.heads import Heads
+from agencies.store import Store, set_setting
+from agencies.times import DAY_MS
+from axis.core.errors import Refusal
+from axis.logs import get_logger
+from axis.ports import Clock
+
+__all__ = ["Recovery"]
+
+_SINCE_DAYS = 30
+
+
+class Recovery:
+    """Starts the feed at 0 and sends the last 30 days again, once for each head that was lost."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        heads: Heads,
+        directory: DirectorySync,
+        clock: Clock,
+        events: Events,
+        stored: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._heads = heads
+        self._directory = directory
+        self._clock = clock
+        self._events = events
+        self._stored = stored
+        self._lock = asyncio.Lock()
+
+    async def head_unknown(self, refusal: Refusal) -> None:
+        """The axis does not know the head that this node has seen."""
+        async with self._lock:
+            if str(self._heads) != refusal.extra.get("echoed"):
+                return  # another request's answer: done already
+            since = self._clock.now() - _SINCE_DAYS * DAY_MS
+            lost = str(self._heads)
+
+            def change(connection: sqlite3.Connection) -> tuple[int, int]:
+                for name in ("urgent_after", "normal_after"):
+                    set_setting(connection, name, "0")
+                set_setting(connection, "head", "")
+                # Held items were of the lost journal's numbering: the feed brings what still holds.
+                connection.execute("DELETE FROM held")
+                return outbox.send_again(connection, since), inbox.send_receipts_again(connection, since)
+
+            documents, receipts = await self._store.write(change)
+            await self._directory.restart()
+            self._heads.forget()
+            get_logger().error("axis_restored", lost_head=lost, documents=documents, receipts=receipts)
+            self._events.publish([("alarm", {"what": "axis_restored", "lost_head": lost})])
+            self._stored()
