@@ -11,7 +11,7 @@ never noted here, so that nobody unauthenticated can make the journal grow.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from axis.core.decide import NoteRejected
@@ -98,12 +98,13 @@ class Rejections:
             self._noted.popitem(last=False)
         await self._submit(command)
 
-    async def sum_up(self) -> None:
-        """Journal the sums of the minutes that have passed. Called every minute, and at the end."""
-        for organisation in list(self._minutes):
-            await self._minute(organisation)
+    async def sum_up(self, everything: bool = False) -> None:
+        """Journal the sums of the minutes that have passed; of `everything` when the node stops."""
         now = self._clock.now()
-        self._minutes = {o: m for o, m in self._minutes.items() if now - m.began < _MINUTE_MS}
+        for organisation, minute in list(self._minutes.items()):
+            if everything or not 0 <= now - minute.began < _MINUTE_MS:
+                del self._minutes[organisation]
+                await self._close(minute)
 
     async def _minute(self, organisation: str) -> _Minute:
         """The organisation's current minute; closes the one before."""
@@ -112,19 +113,13 @@ class Rejections:
         if minute is not None and 0 <= now - minute.began < _MINUTE_MS:
             return minute
         fresh = self._minutes[organisation] = _Minute(now)
-        if minute is not None and minute.last is not None:
-            last = minute.last
-            await self._submit(
-                NoteRejected(
-                    organisation=last.organisation,
-                    code=last.code,
-                    bytes_sha256=last.bytes_sha256,
-                    document_id=last.document_id,
-                    detail=last.detail,
-                    count=minute.summed,
-                )
-            )
+        if minute is not None:
+            await self._close(minute)
         return fresh
+
+    async def _close(self, minute: _Minute) -> None:
+        if minute.last is not None:
+            await self._submit(replace(minute.last, count=minute.summed))
 
     async def _submit(self, command: NoteRejected) -> None:
         try:

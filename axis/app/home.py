@@ -1,0 +1,224 @@
+"""The axis's home: settings, keys, authority, journal. Made once by `init_home`, all of it or nothing usable.
+
+`axis.toml` is written last: a home without it was never finished, and `init_home` goes on with what is
+there. The authority's keys (`HOME/pki`) are made here and then never read by the node again (design
+decision 12).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from axis import config
+from axis.control import HomeLock
+from axis.core import cms
+from axis.core.decide import Found, RecordCertificate
+from axis.core.state import reduce
+from axis.core.trust import Anchors, read_certificate
+from axis.flow.sequencer import Sequencer
+from axis.journal.sqlite import SqliteJournal
+
+__all__ = ["Home", "HomeExists", "SystemClock", "init_home", "read_home"]
+
+_PRIVATE: Final = 0o700
+
+
+class HomeExists(Exception):
+    """There is an axis home already."""
+
+
+class SystemClock:
+    """ports.Clock: the machine's."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch (UTC)."""
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What a home's files say."""
+
+    path: Path
+    settings: config.Settings
+    anchors: Anchors
+    #: Signs bytes as the axis, at a time in milliseconds.
+    sign: Callable[[bytes, int], bytes]
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def views_path(self) -> Path:
+        """The views' file."""
+        return self.path / "views.sqlite"
+
+    @property
+    def blobs_path(self) -> Path:
+        """The blobs' folder."""
+        return self.path / "blobs"
+
+    @property
+    def keys_path(self) -> Path:
+        """The folder of the axis's own keys and certificates."""
+        return self.path / "keys"
+
+    @property
+    def pki_path(self) -> Path:
+        """The certificate authority's home; it may be elsewhere, and need not be there."""
+        return Path(self.settings.issuer_home) if self.settings.issuer_home else self.path / "pki"
+
+
+def read_home(path: Path) -> Home:
+    """Read a home. Raises config.ConfigError."""
+    settings = config.load(path)
+    keys = path / "keys"
+    try:
+        anchors = Anchors(_read_pem(keys / "anchors.pem"), _read_pem(keys / "chain.pem"))
+        key = serialization.load_pem_private_key((keys / "sign.key").read_bytes(), None)
+        certificate = _read_pem(keys / "sign.crt")[0]
+    except (OSError, ValueError, IndexError) as error:
+        raise config.ConfigError(f"{keys}: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise config.ConfigError(f"{keys / 'sign.key'} is no EC key")
+
+    def sign(signed: bytes, at: int) -> bytes:
+        return cms.sign(signed, key, certificate, (), at)
+
+    return Home(path, settings, anchors, sign)
+
+
+def init_home(
+    home: Path,
+    listen: str = config.DEFAULT_LISTEN,
+    console: str = config.DEFAULT_CONSOLE,
+    names: Sequence[str] = (),
+) -> Home:
+    """Make an axis home: authority, the axis's keys and certificates, an empty journal, settings.
+
+    `names` are further host names and addresses for the TLS certificate. Not for use within an event loop.
+    Raises HomeExists, HomeBusy, config.ConfigError (an address that is none).
+    """
+    config.parse_address(console)
+    host, _ = config.parse_address(listen)
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(_PRIVATE)
+    with HomeLock(home):
+        if (home / config.SETTINGS_FILE).exists():
+            raise HomeExists(f"{home} is an axis home already")
+        _make_keys(home, _host_names(host, names))
+        settings = config.Settings(listen=listen, console=console, names=tuple(names))
+        # The journal before the settings: a home that has settings is whole.
+        asyncio.run(_found_journal(home))
+        config.save(home, settings)
+        _sync_folder(home)
+    return read_home(home)
+
+
+def _make_keys(home: Path, names: Iterable[str]) -> None:
+    """The authority and the axis's two key pairs. Repeated after a crash it keeps what is there."""
+    from certs.authority import Authority
+
+    now = SystemClock().now()
+    pki, keys = home / "pki", home / "keys"
+    authority = Authority.open(pki) if pki.exists() else Authority.create(pki, now)
+    keys.mkdir(mode=_PRIVATE, exist_ok=True)
+    requests = [_request(keys / f"{usage}.key") for usage in ("tls", "sign")]
+    tls, sign = authority.issue_axis(requests[0], requests[1], list(names), now)
+    _write(keys / "anchors.pem", _pem(authority.anchors))
+    _write(keys / "chain.pem", _pem(authority.intermediates))
+    _write(keys / "tls.crt", _pem((tls, *authority.intermediates)))
+    _write(keys / "sign.crt", _pem((sign, *authority.intermediates)))
+    _sync_folder(keys)
+
+
+def _request(path: Path) -> bytes:
+    """A certificate request (DER) for the key at `path`, which is made if it is not there."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except FileNotFoundError:
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        _write(path, pem, 0o600)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise config.ConfigError(f"{path} is no EC key")
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "axis")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.DER)
+
+
+async def _found_journal(home: Path) -> None:
+    """The journal's first records: which axis this is, and its own two certificates."""
+    keys, path = home / "keys", home / "journal.sqlite"
+    anchors = Anchors(_read_pem(keys / "anchors.pem"), _read_pem(keys / "chain.pem"))
+    journal = SqliteJournal.open(path, reduce, journal_id=None if path.exists() else str(uuid.uuid4()))
+    sequencer = Sequencer(journal, SystemClock(), lambda signed: b"")  # nothing is accepted here
+    running = asyncio.create_task(sequencer.run())
+    try:
+        await sequencer.submit(Found(anchors.axis_id, anchors.anchors, anchors.intermediates))
+        for usage in ("tls", "sign"):
+            info = read_certificate(_read_pem(keys / f"{usage}.crt")[0])
+            await sequencer.submit(RecordCertificate(info))
+    finally:
+        sequencer.drain()
+        await running
+        await journal.close()
+
+
+def _host_names(host: str, names: Iterable[str]) -> list[str]:
+    """What the TLS certificate is good for: the listening address, this machine's names, and those given."""
+    own = ["localhost", "127.0.0.1", "::1", "axis", socket.gethostname()]
+    listening = [] if host in ("0.0.0.0", "::") else [host]
+    return list(dict.fromkeys(name for name in (*listening, *own, *names) if name))
+
+
+def _pem(certificates: Iterable[bytes]) -> bytes:
+    return b"".join(
+        x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM) for der in certificates
+    )
+
+
+def _read_pem(path: Path) -> list[bytes]:
+    certificates = x509.load_pem_x509_certificates(path.read_bytes())
+    return [certificate.public_bytes(serialization.Encoding.DER) for certificate in certificates]
+
+
+def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a whole file or none: to a draft first, fsynced, then renamed."""
+    draft = path.with_name(f".{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,75 @@
+"""What the command line can ask of a node, by name: over the control socket of a running one, or directly.
+
+Arguments and answers are JSON. `axis.cli` and the demo are the callers; docs/operations.md is for people.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from axis.app.node import Node
+from axis.control import Operation
+from axis.core.errors import Refusal
+
+__all__ = ["operations"]
+
+_SYNC_SECONDS: Final = 20.0
+
+
+def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
+    """The operations on a node. `serving`: its views follow the journal by themselves."""
+    registry = node.registry
+
+    async def add(a: dict[str, Any]) -> object:
+        old_codes = [str(code) for code in a.get("old_codes") or () if code]
+        return await registry.add(str(a["code"]), str(a["name"]), _text(a, "parent"), old_codes)
+
+    async def views_sync(_: dict[str, Any]) -> object:
+        return await _views_sync(node, serving)
+
+    async def status(_: dict[str, Any]) -> object:
+        return _status(node, serving)
+
+    return {
+        "org.add": add,
+        "org.token": lambda a: registry.token(str(a["code"])),
+        "org.import": lambda a: registry.import_units(a["rows"]),
+        "org.list": lambda a: registry.units(),
+        "org.show": lambda a: registry.show(str(a["code"])),
+        "org.suspend": lambda a: registry.suspend(str(a["code"]), _text(a, "reason")),
+        "org.resume": lambda a: registry.resume(str(a["code"])),
+        "cert.list": lambda a: registry.certificates(),
+        "cert.revoke": lambda a: registry.revoke(str(a["serial"]), str(a["reason"])),
+        "document.requeue": lambda a: registry.requeue(
+            str(a["document_id"]), str(a["to"]), _text(a, "reason")
+        ),
+        "document.close": lambda a: registry.close(str(a["document_id"]), str(a["to"]), str(a["reason"])),
+        "views.sync": views_sync,
+        "node.status": status,
+    }
+
+
+def _text(arguments: dict[str, Any], name: str) -> str:
+    """An argument that may be missing."""
+    return str(arguments.get(name) or "")
+
+
+async def _views_sync(node: Node, serving: bool) -> dict[str, Any]:
+    """Bring the views to the journal's head of now: {"head", "sequence"}."""
+    head = node.journal.head()
+    if not serving:
+        node.views.catch_up(node.journal)
+    elif not await node.views.reached(head.sequence, _SYNC_SECONDS):
+        raise Refusal("unavailable", f"the views have not reached {head.sequence} in time", retry_after=5)
+    return {"head": str(head), "sequence": head.sequence}
+
+
+def _status(node: Node, serving: bool) -> dict[str, Any]:
+    return {
+        "running": serving,
+        "head": str(node.journal.head()),
+        "url": node.url,
+        "in_flight": node.deadlines.in_flight,
+        "open_polls": node.feed.waiting,
+        "broken": node.sequencer.broken,
+    }

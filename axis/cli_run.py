@@ -1,0 +1,117 @@
+"""What every `axis` command needs: reaching the node or its home, printing, and how errors end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+__all__ = ["operate", "print_json", "run_main", "table"]
+
+#: A node that is just starting or stopping holds its home's lock without answering yet, or any more.
+_LOCK_SECONDS: Final = 15.0
+
+
+def operate(
+    home: Path,
+    operation: str,
+    arguments: Mapping[str, Any],
+    *,
+    timeout: float = 30.0,
+    with_issuer: bool = False,
+) -> Any:
+    """Have the running node do one operation; beside a stopped one, take the lock and do it here."""
+    import asyncio
+
+    return asyncio.run(_operate(home, operation, arguments, timeout, with_issuer))
+
+
+async def _operate(
+    home: Path, operation: str, arguments: Mapping[str, Any], timeout: float, with_issuer: bool
+) -> Any:
+    import asyncio
+
+    from axis import config, control
+
+    config.load(home)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _LOCK_SECONDS
+    while True:
+        try:
+            return await control.call(home, operation, arguments, timeout)
+        except control.NotRunning:
+            pass
+        try:
+            return await _beside(home, operation, arguments, with_issuer)
+        except control.HomeBusy:
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def _beside(home: Path, operation: str, arguments: Mapping[str, Any], with_issuer: bool) -> Any:
+    import logging
+
+    from axis import logs
+    from axis.app import open_home
+    from axis.app.operations import operations
+
+    logs.configure(json=False, level=logging.ERROR)
+    async with open_home(home, with_issuer=with_issuer) as node:
+        return await operations(node, serving=False)[operation](dict(arguments))
+
+
+def print_json(value: object) -> None:
+    """One JSON value on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Rows for people; on a pipe, tab-separated lines without a heading."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo("\t".join(str(row[column] or "") for column in columns))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        shown.add_row(*(str(row[column] or "") for column in columns))
+    Console().print(shown)
+
+
+def run_main(app: typer.Typer) -> None:
+    """Run the command line; what commands raise becomes a message and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:
+        message, status = _explain(error)
+        typer.echo(message, err=True)
+        raise SystemExit(status) from error
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """The message and exit code of what a command raised; what it does not know it raises again."""
+    from axis.config import ConfigError
+    from axis.control import HomeBusy, NotRunning
+    from axis.core.errors import Refusal
+    from axis.ports import JournalBroken, StorageFull
+
+    if isinstance(error, Refusal):
+        # Not being able to ask is no answer.
+        return f"refused [{error.name}]: {error.detail}", 2 if error.name == "unavailable" else 1
+    if isinstance(error, StorageFull):
+        return f"cannot run [storage_full]: {error}", 2
+    if isinstance(error, JournalBroken):
+        return f"cannot run [journal_forked]: {error}", 2
+    known = (ConfigError, HomeBusy, NotRunning, OSError, UnicodeDecodeError)
+    if isinstance(error, known) or type(error).__name__ == "HomeExists":
+        return f"cannot run: {error}", 2
+    raise error
