@@ -157,7 +157,7 @@ def read(signature: bytes) -> Signature:
 
 
 def check(signature: Signature, signed: bytes) -> None:
-    """Check the digest, the certificate's identity and the value, in this order; Refusal `signature_invalid`."""
+    """Check digest, certificate identity and value, in this order; Refusal `signature_invalid`."""
     if hashlib.new(signature.digest_algorithm, signed).digest() != signature.message_digest:
         raise Refusal("signature_invalid", "messageDigest is not the digest of these bytes")
     certificate = parse_certificate(signature.certificate_der)

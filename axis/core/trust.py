@@ -194,11 +194,6 @@ def _usage(extensions: x509.Extensions, organisation: str) -> str:
     return "tls"
 
 
-def _require_authority(_: verification.Policy, __: x509.Certificate, value: x509.BasicConstraints) -> None:
-    if not value.ca:
-        raise ValueError("not a certificate authority")
-
-
 def _require_certificate_signing(_: verification.Policy, __: x509.Certificate, value: x509.KeyUsage) -> None:
     if not value.key_cert_sign:
         raise ValueError("not a key for signing certificates")
@@ -219,9 +214,10 @@ def _require_digital_signature(_: verification.Policy, __: x509.Certificate, val
 
 _CRITICAL: Final = verification.Criticality.CRITICAL
 _ANY: Final = verification.Criticality.AGNOSTIC
+# That basicConstraints says "authority", where present, the verifier sees to by itself.
 _CA_POLICY: Final = (
     verification.ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, _CRITICAL, _require_authority)
+    .require_present(x509.BasicConstraints, _CRITICAL, None)
     .require_present(x509.KeyUsage, _CRITICAL, _require_certificate_signing)
 )
 # Names and extended key usages are read, and refused with a code of their own, in _read.
