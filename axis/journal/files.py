@@ -147,14 +147,15 @@ def verify_head(connection: sqlite3.Connection, journal_id: str) -> Head:
     return head
 
 
-def raw_frames(path: Path, batch: int = 64) -> Iterator[tuple[int, bytes]]:
-    """Every frame's (number, stored bytes), in order, trusting nothing else in the file: for the audit.
+def raw_frames(path: Path, after: int = 0, batch: int = 64) -> Iterator[tuple[int, bytes]]:
+    """Each frame's (number, stored bytes), numbered over `after`, in order: for the audit.
 
+    Nothing else in the file is trusted, and the bytes are not checked here.
     Beside a running writer it ends with the newest frame at the time. JournalBroken where SQLite itself
     finds the file damaged.
     """
     with errors_named(path), closing(connect_reader(path)) as connection:
-        number = 0
+        number = after
         while True:
             # One statement a batch, so that a long audit does not keep the writer's WAL from being reused.
             rows = connection.execute(

@@ -4,7 +4,7 @@ Appends run one after another in a thread of their own, each in one transaction.
 thread through a second, read-only connection, so they see every append that has returned, in this process
 or another. Frames are kept byte for byte; the rest of the file is an index over them.
 
-Not handled here: who may append (the home's lock), whether the index equals a replay (the audit).
+Not handled here: who may append (the home's lock).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head, decode
 from axis.journal.appender import Appender
 from axis.journal.files import connect_reader, errors_named, found, read_head, verify_head
+from axis.journal.replay import index_problems
 from axis.journal.waiting import Wakeup
 from axis.ports import JournalBroken, Reduce, StoredRecord
 
@@ -39,9 +40,16 @@ class SqliteJournal:
     """ports.Journal in `journal.sqlite`. Make one with `open`."""
 
     def __init__(
-        self, path: Path, journal_id: str, reader: sqlite3.Connection, appender: Appender | None, head: Head
+        self,
+        path: Path,
+        journal_id: str,
+        reader: sqlite3.Connection,
+        appender: Appender | None,
+        head: Head,
+        reduce: Reduce,
     ) -> None:
         self._path = path
+        self._reduce = reduce
         self._journal_id = journal_id
         self._reader = reader
         self._appender = appender
@@ -80,7 +88,7 @@ class SqliteJournal:
                 opened.callback(reader.close)
                 head = verify_head(reader, stored)
                 opened.pop_all()  # all is well: they stay open
-        return cls(path, stored, reader, appender, head)
+        return cls(path, stored, reader, appender, head, reduce)
 
     def head(self) -> Head:
         """Where the journal stands."""
@@ -197,6 +205,13 @@ class SqliteJournal:
         joined = self._rows("SELECT peaks FROM head", ())[0][0]
         return [joined[start : start + 32] for start in range(0, len(joined), 32)]
 
+    def index_problems(self) -> list[str]:
+        """Where keys, facts, feeds or head differ from a replay of the frames; see replay.index_problems.
+
+        Slow: as long as it took to append it all, without the fsyncs. May run in any thread.
+        """
+        return index_problems(self._path, self._reduce)
+
     async def close(self) -> None:
         """Finish the appends under way, end every wait, release the file. Idempotent."""
         if self._closed:
@@ -214,13 +229,13 @@ class SqliteJournal:
 
     def _frame_with(self, sequence: int) -> Frame | None:
         rows = self._rows(
-            "SELECT first_sequence, number FROM frames"
-            " WHERE first_sequence <= ? AND last_sequence >= ? ORDER BY first_sequence DESC LIMIT 1",
-            (sequence, sequence),
+            "SELECT first_sequence, last_sequence, number FROM frames"
+            " WHERE first_sequence <= ? ORDER BY first_sequence DESC LIMIT 1",
+            (sequence,),
         )
-        if not rows:
+        if not rows or rows[0][1] < sequence:
             return None
-        first_sequence, number = rows[0]
+        first_sequence, _last, number = rows[0]
         frame = self._cache.get(first_sequence)
         if frame is not None:
             self._cache.move_to_end(first_sequence)
