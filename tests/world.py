@@ -190,7 +190,7 @@ class World:
         return document.message.document_id
 
     def receipt(
-        self, document_id: str, unit: str, *, received: bool = True, acting: str = "", **fields: Any
+        self, document_id: str, unit: str, /, *, received: bool = True, acting: str = "", **fields: Any
     ) -> Verified[evidence_pb2.Receipt]:
         """A receipt for the latest attempt, unless fields say otherwise."""
         bound = lookup.document(self.overlay, document_id)
