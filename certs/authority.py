@@ -13,6 +13,7 @@ Not handled here: who may have a certificate (the axis checks the enrolment toke
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -96,12 +97,16 @@ class Authority:
         # The folder appears under its name when everything inside is on the disk: a power cut leaves
         # either no authority or a whole one.
         draft = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
-        _write(draft / "root.key", _private_pem(root_key))
-        _write(draft / "root.crt", root.public_bytes(serialization.Encoding.PEM))
-        _write(draft / "issuing.key", _private_pem(key))
-        _write(draft / "issuing.crt", issuing.public_bytes(serialization.Encoding.PEM))
-        _sync_folder(draft)
-        draft.rename(home)
+        try:
+            _write(draft / "root.key", _private_pem(root_key))
+            _write(draft / "root.crt", root.public_bytes(serialization.Encoding.PEM))
+            _write(draft / "issuing.key", _private_pem(key))
+            _write(draft / "issuing.crt", issuing.public_bytes(serialization.Encoding.PEM))
+            _sync_folder(draft)
+            draft.rename(home)
+        except BaseException:
+            shutil.rmtree(draft)  # no key may lie about
+            raise
         _sync_folder(home.parent)
         return cls(home, root, issuing, key)
 
