@@ -1,0 +1,181 @@
+"""The agency API over real TLS: the journey, and what becomes of repeats."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+import pytest_asyncio
+from axispb.v1 import api_pb2, evidence_pb2
+
+from axis.core.envelope import Envelope, Kind, parse
+from axis.core.state import FactCertificates
+from axis.core.verify import Context, Place, verify_acceptance
+from tests.support.wire import AxisNode, axis_node
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def axis(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AxisNode]:
+    async with axis_node(tmp_path_factory.mktemp("wire")) as node:
+        yield node
+
+
+async def test_a_document_travels_and_its_receipt_comes_back(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    content = b"%PDF-1.7 " + bytes(300_000)
+    sent = await sender.send(receiver.code, files=(content,))
+
+    page = await receiver.feed()
+    (item,) = [item for item in page.items if item.event == "accepted"]
+    assert Envelope.from_message(item.envelope) == sent.envelope
+    assert Envelope.from_message(item.acceptance) == sent.acceptance
+    assert item.sequence == sent.sequence
+    got = await receiver.get(f"/v1/documents/{sent.document_id}/attachments/0")
+    assert got.body == content
+
+    (result,) = await receiver.give(receiver.receipt(sent))
+    assert (result.code, result.sequence > sent.sequence) == ("", True)
+    page = await sender.feed()
+    (receipted,) = [item for item in page.items if item.event == "receipted"]
+    assert receipted.sequence == result.sequence
+    assert receipted.kind == "document"
+    assert receipted.accepted_sequence == sent.sequence
+
+
+async def test_the_acceptance_verifies_at_its_place(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    sent = await sender.send(receiver.code)
+    node = axis.running.node
+    context = Context(axis.axis_id, node.home.anchors, FactCertificates(node.journal))
+    verified = verify_acceptance(sent.acceptance, context, Place(sent.sequence, axis.now()))
+    assert verified.message.signed_sha256 == sent.envelope.signed_sha256
+    assert [(d.unit, d.host) for d in verified.message.deliveries] == [(receiver.code, receiver.code)]
+
+
+async def test_the_same_bytes_get_the_same_acceptance_and_count_once(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    envelope = sender.envelope(sender.document(receiver.code))
+    first = await sender.submit(envelope)
+    again = await sender.submit(envelope)
+    resigned = await sender.submit(Envelope(envelope.signed, sender.signature(envelope.signed)))
+    assert (first.status, again.status, resigned.status) == (201, 200, 200)
+    one = first.message(api_pb2.SubmitResponse)
+    for repeat in (again, resigned):
+        two = repeat.message(api_pb2.SubmitResponse)
+        assert two.repeated_submission
+        assert (two.sequence, two.acceptance) == (one.sequence, one.acceptance)
+    assert len([i for i in (await receiver.feed()).items if i.event == "accepted"]) == 1
+
+
+async def test_a_repeat_is_answered_though_sender_and_recipient_were_suspended_since(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    sent = await sender.send(receiver.code)
+    await axis.registry.suspend(receiver.code)
+    await axis.registry.suspend(sender.code)
+    again = await sender.submit(sent.envelope)
+    assert Envelope.from_message(again.message(api_pb2.SubmitResponse).acceptance) == sent.acceptance
+    refused = await sender.submit(sender.document(receiver.code))
+    assert refused.code == "sender_suspended"
+
+
+async def test_a_document_whose_node_was_offline_for_a_week_is_accepted(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    week = 7 * 24 * 3600 * 1000
+    await sender.send(receiver.code, created_at=axis.now() - week)
+
+
+async def test_an_old_code_leads_to_the_unit(axis: AxisNode) -> None:
+    sender = await axis.organisation()
+    receiver = await axis.organisation("T90", old_codes=["000.00.00.T90"])
+    sent = await sender.send("000.00.00.T90")
+    acceptance = cast(evidence_pb2.Acceptance, parse(sent.acceptance.signed, Kind.ACCEPTANCE))
+    assert [d.unit for d in acceptance.deliveries] == [receiver.code]
+
+
+async def test_urgent_documents_have_a_lane_of_their_own(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    document = sender.document(receiver.code)
+    await sender.submit(document)
+    urgent = sender.document(receiver.code)
+    urgent.fields.other.priority = 3
+    await sender.submit(urgent)
+    page = await receiver.feed()
+    lanes = [(item.urgent, item.event) for item in page.items]
+    assert lanes == [(True, "accepted"), (False, "issued"), (False, "issued"), (False, "accepted")]
+    rest = await receiver.feed(urgent_after=page.urgent_next, normal_after=page.normal_next)
+    assert not rest.items
+
+
+async def test_a_download_can_go_on_where_it_broke_off(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    content = bytes(range(256)) * 2000
+    sent = await sender.send(receiver.code, files=(content,))
+    path = f"/v1/documents/{sent.document_id}/attachments/0"
+    part = await receiver.get(path, Range="bytes=1000-")
+    assert (part.status, part.body) == (206, content[1000:])
+    assert part.headers["Content-Range"] == f"bytes 1000-{len(content) - 1}/{len(content)}"
+    beyond = await receiver.get(path, Range=f"bytes={len(content)}-")
+    assert beyond.status == 416
+    outsider = await axis.organisation()
+    assert (await outsider.get(path)).code == "document_unknown"
+    assert (await receiver.get(path[:-1] + "1")).code == "document_unknown"
+
+
+async def test_have_names_only_what_this_organisation_uploaded(axis: AxisNode) -> None:
+    one, other = await axis.organisation(), await axis.organisation()
+    content = b"only one of them has it"
+    assert (await one.upload(content)).status == 201
+    asked = api_pb2.BlobList(sha256=[hashlib.sha256(content).digest(), bytes(32)])
+    for organisation, expected in ((one, asked.sha256[:1]), (other, [])):
+        answer = await organisation.post("/v1/blobs/have", asked)
+        assert answer.message(api_pb2.BlobList).sha256 == expected
+
+
+async def test_every_answer_says_where_the_journal_stands(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    answer = await sender.submit(sender.document(receiver.code))
+    head = answer.headers["Axis-Head"]
+    journal_id, sequence, sha256 = head.split(":")
+    assert int(sequence) >= answer.message(api_pb2.SubmitResponse).sequence
+    assert abs(int(answer.headers["Axis-Time"]) - axis.now()) < 60_000
+    assert (await sender.get("/v1/directory", Axis_Head=head)).status == 200
+    ahead = f"{journal_id}:{int(sequence) + 1_000_000}:{sha256}"
+    changed = f"{journal_id}:{sequence}:{'0' * 64}"
+    foreign = f"00000000-0000-0000-0000-000000000000:{sequence}:{sha256}"
+    for unknown in (ahead, changed, foreign):
+        refused = await sender.get("/v1/directory", Axis_Head=unknown)
+        assert (refused.status, refused.code) == (409, "head_unknown")
+        assert refused.headers["Axis-Head"].startswith(journal_id)
+    assert (await sender.get("/v1/directory", Axis_Head="nonsense")).code == "field_invalid"
+
+
+async def test_the_trace_id_travels_with_the_document(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    trace = "ab" * 16
+    await sender.submit(sender.document(receiver.code), traceparent=f"00-{trace}-{'cd' * 8}-01")
+    item = (await receiver.feed()).items[-1]
+    assert (item.event, item.trace_id) == ("accepted", trace)
+
+
+async def test_the_directory_holds_units_and_certificates(axis: AxisNode) -> None:
+    organisation = await axis.organisation(old_codes=["000.00.01.T99"])
+    after, units, certificates = 0, {}, {}
+    while True:
+        answer = await organisation.get(f"/v1/directory?after={after}")
+        page = answer.message(api_pb2.DirectoryPage)
+        for entry in page.entries:
+            if entry.HasField("unit"):
+                units[entry.unit.code] = entry.unit
+            else:
+                certificates[entry.certificate.serial] = entry.certificate
+        after = page.as_of
+        if not page.more:
+            break
+    assert list(units[organisation.code].old_codes) == ["000.00.01.T99"]
+    assert certificates[organisation.sign.serial].organisation == organisation.code
+    assert {c.usage for c in certificates.values() if c.organisation == "axis"} == {"tls", "sign"}
+    assert (await organisation.feed(wait=0)).directory_sequence <= after
