@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -35,9 +35,10 @@ class Pins:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self._writing = threading.Lock()
         self._writer: sqlite3.Connection | None = None
-        with _full_named():
+        with _full_named(), ExitStack() as opened:
             if not readonly:
                 self._writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                opened.callback(self._writer.close)
                 self._writer.executescript(
                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                     f"PRAGMA trusted_schema = OFF; {_SCHEMA}"
@@ -45,6 +46,7 @@ class Pins:
             self._reader = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
             )
+            opened.pop_all()  # all is well: they stay open
 
     def until(self, sha256: bytes, owner: str) -> int | None:
         """The end of this owner's pin."""

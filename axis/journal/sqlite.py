@@ -221,7 +221,7 @@ class SqliteJournal:
         await asyncio.to_thread(self._thread.shutdown)
         self._reader.close()
         if self._appender is not None:
-            self._appender.close()  # the last connection to close: it folds the WAL into the file
+            await asyncio.to_thread(self._appender.close)  # the last connection: it folds the WAL in
 
     def _rows(self, query: str, values: Any) -> list[Any]:
         with errors_named(self._path):
