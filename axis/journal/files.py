@@ -122,10 +122,14 @@ def read_head(connection: sqlite3.Connection, journal_id: str) -> Head:
 
 def verify_head(connection: sqlite3.Connection, journal_id: str) -> Head:
     """The head, once the newest frame's own bytes agree with it and with its predecessor's bytes."""
-    head = read_head(connection, journal_id)
-    rows = connection.execute(
-        "SELECT number, first_sequence, last_sequence, at, raw FROM frames ORDER BY number DESC LIMIT 2"
-    ).fetchall()
+    connection.execute("BEGIN")  # one state of the file for both reads: another process may be appending
+    try:
+        head = read_head(connection, journal_id)
+        rows = connection.execute(
+            "SELECT number, first_sequence, last_sequence, at, raw FROM frames ORDER BY number DESC LIMIT 2"
+        ).fetchall()
+    finally:
+        connection.execute("ROLLBACK")
     newest = rows[0] if rows else (0, 0, 0, 0, b"")
     if newest[0] != head.number:
         raise JournalBroken(f"the head names frame {head.number}, the newest frame is {newest[0]}")

@@ -427,3 +427,15 @@ async def test_more_frames_than_the_cache_holds_are_read_back(path: Path, wrap: 
         assert hashlib.sha256(book.journal.record(sequence).raw).digest() == sha256
     assert book.journal._cached_bytes <= 16 * 1024 * 1024
     await book.journal.close()
+
+
+async def test_opening_beside_a_running_writer_never_sees_half_an_append(path: Path) -> None:
+    await reopen(path, journal_id="j").close()
+    with start_writer(path, "w", 300) as writer:
+        seen = 0
+        while writer.poll() is None:
+            journal = reopen(path, readonly=True)
+            assert journal.head().sequence >= seen
+            seen = journal.head().sequence
+            await journal.close()
+        assert writer.returncode == 0
