@@ -10,18 +10,25 @@ import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from axispb.v1 import document_pb2, envelope_pb2, evidence_pb2, journal_pb2
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import Message
 
+from axis.core import cms
 from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, signed_bytes
 from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORDS, encode
 from axis.core.state import reduce
+from axis.core.trust import CertificateInfo, read_certificate
 from axis.ports import Journal
+from certs.authority import Authority
 
-__all__ = ["AXIS_ID", "History", "Sent", "Sign"]
+__all__ = ["AXIS_ID", "History", "Sent", "Sign", "Signers"]
 
 AXIS_ID: Final = "a1" * 32
 
@@ -31,6 +38,41 @@ Sign = Callable[[bytes, str, int], bytes]
 
 def _unsigned(signed: bytes, organisation: str, at: int) -> bytes:
     return hashlib.sha256(signed + organisation.encode() + at.to_bytes(8)).digest()
+
+
+class Signers:
+    """Real keys and certificates of an axis and its organisations, in a development authority's `home`."""
+
+    def __init__(self, home: Path, now: int) -> None:
+        self.authority = Authority.create(home, now)
+        self.axis_id = hashlib.sha256(self.authority.anchors[0]).hexdigest()
+        self._now = now
+        self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
+        self._certificates: dict[str, tuple[CertificateInfo, CertificateInfo]] = {}
+
+    def certificates(self, organisation: str) -> tuple[CertificateInfo, CertificateInfo]:
+        """For TLS and for signing; made at the first call."""
+        if organisation not in self._certificates:
+            keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+            requests = [
+                x509.CertificateSigningRequestBuilder()
+                .subject_name(x509.Name([]))
+                .sign(key, hashes.SHA256())
+                .public_bytes(serialization.Encoding.DER)
+                for key in keys
+            ]
+            if organisation == "axis":
+                pair = self.authority.issue_axis(requests[0], requests[1], ["localhost"], self._now)
+            else:
+                pair = self.authority.issue_organisation(organisation, requests[0], requests[1], self._now)
+            self._keys[organisation] = keys[1]
+            self._certificates[organisation] = (read_certificate(pair[0]), read_certificate(pair[1]))
+        return self._certificates[organisation]
+
+    def sign(self, signed: bytes, organisation: str, at: int) -> bytes:
+        """See `Sign`."""
+        _, certificate = self.certificates(organisation)
+        return cms.sign(signed, self._keys[organisation], certificate.der, self.authority.intermediates, at)
 
 
 @dataclass
@@ -91,6 +133,38 @@ class History:
         await self.add(
             registered=journal_pb2.UnitRegistered(
                 code=code, name=name or f"Cơ quan {code}", parent=parent, old_codes=old_codes
+            )
+        )
+
+    async def issue(self, info: CertificateInfo) -> None:
+        """A certificate counts from here on."""
+        await self.add(
+            issued=journal_pb2.CertificateIssued(
+                organisation=info.organisation,
+                usage=info.usage,
+                serial=info.serial,
+                certificate=info.der,
+                hierarchy="development",
+            )
+        )
+
+    async def enrol(self, code: str, tls: CertificateInfo, sign: CertificateInfo) -> None:
+        """A unit gets a token and uses it."""
+        secret = hashlib.sha256(code.encode()).digest()
+        expires = self.now + 86_400_000
+        await self.add(
+            token_issued=journal_pb2.TokenIssued(code=code, secret_sha256=secret, expires_at=expires)
+        )
+        await self.issue(tls)
+        await self.issue(sign)
+        await self.add(
+            enrolled=journal_pb2.Enrolled(
+                code=code,
+                secret_sha256=secret,
+                tls_key_sha256=tls.public_key_sha256,
+                sign_key_sha256=sign.public_key_sha256,
+                tls_serial=tls.serial,
+                sign_serial=sign.serial,
             )
         )
 

@@ -1,0 +1,70 @@
+"""What an audit found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["AuditReport", "Findings", "Problem"]
+
+#: Of one code, so that one dropped frame does not bury everything else under what follows from it.
+_KEPT: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is not as it must be. `sequence` is the record it shows at; 0 where there is none."""
+
+    sequence: int
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The answer of an audit. Clean if there are no problems."""
+
+    head: str
+    records: int
+    root_hash: str
+    signatures_checked: int
+    volumes_equal: bool
+    problems: tuple[Problem, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The contract's shape."""
+        return {
+            "head": self.head,
+            "records": self.records,
+            "root_hash": self.root_hash,
+            "signatures_checked": self.signatures_checked,
+            "volumes_equal": self.volumes_equal,
+            "problems": [
+                {"sequence": problem.sequence, "code": problem.code, "detail": problem.detail}
+                for problem in self.problems
+            ],
+        }
+
+
+@dataclass(slots=True)
+class Findings:
+    """Problems as they are found."""
+
+    problems: list[Problem] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, sequence: int, code: str, detail: str) -> None:
+        """Note a problem; past 50 of a code they are only counted."""
+        self.counts[code] += 1
+        if self.counts[code] <= _KEPT:
+            self.problems.append(Problem(sequence, code, detail))
+
+    def final(self) -> tuple[Problem, ...]:
+        """Everything in the order of sequences, with what was only counted summed up."""
+        summed = [
+            Problem(0, code, f"… and {count - _KEPT} more")
+            for code, count in self.counts.items()
+            if count > _KEPT
+        ]
+        return (*sorted(self.problems, key=lambda problem: problem.sequence), *summed)

@@ -1,0 +1,212 @@
+"""What the books expect in each table of the views."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+
+from axis.audit.books import Books
+from axis.audit.chain import Chain
+
+__all__ = ["Row", "Table", "expected"]
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the views. The first `keys` of its columns are the key."""
+
+    name: str
+    columns: str
+    keys: int
+    row: Callable[[Row], Row | None]  # the other columns of the row with this key
+    all_keys: Callable[[], Iterable[Row]]
+    place: Callable[[Row], int]  # the sequence that a row belongs to, 0 for none
+
+
+def expected(books: Books, chain: Chain) -> list[Table]:
+    """Every table but the traffic log and the search index."""
+    return [
+        _position(chain),
+        *_register(books),
+        _certificates(books),
+        _documents(books),
+        _deliveries(books),
+        _daily(books),
+        *_sums(books),
+    ]
+
+
+def _position(chain: Chain) -> Table:
+    here = (chain.journal_id, chain.number, chain.sequence, chain.sha256, chain.at)
+    columns = "id, journal_id, frame, sequence, sha256, at"
+    return Table("position", columns, 1, lambda _: here, lambda: [(1,)], lambda _: chain.sequence)
+
+
+def _register(books: Books) -> list[Table]:
+    def unit(key: Row) -> Row | None:
+        found = books.units.get(key[0])
+        if found is None:
+            return None
+        old_codes = json.dumps(list(found.old_codes))
+        marks = (int(found.suspended), int(found.enrolled))
+        return (found.name, found.parent, old_codes, *marks, found.registered)
+
+    def alias(key: Row) -> Row | None:
+        primary = books.primary(key[0])
+        return (primary,) if primary else None
+
+    def registered(key: Row) -> int:
+        found = books.units.get(key[0])
+        return found.registered if found else 0
+
+    columns = "code, name, parent, old_codes, suspended, enrolled, registered_sequence"
+    return [
+        Table("units", columns, 1, unit, lambda: ((code,) for code in books.units), registered),
+        Table(
+            "aliases",
+            "code, unit",
+            1,
+            alias,
+            lambda: ((code,) for code, (primary, _) in books.aliases.items() if primary),
+            lambda key: books.aliases.get(key[0], ("", 0))[1],
+        ),
+    ]
+
+
+def _certificates(books: Books) -> Table:
+    def certificate(key: Row) -> Row | None:
+        fact = books.certificate(key[0])
+        if fact is None:
+            return None
+        parsed = x509.load_der_x509_certificate(fact.certificate)
+        begins, ends = parsed.not_valid_before_utc.timestamp(), parsed.not_valid_after_utc.timestamp()
+        return (
+            fact.organisation,
+            fact.usage,
+            fact.serial,
+            fact.hierarchy,
+            round(begins * 1000),
+            round(ends * 1000),
+            fact.issued_sequence,
+            fact.revoked_sequence,
+            fact.revoked_at,
+            fact.revocation_reason,
+        )
+
+    def place(key: Row) -> int:
+        fact = books.certificate(key[0])
+        return fact.issued_sequence if fact else 0
+
+    columns = (
+        "sha256, organisation, usage, serial, hierarchy, not_before, not_after,"
+        " issued_sequence, revoked_sequence, revoked_at, reason"
+    )
+    keys: Callable[[], Iterable[Row]] = lambda: ((sha256,) for sha256 in books.certificates)  # noqa: E731
+    return Table("certificates", columns, 1, certificate, keys, place)
+
+
+def _documents(books: Books) -> Table:
+    def document(key: Row) -> Row | None:
+        document_id = books.ids.get(key[0])
+        if document_id is None:
+            return None
+        paper = books.papers[document_id]
+        return (
+            document_id,
+            paper.kind,
+            paper.sender,
+            paper.host,
+            paper.subject,
+            paper.number,
+            paper.issuer_document_id,
+            paper.about,
+            paper.status_code,
+            paper.at,
+            paper.size,
+        )
+
+    columns = (
+        "sequence, document_id, kind, sender, host, subject, number, issuer_document_id, about,"
+        " status_code, accepted_at, bytes"
+    )
+    keys: Callable[[], Iterable[Row]] = lambda: ((sequence,) for sequence in books.ids)  # noqa: E731
+    return Table("documents", columns, 1, document, keys, lambda key: int(key[0]))
+
+
+def _deliveries(books: Books) -> Table:
+    def attempt(key: Row) -> Row | None:
+        sequence, unit, number = key
+        document_id = books.ids.get(sequence)
+        delivery = books.papers[document_id].deliveries.get(unit) if document_id else None
+        if delivery is None or not 1 <= number <= len(delivery.attempts):
+            return None
+        found = delivery.attempts[number - 1]
+        return (
+            delivery.ordinal,
+            found.host,
+            found.state,
+            found.opened,
+            found.opened_at,
+            found.outcome,
+            found.outcome_at,
+            found.stored_at,
+            found.reason,
+        )
+
+    def keys() -> Iterable[Row]:
+        return (
+            (sequence, unit, number)
+            for sequence, document_id in books.ids.items()
+            for unit, delivery in books.papers[document_id].deliveries.items()
+            for number in range(1, len(delivery.attempts) + 1)
+        )
+
+    columns = (
+        "document, unit, attempt, ordinal, host, state, opened_sequence, opened_at, outcome_sequence,"
+        " outcome_at, stored_at, reason"
+    )
+    return Table("deliveries", columns, 3, attempt, keys, lambda key: int(key[0]))
+
+
+def _daily(books: Books) -> Table:
+    def counts(key: Row) -> Row | None:
+        return tuple(books.daily[key]) if key in books.daily else None
+
+    columns = (
+        "unit, day, kind, sent, addressed, received, refused, dead, requeued, late,"
+        " bytes_sent, bytes_received"
+    )
+    return Table("daily", columns, 3, counts, lambda: list(books.daily), lambda _: 0)
+
+
+def _sums(books: Books) -> list[Table]:
+    def rejections(key: Row) -> Row | None:
+        return (books.rejections[key[0]],) if key[0] in books.rejections else None
+
+    def durations(key: Row) -> Row | None:
+        return tuple(books.durations[key[0]]) if key[0] in books.durations else None
+
+    return [
+        Table(
+            "rejections",
+            "code, refused",
+            1,
+            rejections,
+            lambda: ((code,) for code in books.rejections),
+            lambda _: 0,
+        ),
+        Table(
+            "durations",
+            "seconds, outcomes, milliseconds",
+            1,
+            durations,
+            lambda: ((limit,) for limit in books.durations),
+            lambda _: 0,
+        ),
+    ]

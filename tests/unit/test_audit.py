@@ -1,0 +1,436 @@
+"""The audit: clean over sound files, and every kind of damage is found and named."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from axispb.v1 import journal_pb2
+
+from axis.audit import AuditReport, audit
+from axis.core.merkle import root_of
+from axis.core.state import reduce
+from axis.journal.sqlite import SqliteJournal
+from axis.views.projection import Views
+from bench.history import History, Signers
+
+START = 1_795_000_000_000
+DAY = 86_400_000
+CONTENT = b"%PDF-1.7 a document"
+MORE = b"one more"
+
+
+@dataclass
+class Files:
+    """The files of one axis, made once and copied for each test."""
+
+    folder: Path
+    anchors: tuple[bytes, ...]
+    head: str
+    root_hash: str
+    records: int
+    signatures: int
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.sqlite"
+
+    @property
+    def views(self) -> Path:
+        return self.folder / "views.sqlite"
+
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs"
+
+    def audit(self, *, deep: bool = False) -> AuditReport:
+        return audit(self.journal, self.views, self.blobs, anchors=self.anchors, deep=deep)
+
+
+async def traffic(history: History, signers: Signers) -> None:
+    """A bit of everything: a record of every kind."""
+    await history.found(signers.authority.anchors, signers.authority.intermediates)
+    for certificate in signers.certificates("axis"):
+        await history.issue(certificate)
+    await history.register("G22", "Văn phòng Chính phủ", old_codes=["000.00.00.G22", "000.00.01.G22"])
+    await history.register("G14", "Bộ Tư pháp")
+    await history.register("G14.01", "Cục Hộ tịch", parent="G14")
+    await history.register("G22", "Văn phòng Chính phủ", old_codes=["000.00.00.G22"])
+    for code in ("G22", "G14"):
+        await history.enrol(code, *signers.certificates(code))
+    history.hosts["G14.01"] = "G14"
+    await history.move(1000)
+    sent = await history.send("G22", ["G14", "G14.01"], subject="Quyết định", number="274", blobs=[CONTENT])
+    await history.move(1000)
+    await history.take(sent, "G14")
+    await history.take(sent, "G14.01", reason="không đúng nơi nhận")
+    await history.move(DAY)
+    await history.notice(sent, "G14.01", 2, "again", host="G14")
+    await history.notice(sent, "G14.01", 2, "closed by the operator")
+    await history.notice(sent, "G14.01", 3, "again", host="G14")
+    await history.move(1000)
+    await history.take(sent, "G14.01", attempt=3)
+    await history.take_late(sent, "G14.01", attempt=2)
+    await history.report("G14", "G22", sent.document_id, "03", "đã tiếp nhận")
+    await history.add(
+        rejected=journal_pb2.Rejected(organisation="G14", code="id_reused", count=3, detail="x")
+    )
+    await history.add(suspended=journal_pb2.UnitSuspended(code="G14.01", reason="asked"))
+    await history.add(resumed=journal_pb2.UnitResumed(code="G14.01"))
+    for _ in range(5):
+        await history.send("G22", ["G14"], blobs=[MORE])
+    tls, _ = signers.certificates("G22")
+    await history.add(
+        revoked=journal_pb2.CertificateRevoked(
+            serial=tls.serial, certificate_sha256=tls.sha256, reason="superseded", revoked_at=history.now
+        )
+    )
+    await history.flush()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return asyncio.run(make(tmp_path_factory.mktemp("axis")))
+
+
+async def make(folder: Path) -> Files:
+    signers = Signers(folder / "pki", START)
+    journal = SqliteJournal.open(folder / "journal.sqlite", reduce, journal_id="audited")
+    history = History(journal, START, signers.axis_id, signers.sign)
+    await traffic(history, signers)
+    views = Views.open(folder / "views.sqlite")
+    views.catch_up(journal)
+    views.close()
+    for content in (CONTENT, MORE):
+        name = hashlib.sha256(content).hexdigest()
+        (folder / "blobs" / name[:2]).mkdir(parents=True, exist_ok=True)
+        (folder / "blobs" / name[:2] / name[2:]).write_bytes(content)
+    records = [raw for frame in journal.frames(0) for raw in frame.records]
+    head = str(journal.head())
+    await journal.close()
+    return Files(folder, signers.authority.anchors, head, root_of(records).hex(), len(records), 21)
+
+
+@pytest.fixture
+def files(made: Files, tmp_path: Path) -> Files:
+    folder = tmp_path / "axis"
+    shutil.copytree(made.folder, folder)
+    return Files(folder, made.anchors, made.head, made.root_hash, made.records, made.signatures)
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file without the guards against changes."""
+    with closing(sqlite3.connect(path)) as connection:
+        triggers = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        yield connection
+        connection.commit()
+
+
+def codes(report: AuditReport) -> set[str]:
+    return {problem.code for problem in report.problems}
+
+
+def test_sound_files_have_no_problems(files: Files) -> None:
+    report = files.audit(deep=True)
+    assert report.problems == ()
+    assert report.as_json() == {
+        "head": files.head,
+        "records": files.records,
+        "root_hash": files.root_hash,
+        "signatures_checked": files.signatures,
+        "volumes_equal": True,
+        "problems": [],
+    }
+
+
+def test_progress_is_told(files: Files) -> None:
+    seen: list[tuple[str, int, int]] = []
+    audit(files.journal, files.views, files.blobs, progress=lambda *step: seen.append(step))
+    assert ("records", files.records, files.records) in seen
+    assert seen[-1][0] == "attachments"
+
+
+def frames(connection: sqlite3.Connection) -> list[tuple[int, int, int, bytes]]:
+    return connection.execute("SELECT number, first_sequence, last_sequence, raw FROM frames").fetchall()
+
+
+def flip(raw: bytes, offset: int) -> bytes:
+    return raw[:offset] + bytes([raw[offset] ^ 1]) + raw[offset + 1 :]
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_one_changed_byte_of_a_frame_is_named(files: Files, number: int, share: float) -> None:
+    with changing(files.journal) as connection:
+        _, first, last, raw = frames(connection)[number - 1]
+        connection.execute(
+            "UPDATE frames SET raw = ? WHERE number = ?", (flip(raw, int(len(raw) * share)), number)
+        )
+    report = files.audit()
+    assert any(problem.sequence == first and problem.code == "frame_changed" for problem in report.problems)
+    assert not {"chain_broken"} & codes(report)
+    assert f"records {first} to {last}" in next(
+        p.detail for p in report.problems if p.code == "frame_changed"
+    )
+
+
+def test_a_changed_frame_with_its_hash_breaks_the_chain(files: Files) -> None:
+    with changing(files.journal) as connection:
+        *_, raw = frames(connection)[1]
+        changed = flip(raw, len(raw) - 1)
+        values = (changed, hashlib.sha256(changed).digest())
+        connection.execute("UPDATE frames SET raw = ?, sha256 = ? WHERE number = 2", values)
+        after = frames(connection)[2][1]
+    report = files.audit()
+    assert (after, "chain_broken") in {(p.sequence, p.code) for p in report.problems}
+    assert "tree_mismatch" in codes(report)
+
+
+def test_bytes_flipped_in_the_file_are_found(files: Files) -> None:
+    data = bytearray(files.journal.read_bytes())
+    place = data.index("không đúng nơi nhận".encode())
+    data[place] ^= 1
+    files.journal.write_bytes(data)
+    assert "frame_changed" in codes(files.audit())
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_a_dropped_frame_is_named(files: Files, number: int) -> None:
+    with changing(files.journal) as connection:
+        stored = frames(connection)
+        connection.execute("DELETE FROM frames WHERE number = ?", (number,))
+    report = files.audit()
+    found = {(problem.sequence, problem.code) for problem in report.problems}
+    if number < len(stored):
+        assert (stored[number - 1][1], "frame_missing") in found
+    else:
+        assert "head_mismatch" in codes(report)
+
+
+VIEW_CHANGES = {
+    "units": "UPDATE units SET name = 'other' WHERE code = 'G14'",
+    "aliases": "UPDATE aliases SET unit = 'G14' WHERE code = 'G22'",
+    "certificates": "UPDATE certificates SET not_after = not_after + 1 WHERE usage = 'sign'",
+    "documents": "UPDATE documents SET subject = 'other' WHERE subject = 'Quyết định'",
+    "deliveries": "UPDATE deliveries SET state = 'in_flight' WHERE unit = 'G14.01' AND attempt = 3",
+    "events": "UPDATE events SET reason = 'other' WHERE event = 'refused'",
+    "daily": "UPDATE daily SET received = received + 1 WHERE unit = 'G14.01'",
+    "rejections": "UPDATE rejections SET refused = 4",
+    "durations": "UPDATE durations SET milliseconds = milliseconds - 1",
+    "position": "UPDATE position SET at = at + 1",
+}
+VIEW_ADDITIONS = {
+    "units": "INSERT INTO units VALUES ('X', 'x', '', '[]', 0, 0, 1)",
+    "aliases": "INSERT INTO aliases VALUES ('X', 'G22')",
+    "certificates": "INSERT INTO certificates"
+    " SELECT x'00', organisation, usage, serial, hierarchy, 0, 0, 1, 0, 0, '' FROM certificates LIMIT 1",
+    "documents": "INSERT INTO documents VALUES (99, 'x', 'document', 'G22', 'G22', '', '', '', '', '', 1, 0)",
+    "deliveries": "INSERT INTO deliveries"
+    " SELECT document, unit, 4, 0, host, 'in_flight', 1, 1, 0, 0, 0, '' FROM deliveries WHERE attempt = 3",
+    "events": "INSERT INTO events"
+    " SELECT 999, at, event, document, party, '', '', '', '', 1, '' FROM events LIMIT 1",
+    "daily": "INSERT INTO daily VALUES ('G22', '2020-01-01', 'document', 1, 0, 0, 0, 0, 0, 0, 0, 0)",
+    "rejections": "INSERT INTO rejections VALUES ('rate_limited', 1)",
+    "durations": "INSERT INTO durations VALUES (0.1, 1, 1)",
+}
+
+
+@pytest.mark.parametrize("table", VIEW_CHANGES)
+def test_a_changed_row_of_the_views_is_named(files: Files, table: str) -> None:
+    with changing(files.views) as connection:
+        assert connection.execute(VIEW_CHANGES[table]).rowcount >= 1
+    report = files.audit()
+    assert codes(report) == {"view_row_changed"}
+    assert all(problem.detail.startswith(f"{table}: ") for problem in report.problems)
+    assert report.volumes_equal == (table != "daily")
+
+
+@pytest.mark.parametrize("table", VIEW_ADDITIONS)
+def test_an_added_row_of_the_views_is_named(files: Files, table: str) -> None:
+    with changing(files.views) as connection:
+        assert connection.execute(VIEW_ADDITIONS[table]).rowcount == 1
+    report = files.audit()
+    assert codes(report) == {"view_row_added"}
+    assert all(problem.detail.startswith(f"{table}: ") for problem in report.problems)
+
+
+@pytest.mark.parametrize("table", VIEW_ADDITIONS)
+def test_a_removed_row_of_the_views_is_named(files: Files, table: str) -> None:
+    with changing(files.views) as connection:
+        newest = f"sequence = (SELECT max(sequence) FROM {table})"
+        connection.execute(
+            f"DELETE FROM {table} WHERE {newest if table in ('documents', 'events') else 'TRUE'}"
+        )
+        assert connection.total_changes >= 1
+    report = files.audit()
+    assert codes(report) == {"view_row_missing"}
+    assert all(problem.detail.startswith(f"{table}: ") for problem in report.problems)
+
+
+def test_the_search_index_is_compared(files: Files) -> None:
+    with changing(files.views) as connection:
+        connection.execute("INSERT INTO search (rowid, words) VALUES (15, 'secret')")
+    report = files.audit()
+    assert [(p.code, p.detail) for p in report.problems] == [
+        ("view_row_changed", "search: the word 'secret' was added")
+    ]
+    with changing(files.views) as connection:
+        connection.execute("DELETE FROM search_data WHERE id > 10")
+    assert codes(files.audit()) <= {"view_row_changed", "views_unreadable"}
+    assert files.audit().problems
+
+
+INDEX_CHANGES = {
+    "a key": "UPDATE keys SET sequence = 1 WHERE key LIKE 'accepted/%'",
+    "a key less": "DELETE FROM keys WHERE key LIKE 'outcome/%'",
+    "a key more": "INSERT INTO keys VALUES ('accepted/x', 1)",
+    "a fact": "UPDATE facts SET value = x'00' WHERE key LIKE 'delivery/%'",
+    "a fact's place": "UPDATE facts SET sequence = 1 WHERE key = 'unit/G14'",
+    "a fact less": "DELETE FROM facts WHERE key LIKE 'blob/%'",
+    "a fact more": "INSERT INTO facts VALUES ('unit/X', x'00', 1)",
+    "a feed row less": "DELETE FROM feed WHERE organisation = 'G14' AND sequence > 20",
+    "a feed row more": "INSERT INTO feed VALUES ('X', 0, 1)",
+}
+
+
+@pytest.mark.parametrize("change", INDEX_CHANGES)
+def test_a_changed_index_is_named(files: Files, change: str) -> None:
+    with changing(files.journal) as connection:
+        assert connection.execute(INDEX_CHANGES[change]).rowcount >= 1
+    expected = {"less": "index_row_missing", "more": "index_row_added"}
+    assert codes(files.audit()) == {expected.get(change.split()[-1], "index_row_changed")}
+
+
+def test_peaks_and_head_are_compared(files: Files) -> None:
+    with changing(files.journal) as connection:
+        connection.execute("UPDATE head SET peaks = zeroblob(length(peaks))")
+    assert codes(files.audit()) == {"tree_mismatch"}
+    with changing(files.journal) as connection:
+        connection.execute("UPDATE head SET sha256 = zeroblob(32)")
+    assert codes(files.audit()) == {"head_mismatch"}
+
+
+def test_other_anchors_are_named(files: Files) -> None:
+    report = audit(files.journal, files.views, anchors=[b"other"])
+    assert codes(report) == {"anchor_mismatch"}
+
+
+def test_missing_and_wrong_blobs_are_named(files: Files) -> None:
+    name = hashlib.sha256(CONTENT).hexdigest()
+    path = files.blobs / name[:2] / name[2:]
+    path.write_bytes(flip(CONTENT, 3))
+    assert files.audit().problems == ()
+    assert codes(files.audit(deep=True)) == {"blob_mismatch"}
+    path.write_bytes(b"short")
+    assert codes(files.audit()) == {"blob_mismatch"}
+    path.unlink()
+    assert codes(files.audit()) == {"blob_missing"}
+
+
+def test_missing_foreign_and_unreadable_views(files: Files) -> None:
+    with changing(files.views) as connection:
+        connection.execute("UPDATE position SET frame = frame + 1")
+    assert codes(files.audit()) == {"views_elsewhere"}
+    files.views.write_bytes(b"not a database, and long enough to be read as one" * 100)
+    assert codes(files.audit()) == {"views_unreadable"}
+    files.views.unlink()
+    report = files.audit()
+    assert codes(report) == {"views_missing"}
+    assert not report.volumes_equal
+
+
+def test_no_journal_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        audit(tmp_path / "journal.sqlite", None)
+
+
+async def forged(
+    tmp_path: Path, spoil: Callable[[History, Signers], object], accept: bool = False
+) -> set[str]:
+    """A journal whose records are not what they should be, though the file itself is in order."""
+    signers = Signers(tmp_path / "pki", START)
+    journal = SqliteJournal.open(tmp_path / "journal.sqlite", reduce, journal_id="forged")
+    history = History(journal, START, signers.axis_id, signers.sign)
+    await traffic(history, signers)
+    await spoil(history, signers)  # type: ignore[misc]
+    await history.flush()
+    views = Views.open(tmp_path / "views.sqlite")
+    views.catch_up(journal)
+    views.close()
+    await journal.close()
+    return codes(audit(tmp_path / "journal.sqlite", tmp_path / "views.sqlite"))
+
+
+async def by_another_key(history: History, signers: Signers) -> None:
+    history.sign = lambda signed, who, at: signers.sign(signed, "G14" if who == "G22" else who, at)
+    await history.send("G22", ["G14"])
+
+
+async def over_other_bytes(history: History, signers: Signers) -> None:
+    history.sign = lambda signed, who, at: signers.sign(signed + b" ", who, at)
+    await history.report("G14", "G22", next(iter(history.sent)))
+
+
+async def after_revocation(history: History, signers: Signers) -> None:
+    _, certificate = signers.certificates("G14")
+    await history.add(
+        revoked=journal_pb2.CertificateRevoked(
+            serial=certificate.serial, certificate_sha256=certificate.sha256, reason="keyCompromise"
+        )
+    )
+    await history.take(list(history.sent.values())[-1], "G14")
+
+
+async def to_a_suspended_unit(history: History, signers: Signers) -> None:
+    await history.add(suspended=journal_pb2.UnitSuspended(code="G14"))
+    await history.send("G22", ["G14"])
+
+
+async def by_a_receipt_of_another_document(history: History, signers: Signers) -> None:
+    one, other = list(history.sent.values())[-2:]
+    receipt = history.receipt(one, "G14")
+    bent = journal_pb2.Receipted(receipt=receipt)
+    await history.add(receipted=bent)
+    history.sent[one.document_id] = other
+    mixed = type(other)(other.document_id, one.envelope, one.acceptance, other.sequence)
+    await history.take(mixed, "G14")
+
+
+async def by_the_wrong_host(history: History, signers: Signers) -> None:
+    await history.take(list(history.sent.values())[-1], "G14", host="G22")
+
+
+async def by_a_late_receipt_for_an_open_attempt(history: History, signers: Signers) -> None:
+    sent = list(history.sent.values())[-1]
+    await history.take(sent, "G14")
+    await history.flush()
+    receipt = history.receipt(sent, "G14", reason="changed my mind")
+    await history.add(late_receipt=journal_pb2.LateReceipt(receipt=receipt, code="delivery_closed"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (by_another_key, "organisation_mismatch"),
+        (over_other_bytes, "signature_invalid"),
+        (after_revocation, "certificate_revoked"),
+        (to_a_suspended_unit, "acceptance_mismatch"),
+        (by_a_receipt_of_another_document, "receipt_mismatch"),
+        (by_the_wrong_host, "receipt_mismatch"),
+        (by_a_late_receipt_for_an_open_attempt, "late_receipt_mismatch"),
+    ],
+)
+async def test_forged_records_are_named(
+    tmp_path: Path, spoil: Callable[[History, Signers], object], code: str
+) -> None:
+    assert await forged(tmp_path, spoil) == {code}
