@@ -161,6 +161,9 @@ def test_edxml_text_over_its_length_is_kept() -> None:
             promulgation_date="soon",
             steering_type=99,
             other=document_pb2.OtherInfo(priority=9, page_amount="many"),
+            business=document_pb2.Business(
+                replacements=[document_pb2.ReplacementInfo(organ_ids=["G22", "anything"])]
+            ),
         )
     )
     d.check_document(document)

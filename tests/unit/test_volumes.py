@@ -50,3 +50,7 @@ def test_the_identity_counts_a_requeue_once_more() -> None:
     row = Counts(in_flight_before=1, addressed=2, requeued=1, received=1, refused=1, dead=1, in_flight=1)
     assert row.identity_holds()
     assert not dataclasses.replace(row, received=2).identity_holds()
+
+
+def test_rows_add_up() -> None:
+    assert Counts(sent=1, late=2) + Counts(sent=3, bytes_sent=4) == Counts(sent=4, late=2, bytes_sent=4)
