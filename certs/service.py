@@ -73,7 +73,10 @@ def main() -> None:
     parser.add_argument("--parent", type=int, default=0, help="process to end with (default: who started it)")
     arguments = parser.parse_args()
     _end_with(arguments.parent or os.getppid())
-    authority = Authority.open(arguments.home)
+    try:
+        authority = Authority.open(arguments.home)
+    except (OSError, ValueError) as error:
+        sys.exit(f"issuer: no authority in {arguments.home}: {error}")
     # What a library prints must not end up between two answers.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
