@@ -31,6 +31,7 @@ from axis.core.envelope import Envelope, Kind, parse, signed_bytes
 from axis.core.errors import Refusal
 from axis.core.facts import Changes, FeedRow, Overlay
 from axis.core.frame import Frame, Head
+from axis.core.lifecycle import DeliveryState
 from axis.core.receipt import build_receipt
 from axis.core.trust import CertificateInfo
 from axis.core.verify import Verified
@@ -220,9 +221,7 @@ class World:
 
 
 def state_name(value: int) -> str:
-    from axis.core.lifecycle import DeliveryState
-
-    return DeliveryState.from_fact(value).value  # type: ignore[arg-type]
+    return DeliveryState.from_fact(value).value
 
 
 def sign(signed: bytes) -> bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from axispb.v1 import facts_pb2
 
@@ -51,13 +51,21 @@ class DeliveryState(enum.StrEnum):
     @property
     def fact(self) -> facts_pb2.DeliveryState:
         """The same state as facts hold it."""
-        number = facts_pb2.DeliveryState.Value(f"DELIVERY_STATE_{self.name}")
-        return cast("facts_pb2.DeliveryState", number)
+        return _FACTS[self]
 
-    @classmethod
-    def from_fact(cls, value: facts_pb2.DeliveryState) -> DeliveryState:
+    @staticmethod
+    def from_fact(value: facts_pb2.DeliveryState | int) -> DeliveryState:
         """Read the state out of a fact; KeyError for an unset one."""
-        return cls[facts_pb2.DeliveryState.Name(value).removeprefix("DELIVERY_STATE_")]
+        return _STATES[value]
+
+
+_FACTS: Final = {
+    DeliveryState.IN_FLIGHT: facts_pb2.DELIVERY_STATE_IN_FLIGHT,
+    DeliveryState.RECEIVED: facts_pb2.DELIVERY_STATE_RECEIVED,
+    DeliveryState.REFUSED: facts_pb2.DELIVERY_STATE_REFUSED,
+    DeliveryState.DEAD: facts_pb2.DELIVERY_STATE_DEAD,
+}
+_STATES: Final[dict[facts_pb2.DeliveryState | int, DeliveryState]] = {v: state for state, v in _FACTS.items()}
 
 
 class DeliveryEvent(enum.StrEnum):
