@@ -156,10 +156,11 @@ def _receipted(judge: Judge, body: journal_pb2.Receipted) -> Line:
     row[columns.RECEIVED if state == "received" else columns.REFUSED] += 1
     row[columns.BYTES_RECEIVED] += paper.size if state == "received" else 0
     row[columns.LATE] += day > day_of(paper.at)
-    lasted = judge.at - paper.at
-    sums = books.durations[min(limit for limit in DURATIONS if lasted <= limit * 1000)]
-    sums[0] += 1
-    sums[1] += lasted
+    if paper.kind == "document":
+        lasted = judge.at - paper.at
+        sums = books.durations[min(limit for limit in DURATIONS if lasted <= limit * 1000)]
+        sums[0] += 1
+        sums[1] += lasted
     books.into_feeds(judge.sequence, paper.urgent, paper.host)
     return line
 

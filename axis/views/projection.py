@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Final, Self
@@ -24,9 +23,10 @@ import structlog
 
 from axis.core.frame import Frame, Head
 from axis.ports import Journal
+from axis.views.file import Position, open_readonly, open_writer, read_position
 from axis.views.recorder import Recorder
 
-__all__ = ["SCHEMA_VERSION", "Position", "Progress", "Views", "open_readonly", "read_position"]
+__all__ = ["SCHEMA_VERSION", "Progress", "Views"]
 
 #: To be raised with every change of schema.sql or of what the rows mean.
 SCHEMA_VERSION: Final = 1
@@ -37,37 +37,10 @@ Progress = Callable[[int, int], None]
 _FRAMES_AT_ONCE: Final = 16  # up to 8 MiB
 _RECORDS_AT_ONCE: Final = 2048
 _PAUSE: Final = 0.05  # lets frames gather: fewer transactions, and people do not notice
-_IDLE: Final = 30.0
+_IDLE: Final = 1.0  # so often an idle follower looks whether it is asked to build anew
 _RETRY: Final = 1.0
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where the views stand: at the newest record of a frame of a journal."""
-
-    version: int
-    journal_id: str
-    frame: int
-    sequence: int
-    sha256: bytes
-    at: int
-
-    @property
-    def head(self) -> Head:
-        """As the journal's head was there."""
-        return Head(self.journal_id, self.frame, self.sequence, self.sha256, self.at)
-
-
-def open_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that can only read. Raises sqlite3.OperationalError if there is no file."""
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10, check_same_thread=False
-    )
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA query_only = ON")
-    return connection
 
 
 class Views:
@@ -82,12 +55,8 @@ class Views:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open for writing, creating the file if there is none."""
-        connection = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -8192")
-        return cls(connection, path)
+        """Open for writing, creating the file if there is none, or none that can be read."""
+        return cls(open_writer(path), path)
 
     def position(self) -> Position | None:
         """Where the views stand; None before they were ever built."""
@@ -99,8 +68,17 @@ class Views:
 
     def catch_up(self, journal: Journal, progress: Progress | None = None) -> Head:
         """Bring the views to the head that the journal has now; in the calling thread."""
+        try:
+            return self._catch_up(journal, self._place(journal), progress)
+        except sqlite3.IntegrityError:  # rows that cannot follow those that are there
+            return self.rebuild(journal, progress)
+
+    def rebuild(self, journal: Journal, progress: Progress | None = None) -> Head:
+        """Empty the views and build them anew."""
+        return self._catch_up(journal, None, progress)
+
+    def _catch_up(self, journal: Journal, place: Head | None, progress: Progress | None) -> Head:
         target = journal.head()
-        place = self._place(journal)
         after = self._empty(target.journal_id) if place is None else place
         while after.sequence < target.sequence:
             frames = self._gather(journal, after)
@@ -112,22 +90,20 @@ class Views:
                 progress(after.sequence, target.sequence)
         return after
 
-    def rebuild(self, journal: Journal, progress: Progress | None = None) -> Head:
-        """Empty the views and build them anew."""
-        self._empty(journal.head().journal_id)
-        return self.catch_up(journal, progress)
-
     async def follow(self, journal: Journal) -> None:
         """Keep up with a running journal until cancelled. Writes in a thread of its own.
 
         Reads of the journal are made in the event loop's thread, a few frames at a time.
         """
+        anew = False
         with ThreadPoolExecutor(1, "views") as thread:
             while True:
                 try:
-                    await self._follow(journal, thread)
+                    await self._follow(journal, thread, anew)
+                    anew = True
                 except sqlite3.Error as error:  # a full disk must not stop the axis; the views come later
                     _log.warning("views_failed", error=str(error))
+                    anew = isinstance(error, sqlite3.IntegrityError)
                     await asyncio.sleep(_RETRY)
 
     async def reached(self, sequence: int, timeout: float) -> bool:
@@ -144,14 +120,17 @@ class Views:
         """Release the file. Idempotent."""
         self._connection.close()
 
-    async def _follow(self, journal: Journal, thread: ThreadPoolExecutor) -> None:
+    async def _follow(self, journal: Journal, thread: ThreadPoolExecutor, anew: bool) -> None:
+        """Follow until the views are found elsewhere than they were left: then they are to be built anew."""
         loop = asyncio.get_running_loop()
-        after = self._place(journal)
+        after = None if anew else self._place(journal)
         if after is None:
             after = await loop.run_in_executor(thread, self._empty, journal.head().journal_id)
         await self._tell(after.sequence)
         while True:
             head = await journal.changed(after.sequence, _IDLE)
+            if head.sequence <= after.sequence and self._place(journal) != after:
+                return
             while after.sequence < head.sequence:
                 frames = journal.frames(after.number, _FRAMES_AT_ONCE)
                 if not frames:
@@ -196,10 +175,12 @@ class Views:
                     self._recorder.write()
             self._recorder.write()
             head = frames[-1].head
-            self._connection.execute(
-                "UPDATE position SET frame = ?, sequence = ?, sha256 = ?, at = ?",
-                (head.number, head.sequence, head.sha256, head.at),
+            moved = self._connection.execute(
+                "UPDATE position SET frame = ?, sequence = ?, sha256 = ?, at = ? WHERE sequence = ?",
+                (head.number, head.sequence, head.sha256, head.at, frames[0].first_sequence - 1),
             )
+            if moved.rowcount != 1:
+                raise sqlite3.IntegrityError("the views are not where they were left")
             self._connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
@@ -237,17 +218,6 @@ class Views:
             )
         ) as rows:
             return rows.fetchall()
-
-
-def read_position(connection: sqlite3.Connection) -> Position | None:
-    """Where the views behind a connection stand; None before they were ever built."""
-    try:
-        row = connection.execute(
-            "SELECT version, journal_id, frame, sequence, sha256, at FROM position"
-        ).fetchone()
-    except sqlite3.OperationalError:  # no such table
-        return None
-    return Position(*row) if row else None
 
 
 def _statements(script: str) -> list[str]:

@@ -140,7 +140,8 @@ class Recorder:
             counts.refused += 1
         if self._day > known.day:  # Decree 30/2020, article 21: within the same day
             counts.late += 1
-        self._rows.measure(at - known.accepted_at)
+        if known.kind == "document":
+            self._rows.measure(at - known.accepted_at)
         self._event(
             record, sequence, at, outcome, known.sequence, unit, outcome=outcome, reason=receipt.reason
         )

@@ -120,7 +120,7 @@ CREATE TABLE rejections (
     refused INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- From acceptance to outcome, in classes of at most `seconds` (the last one: no limit).
+-- Documents' deliveries from acceptance to receipt, in classes of at most `seconds` (the last one: no limit).
 CREATE TABLE durations (
     seconds      REAL PRIMARY KEY,
     outcomes     INTEGER NOT NULL,

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from axis.core.errors import Refusal
 from axis.core.volumes import Counts, month_bounds
-from axis.views.projection import read_position
+from axis.views.file import read_position
 from axis.views.queries import query
 from axis.views.text import rfc3339
 

@@ -15,6 +15,7 @@ from axis.core.state import reduce
 from axis.journal.memory import MemoryJournal
 from axis.ports import Journal
 from axis.views.documents import show
+from axis.views.file import ask_rebuild
 from axis.views.projection import SCHEMA_VERSION, Views
 from axis.views.text import fold, parse_time, rfc3339
 from axis.views.traffic import Filter, traffic
@@ -307,6 +308,47 @@ async def test_following_keeps_up_and_outlives_a_full_disk(history: History, tmp
     followed = dump(views)
     views.rebuild(history.journal)
     assert dump(views) == followed
+    views.close()
+
+
+async def test_a_follower_builds_anew_when_asked(history: History, views: Views) -> None:
+    follower = asyncio.create_task(views.follow(history.journal))
+    await wait_for(views, history.journal)
+    with sqlite3.connect(views.path) as connection:
+        connection.execute("UPDATE units SET name = 'wrong'")
+    connection.close()
+    ask_rebuild(views.path)
+    await exchange(history)
+    await wait_for(views, history.journal)
+    async with asyncio.timeout(10):
+        while {row[1] for row in dump(views)["units"]} == {"wrong"}:
+            await asyncio.sleep(0.02)
+    await wait_for(views, history.journal)
+    follower.cancel()
+    await asyncio.gather(follower, return_exceptions=True)
+    followed = dump(views)
+    views.rebuild(history.journal)
+    assert dump(views) == followed
+
+
+async def test_rows_that_cannot_follow_are_built_anew(history: History, views: Views) -> None:
+    views.catch_up(history.journal)
+    with sqlite3.connect(views.path) as connection:
+        connection.execute("INSERT INTO events SELECT 5, at, event, document, party, '', '', '', '', 1, ''"
+                           " FROM events LIMIT 1")  # fmt: skip
+    connection.close()
+    await exchange(history)
+    views.catch_up(history.journal)
+    caught_up = dump(views)
+    views.rebuild(history.journal)
+    assert dump(views) == caught_up
+
+
+def test_a_file_that_is_no_database_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "views.sqlite"
+    path.write_bytes(b"rubbish" * 1000)
+    views = Views.open(path)
+    assert views.position() is None
     views.close()
 
 
