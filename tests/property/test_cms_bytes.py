@@ -58,6 +58,7 @@ def test_no_single_flipped_bit_verifies(number: int) -> None:
             never(bytes(altered), SIGNED)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SIGNATURES), st.data())
 def test_no_altered_piece_verifies(signature: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(signature)))
@@ -67,12 +68,14 @@ def test_no_altered_piece_verifies(signature: bytes, data: st.DataObject) -> Non
         never(altered, SIGNED)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SIGNATURES), st.binary(max_size=200))
 def test_no_other_bytes_verify(signature: bytes, signed: bytes) -> None:
     if signed != SIGNED:
         never(signature, signed)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SIGNATURES), st.integers(0, len(SIGNED) - 1), st.integers(1, 255))
 def test_no_flipped_byte_of_the_signed_bytes_verifies(signature: bytes, position: int, flip: int) -> None:
     altered = bytearray(SIGNED)
@@ -80,6 +83,7 @@ def test_no_flipped_byte_of_the_signed_bytes_verifies(signature: bytes, position
     never(signature, bytes(altered))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_anything_else_is_malformed(data: bytes) -> None:
     with pytest.raises(Refusal) as caught:
