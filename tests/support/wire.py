@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
 import json
 import os
 import ssl
@@ -26,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from google.protobuf.message import Message
 
+from axis import config
 from axis.app import init_home, serving
 from axis.app.serve import Running
 from axis.core import cms
@@ -306,10 +308,14 @@ class AxisNode:
 
 
 @asynccontextmanager
-async def axis_node(folder: Path) -> AsyncIterator[AxisNode]:
+async def axis_node(folder: Path, **limits: float) -> AsyncIterator[AxisNode]:
     """A new axis, served on free ports."""
     home = folder / "axis"
     await asyncio.to_thread(init_home, home, "127.0.0.1:0", "127.0.0.1:0")
+    if limits:
+        settings = config.load(home)
+        changed = settings.limits.model_copy(update=limits)
+        config.save(home, settings.model_copy(update={"limits": changed}))
     async with served(home) as node:
         yield node
 
@@ -332,7 +338,9 @@ async def call(
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
         named.setdefault("Content-Type", "application/x-protobuf")
-    async with session.request(method, path, data=body, headers=named) as response:
+    async with session.request(
+        method, path, data=None if body is None else io.BytesIO(body), headers=named
+    ) as response:
         return Answer(response.status, dict(response.headers), await response.read())
 
 
