@@ -21,10 +21,15 @@ class Identity:
 
     def __init__(self, code: str, credentials: Credentials, certificates: Certificates, clock: Clock) -> None:
         self.code = code
-        self.credentials = credentials
         self._clock = clock
+        self._certificates = certificates
+        self.use(credentials)
+
+    def use(self, credentials: Credentials) -> None:
+        """Sign with these from now on."""
+        self.credentials = credentials
         anchors = Anchors(credentials.anchors, credentials.intermediates)
-        self.context = Context(axis_id=credentials.axis_id, anchors=anchors, certificates=certificates)
+        self.context = Context(axis_id=credentials.axis_id, anchors=anchors, certificates=self._certificates)
 
     @property
     def axis_id(self) -> str:

@@ -1,0 +1,385 @@
+"""The local HTTP API: the contract's routes over the node's service and store.
+
+The same application is served at the configured address, behind a `Guard`, and at `HOME/control.sock` for
+the home's owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import BodyPartReader, hdrs, web
+from pydantic import ValidationError
+
+from agencies import listing
+from agencies.api_models import (
+    DocumentInput,
+    InboxEntry,
+    InboxList,
+    Queued,
+    ReceiptInput,
+    SentDocument,
+    SentList,
+    UnitList,
+)
+from agencies.api_node import NodeRoutes
+from agencies.guard import Guard
+from agencies.openapi import Parameter, Route, docs_page, document
+from agencies.outbox import AttachmentRow
+from agencies.parts import NodeParts
+from agencies.service import Submission
+from axis.control import PROBLEM_JSON, problem
+from axis.core.document import MAX_ATTACHMENTS
+from axis.core.envelope import MAX_SIGNED_BYTES
+from axis.core.errors import Refusal
+from axis.logs import bound_trace, get_logger, new_trace_id, parse_traceparent
+from axis.ports import BlobMissing
+
+__all__ = ["application"]
+
+_JSON_LIMIT: Final = 2 * MAX_SIGNED_BYTES
+_CHUNK: Final = 256 * 1024
+_MAX_WAIT: Final = 60
+_READ_SECONDS: Final = 60.0
+_OPEN_STATES: Final = ("queued", "accepted")
+
+_KEY = Parameter("Idempotency-Key", "header", "the same key and content get the same answer again")
+_ID = Parameter("id", "path", "the document's id")
+_AFTER = Parameter("after", "query", "the cursor of the page before")
+_LIMIT = Parameter("limit", "query", "at most so many, up to 500", {"type": "integer", "default": 100})
+_WAIT = Parameter("wait", "query", "wait up to so many seconds for news", {"type": "integer", "maximum": 60})
+_NUMBER = Parameter("n", "path", "counted from 0", {"type": "integer"})
+
+
+class Api:
+    """The handlers."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+        self._node = NodeRoutes(parts)
+        self.routes = self._routes()
+        self._openapi = document(self.routes, parts.version)
+
+    def _routes(self) -> tuple[Route, ...]:
+        return (
+            Route(
+                "POST",
+                "/v1/documents",
+                self.send,
+                "Hand in a document: stored and signed when this answers, sent as soon as the axis takes it.",
+                Queued,
+                status=202,
+                request=DocumentInput,
+                multipart=True,
+                parameters=(_KEY,),
+                codes=("field_invalid", "recipient_unknown", "idempotency_conflict", "storage_full"),
+            ),
+            Route("GET", "/v1/documents", self.sent, "The outbox.", SentList, parameters=(_AFTER, _LIMIT)),
+            Route(
+                "GET",
+                "/v1/documents/{id}",
+                self.sent_one,
+                "One document of the outbox; with wait, as soon as all its outcomes are known.",
+                SentDocument,
+                parameters=(_ID, _WAIT),
+                codes=("document_unknown",),
+            ),
+            Route(
+                "GET",
+                "/v1/documents/{id}/attachments/{n}",
+                self.sent_attachment,
+                "An attachment that was handed in.",
+                "application/octet-stream",
+                parameters=(_ID, _NUMBER),
+                codes=("document_unknown",),
+            ),
+            Route(
+                "GET",
+                "/v1/inbox",
+                self.inbox,
+                "What came, in the order of arrival; keep `next` and ask with it for more.",
+                InboxList,
+                parameters=(_AFTER, _LIMIT, _WAIT),
+            ),
+            Route(
+                "GET",
+                "/v1/inbox/{id}",
+                self.inbox_one,
+                "One document that came.",
+                InboxEntry,
+                parameters=(_ID,),
+                codes=("document_unknown",),
+            ),
+            Route(
+                "GET",
+                "/v1/inbox/{id}/attachments/{n}",
+                self.inbox_attachment,
+                "An attachment that came.",
+                "application/octet-stream",
+                parameters=(_ID, _NUMBER),
+                codes=("document_unknown",),
+            ),
+            Route(
+                "POST",
+                "/v1/inbox/{id}/receipt",
+                self.receipt,
+                "Receive or refuse a document that waits for this decision.",
+                InboxEntry,
+                request=ReceiptInput,
+                parameters=(_ID, _KEY),
+                codes=("document_unknown", "outcome_conflict", "delivery_closed", "not_a_recipient"),
+            ),
+            Route(
+                "GET",
+                "/v1/directory",
+                self._node.directory,
+                "Registered units whose codes and name hold every word of the query.",
+                UnitList,
+                parameters=(Parameter("query", "query", "words"), _LIMIT),
+            ),
+            *self._node.routes(),
+            Route("GET", "/openapi.json", self.openapi, "This description.", "application/json"),
+            Route("GET", "/docs", self.docs, "This description as a page.", "text/html"),
+        )
+
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/documents."""
+        trace_id = parse_traceparent(request.headers.get("traceparent")) or new_trace_id()
+        with bound_trace(trace_id):
+            raw, files = await self._multipart(request)
+            try:
+                checked = DocumentInput.model_validate(raw)
+            except ValidationError as error:
+                raise _invalid(error) from error
+            key = request.headers.get("Idempotency-Key", "")
+            answer = await self._parts.service.send(Submission(raw, checked, files, key, trace_id))
+        return web.json_response(answer, status=202)
+
+    async def _multipart(self, request: web.Request) -> tuple[object, list[AttachmentRow]]:
+        if not request.content_type.startswith("multipart/"):
+            raise Refusal("field_invalid", "the body is multipart/form-data with a part `document`")
+        raw: object = None
+        files: list[AttachmentRow] = []
+        try:
+            async for part in await request.multipart():
+                if not isinstance(part, BodyPartReader):
+                    raise Refusal("field_invalid", "a part is itself multipart")
+                if part.name == "document" and raw is None:
+                    raw = json.loads(await _small(part))
+                elif part.name == "file" and len(files) < MAX_ATTACHMENTS:
+                    files.append(await self._file(part))
+                else:
+                    raise Refusal(
+                        "field_invalid", f"part {str(part.name)[:60]!r}: not expected, or one too many"
+                    )
+        except (ValueError, RecursionError) as error:
+            raise Refusal("field_invalid", f"the body is malformed: {error}") from error
+        if raw is None:
+            raise Refusal("field_invalid", "the part `document` is missing")
+        return raw, files
+
+    async def _file(self, part: BodyPartReader) -> AttachmentRow:
+        media_type = part.headers.get(hdrs.CONTENT_TYPE, "")
+        if part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower() not in (
+            "binary",
+            "8bit",
+            "7bit",
+        ):
+            raise Refusal("field_invalid", "files are sent as they are, without a transfer encoding")
+        return await self._parts.spool.take(part.filename or "", media_type, _chunks(part))
+
+    async def sent(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/documents."""
+        found, last = listing.sent_documents(
+            self._parts.store, _cursor(request), _number(request, "limit", 100, 500)
+        )
+        return web.json_response({"documents": found, "next": str(last)})
+
+    async def sent_one(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/documents/{id}."""
+        document_id = request.match_info["id"]
+
+        def look() -> dict[str, Any] | None:
+            found = listing.sent_one(self._parts.store, document_id)
+            return found if found["state"] not in _OPEN_STATES else None
+
+        await self._until(look, _number(request, "wait", 0, _MAX_WAIT))
+        return web.json_response(listing.sent_one(self._parts.store, document_id))
+
+    async def inbox(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/inbox."""
+        after, limit = _cursor(request), _number(request, "limit", 100, 500)
+
+        def look() -> tuple[list[dict[str, Any]], int] | None:
+            page = listing.inbox_documents(self._parts.store, after, limit)
+            return page if page[0] else None
+
+        documents, last = await self._until(look, _number(request, "wait", 0, _MAX_WAIT)) or ([], after)
+        return web.json_response({"documents": documents, "next": str(last)})
+
+    async def _until(self, look: Callable[[], Any], seconds: int) -> Any:
+        """What `look` finds, as soon as it finds something; None after so many seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            newest = self._parts.events.newest
+            found = look()
+            left = deadline - loop.time()
+            if found is not None or left <= 0 or self._parts.stopping.is_set():
+                return found
+            await self._parts.events.beyond(newest, left)
+
+    async def inbox_one(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/inbox/{id}."""
+        return web.json_response(listing.inbox_one(self._parts.store, request.match_info["id"]))
+
+    async def receipt(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/inbox/{id}/receipt."""
+        try:
+            decision = ReceiptInput.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise _invalid(error) from error
+        key = request.headers.get("Idempotency-Key", "")
+        document_id = request.match_info["id"]
+        await self._parts.service.receipt(document_id, decision, key)
+        return web.json_response(listing.inbox_one(self._parts.store, document_id))
+
+    async def inbox_attachment(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/inbox/{id}/attachments/{n}."""
+        return await self._attachment(request, "received")
+
+    async def sent_attachment(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/documents/{id}/attachments/{n}."""
+        return await self._attachment(request, "sent")
+
+    async def _attachment(self, request: web.Request, side: str) -> web.StreamResponse:
+        number = request.match_info["n"]
+        if not number.isascii() or not number.isdigit() or len(number) > 4:
+            raise Refusal("document_unknown", "attachments are numbered from 0")
+        row = listing.attachment(self._parts.store, side, request.match_info["id"], int(number))
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": _media_type(row["media_type"]),
+                "Content-Disposition": f"attachment; filename*=UTF-8''{quote(row['name'], safe='')}",
+                "ETag": f'"{row["sha256"].hex()}"',
+                # A sender chose the type: no browser shall run it as a page of this address.
+                "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": "sandbox; default-src 'none'",
+            }
+        )
+        response.content_length = row["size"]
+        try:
+            async with self._parts.blobs.open(row["sha256"]) as chunks:
+                await response.prepare(request)
+                async for chunk in chunks:
+                    await response.write(chunk)
+        except BlobMissing as error:
+            raise Refusal("unavailable", "the attachment's content is gone from this node") from error
+        await response.write_eof()
+        return response
+
+    async def openapi(self, _: web.Request) -> web.StreamResponse:
+        """GET /openapi.json."""
+        return web.json_response(self._openapi)
+
+    async def docs(self, _: web.Request) -> web.StreamResponse:
+        """GET /docs."""
+        return web.Response(text=docs_page(self._openapi), content_type="text/html")
+
+
+def application(parts: NodeParts, guard: Guard | None) -> web.Application:
+    """The API as an aiohttp application; without a guard for the control socket."""
+    api = Api(parts)
+
+    @web.middleware
+    async def outside(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            if guard is not None:
+                guard.check(request)
+            return await handler(request)
+        except Refusal as refusal:
+            return _problem(refusal)
+        except web.HTTPException as error:
+            return _plain_problem(error)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            get_logger().exception("request_failed", method=request.method, path=request.path)
+            return _problem(Refusal("unavailable", "the node failed; its log says why"))
+
+    app = web.Application(middlewares=[outside], client_max_size=_JSON_LIMIT)
+    for route in api.routes:
+        app.router.add_route(route.method, route.path, route.handler)
+    return app
+
+
+def _problem(refusal: Refusal) -> web.Response:
+    headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
+    return web.json_response(
+        problem(refusal), status=refusal.code.http_status, content_type=PROBLEM_JSON, headers=headers
+    )
+
+
+def _plain_problem(error: web.HTTPException) -> web.Response:
+    """What HTTP itself refuses (no such route, no token), in the same form."""
+    code = {401: "organisation_mismatch", 404: "document_unknown", 413: "header_too_large"}.get(
+        error.status, "field_invalid"
+    )
+    members = {
+        "type": "about:blank",
+        "title": error.reason,
+        "status": error.status,
+        "code": code,
+        "detail": error.reason,
+        "temporary": False,
+    }
+    headers = {k: v for k, v in error.headers.items() if k in ("WWW-Authenticate", "Allow")}
+    return web.json_response(members, status=error.status, content_type=PROBLEM_JSON, headers=headers)
+
+
+def _invalid(error: ValidationError) -> Refusal:
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "document"
+    return Refusal("field_invalid", f"{where}: {first['msg']}")
+
+
+def _cursor(request: web.Request) -> int:
+    return _number(request, "after", 0, 1 << 62)
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise Refusal("field_invalid", f"{name}: {text[:60]!r} is not a number")
+    return min(int(text), most)
+
+
+def _media_type(text: str) -> str:
+    """Printable ASCII by the header's rules; anything that is no type is plain bytes."""
+    return text if "/" in text and text.isprintable() else "application/octet-stream"
+
+
+async def _small(part: BodyPartReader) -> bytes:
+    body = bytearray()
+    async for chunk in _chunks(part):
+        body += chunk
+        if len(body) > _JSON_LIMIT:
+            raise Refusal("header_too_large", "the part `document` is too large")
+    return bytes(body)
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while True:
+        async with asyncio.timeout(_READ_SECONDS):
+            chunk = await part.read_chunk(_CHUNK)
+        if not chunk:
+            return
+        yield bytes(chunk)

@@ -1,0 +1,193 @@
+"""The local API's routes about the node itself: health, metrics, events, directory, volumes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from dataclasses import asdict
+from typing import Any, Final
+
+from aiohttp import web
+
+from agencies.counting import volumes
+from agencies.metrics import metrics_text
+from agencies.openapi import Parameter, Route
+from agencies.parts import NodeParts
+from agencies.times import rfc3339
+from axis.core.errors import Refusal
+from axis.core.volumes import Counts
+
+__all__ = ["NodeRoutes"]
+
+_HEARTBEAT_SECONDS: Final = 15.0
+
+
+class NodeRoutes:
+    """Handlers."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+
+    def routes(self) -> tuple[Route, ...]:
+        """All but the directory, which stands among the documents' routes."""
+        month = Parameter("month", "query", "YYYY-MM, UTC+07:00; default: everything")
+        by = Parameter("by", "query", "rows by", {"enum": ["unit", "day", "month"], "default": "unit"})
+        kind = Parameter("kind", "query", "of what", {"enum": ["document", "status"], "default": "document"})
+        last = Parameter("Last-Event-ID", "header", "go on behind this event")
+        return (
+            Route(
+                "GET",
+                "/v1/events",
+                self.events,
+                "What happens, as it happens.",
+                "text/event-stream",
+                parameters=(last,),
+            ),
+            Route(
+                "GET",
+                "/v1/volumes",
+                self.volumes,
+                "What this node's units sent and received.",
+                "application/json",
+                parameters=(month, by, kind),
+            ),
+            Route(
+                "GET",
+                "/v1/node",
+                self.node,
+                "This node: who it is and how it stands with the axis.",
+                "application/json",
+            ),
+            Route("GET", "/livez", self.livez, "The process answers.", "application/json"),
+            Route(
+                "GET",
+                "/readyz",
+                self.readyz,
+                "The local store is usable; the axis's reach is shown.",
+                "application/json",
+            ),
+            Route("GET", "/metrics", self.metrics, "Prometheus metrics.", "text/plain"),
+        )
+
+    async def livez(self, _: web.Request) -> web.StreamResponse:
+        """GET /livez."""
+        return web.json_response({"live": True})
+
+    async def readyz(self, _: web.Request) -> web.StreamResponse:
+        """GET /readyz."""
+        ready = not self._parts.stopping.is_set()
+        try:
+            self._parts.store.row("SELECT 1 FROM setting LIMIT 1")
+        except sqlite3.Error:
+            ready = False
+        return web.json_response({"ready": ready, "axis": self._axis()}, status=200 if ready else 503)
+
+    def _axis(self) -> dict[str, Any]:
+        receiver = self._parts.receiver
+        return {
+            "connected": receiver.connected,
+            "trouble": receiver.trouble,
+            "urls": list(self._parts.settings.axis),
+            "head": str(self._parts.client.heads) or None,
+            "directory_as_of": self._parts.directory.as_of,
+        }
+
+    async def node(self, _: web.Request) -> web.StreamResponse:
+        """GET /v1/node."""
+        parts = self._parts
+        counts = {
+            "queued": "SELECT count(*) FROM sent WHERE state = 'queued'",
+            "held": "SELECT count(*) FROM held",
+            "receipts_queued": "SELECT count(*) FROM receipt WHERE state = 'queued'",
+        }
+        found = {name: (parts.store.row(sql) or [0])[0] for name, sql in counts.items()}
+        return web.json_response(
+            {
+                "code": parts.identity.code,
+                "axis_id": parts.identity.axis_id,
+                "version": parts.version,
+                "online": parts.service.online,
+                "axis": self._axis(),
+                **found,
+            }
+        )
+
+    async def metrics(self, _: web.Request) -> web.StreamResponse:
+        """GET /metrics."""
+        return web.Response(
+            body=metrics_text(self._parts), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
+
+    async def directory(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/directory."""
+        directory = self._parts.directory.directory
+        limit = request.query.get("limit", "50")
+        found = directory.search(
+            request.query.get("query", ""), min(int(limit), 500) if limit.isdigit() else 50
+        )
+        units = [
+            {
+                "code": unit.code,
+                "name": unit.name,
+                "parent": unit.parent,
+                "old_codes": list(unit.old_codes),
+                "suspended": unit.suspended,
+                "hosted_by": directory.host_of(unit.code),
+            }
+            for unit in found
+        ]
+        return web.json_response({"units": units, "as_of": self._parts.directory.as_of})
+
+    async def volumes(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/volumes."""
+        by, kind = request.query.get("by", "unit"), request.query.get("kind", "document")
+        if by not in ("unit", "day", "month") or kind not in ("document", "status"):
+            raise Refusal("field_invalid", "by: unit, day or month; kind: document or status")
+        found = volumes(self._parts.store, kind=kind, month=request.query.get("month"), by=by)
+        rows = [self._labels(name, by) | asdict(counts) for name, counts in found]
+        total = sum((counts for _, counts in found), Counts())
+        if by != "unit" and found:
+            # What is in flight is a stand, not a flow: the total's are the first row's and the last row's.
+            ends = {"in_flight_before": found[0][1].in_flight_before, "in_flight": found[-1][1].in_flight}
+            total = Counts(**(asdict(total) | ends))
+        return web.json_response(
+            {
+                "generated_at": rfc3339(self._parts.clock.now()),
+                "head": str(self._parts.client.heads) or None,
+                "rows": rows,
+                "total": asdict(total),
+            }
+        )
+
+    def _labels(self, name: str, by: str) -> dict[str, str]:
+        if by != "unit":
+            return {"period": name}
+        unit = self._parts.directory.directory.unit(name)
+        return {"code": name, "name": unit.name if unit else "", "parent": unit.parent if unit else ""}
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/events: one server-sent event for each thing that happens, a comment as heartbeat."""
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        await response.prepare(request)
+        events = self._parts.events
+        last = request.headers.get("Last-Event-ID", "")
+        number = int(last) if last.isascii() and last.isdigit() else events.newest
+        number = min(number, events.newest)  # a number of the node's earlier life
+        while not self._parts.stopping.is_set():
+            for event in events.after(number):
+                data = json.dumps(event.data, ensure_ascii=False)
+                await response.write(f"id: {event.number}\nevent: {event.name}\ndata: {data}\n\n".encode())
+                number = event.number
+            stopping = asyncio.create_task(self._parts.stopping.wait())
+            news = asyncio.create_task(events.beyond(number, _HEARTBEAT_SECONDS))
+            try:
+                await asyncio.wait({stopping, news}, return_when=asyncio.FIRST_COMPLETED)
+                if news.done() and not news.result():
+                    await response.write(b": still here\n\n")
+            finally:
+                stopping.cancel()
+                news.cancel()
+        return response

@@ -1,0 +1,270 @@
+"""The agency node, wired: one object for one home, the same in production, in fleets and in tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random as random_module
+from collections.abc import Coroutine
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from agencies import config, keys
+from agencies.api import application
+from agencies.axis_client import AxisClient
+from agencies.backoff import Random
+from agencies.clock import SystemClock
+from agencies.directory_sync import DirectorySync
+from agencies.enrol import Token, enrol
+from agencies.events import Events
+from agencies.fetch import Fetcher
+from agencies.guard import Guard, bearer_token
+from agencies.handling import Handler
+from agencies.heads import Heads
+from agencies.housekeeping import keep_house
+from agencies.identity import Identity
+from agencies.local import listening_socket, remove_socket
+from agencies.parts import NodeParts
+from agencies.pump import Pump
+from agencies.receipts import ReceiptSender
+from agencies.receiver import Receiver
+from agencies.recovery import Recovery
+from agencies.service import Service
+from agencies.spool import Spool
+from agencies.store import Store
+from agencies.tls import axis_context
+from axis.blobs.files import FileBlobs
+from axis.control import HomeLock
+from axis.core.errors import Refusal
+from axis.logs import get_logger
+from axis.ports import Clock
+
+__all__ = ["Node"]
+
+_STOP_SECONDS: Final = 5.0
+
+
+class Node:
+    """An agency node. `async with Node(home)` starts it; leaving stops it in order.
+
+    `online` False: only the control socket is served, for one command beside a stopped node. Raises
+    HomeBusy, ConfigError, Refusal `storage_full`, OSError (the API's address is taken).
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        online: bool = True,
+        api: str | None = None,
+        clock: Clock | None = None,
+        random: Random = random_module.random,
+    ) -> None:
+        self.home = home
+        self.api_url = ""
+        self._online = online
+        self._api = api
+        self._clock = clock or SystemClock()
+        self._random = random
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Node:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> Node:
+        """Start; nothing is left behind where that fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def stop(self) -> None:
+        """Answer no more, let what is under way end, close the store. Idempotent."""
+        self.parts.stopping.set()
+        # Long polls look up when something happens.
+        self.parts.events.publish([("stopping", {})])
+        await self._stack.aclose()
+        get_logger().info("node_stopped", node=self.parts.identity.code)
+
+    async def _start(self) -> None:
+        lock = HomeLock(self.home)
+        self._stack.callback(lock.release)
+        settings = config.load(self.home)
+        if self._api is not None:
+            config.parse_address(self._api)
+            settings = settings.model_copy(update={"api": self._api})
+        credentials = keys.load_credentials(self.home)
+        store = Store(self.home / "agency.sqlite")
+        self._stack.callback(store.close)
+        blobs = FileBlobs.open_root(self.home / "blobs")
+        self._stack.push_async_callback(blobs.close)
+        heads = Heads(store.setting("head"))
+        client = AxisClient(settings.axis, _context(credentials), heads)
+        await self._stack.enter_async_context(client)
+        directory = DirectorySync(store, client)
+        identity = Identity(settings.code, credentials, directory, self._clock)
+        self._wire(settings, store, blobs, client, directory, identity)
+        await self._serve()
+        if self._online:
+            self._start_tasks()
+        get_logger().info("node_started", node=settings.code, online=self._online, api=self.api_url)
+
+    def _wire(
+        self,
+        settings: config.Settings,
+        store: Store,
+        blobs: FileBlobs,
+        client: AxisClient,
+        directory: DirectorySync,
+        identity: Identity,
+    ) -> None:
+        clock, random, events = self._clock, self._random, Events()
+        recovery = Recovery(
+            store=store,
+            heads=client.heads,
+            directory=directory,
+            clock=clock,
+            events=events,
+            stored=self._wake,
+        )
+        sending = {
+            "store": store,
+            "client": client,
+            "identity": identity,
+            "clock": clock,
+            "random": random,
+            "events": events,
+            "settings": settings,
+            "head_unknown": recovery.head_unknown,
+        }
+        self._pump = Pump(**sending, directory=directory, blobs=blobs)  # type: ignore[arg-type]
+        self._receipts = ReceiptSender(**sending)  # type: ignore[arg-type]
+        handler = Handler(
+            store=store,
+            identity=identity,
+            fetcher=Fetcher(client, blobs, clock, settings.downloads),
+            clock=clock,
+            settings=settings,
+            own_keys=lambda: keys.known_keys(self.home),
+        )
+        receiver = Receiver(
+            store=store,
+            client=client,
+            directory=directory,
+            handler=handler,
+            clock=clock,
+            random=random,
+            events=events,
+            settings=settings,
+            head_unknown=recovery.head_unknown,
+            stored=self._wake,
+        )
+        service = Service(
+            store=store,
+            identity=identity,
+            directory=directory,
+            clock=clock,
+            events=events,
+            wake=self._wake,
+            online=self._online,
+        )
+        self.parts = NodeParts(
+            version=metadata.version("document-axis"),
+            settings=settings,
+            clock=clock,
+            store=store,
+            blobs=blobs,
+            spool=Spool(self.home / "spool", blobs, clock),
+            identity=identity,
+            client=client,
+            directory=directory,
+            events=events,
+            receiver=receiver,
+            service=service,
+            stopping=asyncio.Event(),
+        )
+
+    def _wake(self) -> None:
+        self._pump.wake()
+        self._receipts.wake()
+
+    async def _serve(self) -> None:
+        owner = application(self.parts, None)
+        owner.router.add_post("/control/enrol", self._control_enrol)
+        control = web.AppRunner(owner, access_log=None, shutdown_timeout=_STOP_SECONDS)
+        await control.setup()
+        self._stack.push_async_callback(control.cleanup)
+        await web.SockSite(control, listening_socket(self.home)).start()
+        # Gone before the server is: a command that comes then finds no node rather than half of one.
+        self._stack.callback(remove_socket, self.home)
+        if not self._online:
+            return
+        settings = self.parts.settings
+        guard = Guard(None if settings.api_is_local else bearer_token(self.home))
+        public = web.AppRunner(
+            application(self.parts, guard), access_log=None, shutdown_timeout=_STOP_SECONDS
+        )
+        await public.setup()
+        self._stack.push_async_callback(public.cleanup)
+        host, port = config.parse_address(settings.api)
+        await web.TCPSite(public, host, port).start()
+        port = public.addresses[0][1]
+        self.api_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _start_tasks(self) -> None:
+        work = (
+            self._pump.run(),
+            self._receipts.run(),
+            self.parts.receiver.run(),
+            self.parts.receiver.run_held(),
+            keep_house(self.parts.store, self.parts.blobs, self._clock),
+        )
+        tasks = [asyncio.create_task(self._always(one)) for one in work]
+        self._stack.push_async_callback(_end, tasks)
+
+    async def _always(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task that ends by itself is a defect: better a stopped node than half a one."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            get_logger().exception("node_failed", node=self.parts.identity.code)
+        self.parts.stopping.set()
+
+    async def _control_enrol(self, request: web.Request) -> web.Response:
+        """POST /control/enrol, at the control socket only."""
+        given = await request.json()
+        await self._enrol(str(given["token"]), tuple(map(str, given.get("axis", ()))))
+        return web.json_response({"code": self.parts.identity.code})
+
+    async def _enrol(self, token_text: str, urls: tuple[str, ...]) -> None:
+        """A new token for a running node: new keys, everything else kept."""
+        token = Token.parse(token_text)
+        await enrol(self.home, token, self._clock, axis=urls)
+        credentials = keys.load_credentials(self.home)
+        self.parts.identity.use(credentials)
+        await self.parts.client.use(_context(credentials))
+        get_logger().info("keys_replaced", node=self.parts.identity.code)
+        self._wake()
+
+
+def _context(credentials: keys.Credentials) -> Any:
+    try:
+        return axis_context(credentials.anchors, credentials.intermediates, credentials.tls_files)
+    except OSError as error:
+        raise Refusal("unavailable", f"the TLS certificate or key cannot be read: {error}") from error
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

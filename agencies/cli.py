@@ -1,0 +1,278 @@
+"""`agency`: the command line of an agency node.
+
+Every command talks to the node's own API at `HOME/control.sock`. Where no node runs, the command takes the
+home's lock and serves that API to itself for its duration, without a connection to the axis: one way in,
+whether the node is running or not.
+
+Exit codes: 0 done, 1 the answer is no, 2 cannot run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from axis.core.errors import Refusal
+
+__all__ = ["app", "main"]
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="agency",
+    help="An agency's node on the document axis.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Home = Annotated[Path, typer.Option(envvar="AGENCY_HOME", help="The node's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command; errors become messages and exit codes."""
+    import sqlite3
+
+    from agencies.config import ConfigError
+    from axis.control import HomeBusy
+
+    try:
+        return asyncio.run(work)
+    except Refusal as refusal:
+        _refused(refusal.name, refusal.detail)
+    except (ConfigError, HomeBusy, OSError, sqlite3.DatabaseError) as error:
+        _cannot(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _refused(name: str, detail: str) -> NoReturn:
+    typer.echo(f"refused [{name}]: {detail}", err=True)
+    raise typer.Exit(2 if name in ("unavailable", "shutting_down") else 1)
+
+
+def _cannot(text: str) -> NoReturn:
+    typer.echo(f"cannot run: {text}", err=True)
+    raise typer.Exit(2)
+
+
+def with_node(home: Path, work: Callable[[Any], Awaitable[T]]) -> T:
+    """Do something with the home's API, whether its node runs or not."""
+    from agencies.local_node import with_api
+
+    _quiet_logs()
+    return run(with_api(home, work))
+
+
+def _quiet_logs() -> None:
+    """A command's log is what goes wrong, no more."""
+    import logging
+
+    from axis import logs
+
+    logs.configure(json=False, level=logging.ERROR)
+
+
+def _show(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+@app.command()
+def init(
+    home: Home,
+    token: Annotated[str, typer.Option(help="The enrolment token that the axis's operator gave.")],
+    axis: Annotated[str | None, typer.Option(help="The axis's URLs, separated by commas.")] = None,
+    api: Annotated[str | None, typer.Option(help="HOST:PORT of the local API.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make keys, ask the axis for certificates, and set up the home. Can be repeated."""
+    from agencies.local_node import initialise
+
+    _quiet_logs()
+    urls = tuple(url.strip() for url in (axis or "").split(",") if url.strip())
+    found = run(initialise(home, token, urls, api))
+    if as_json:
+        _show(found)
+    else:
+        typer.echo(f"{found['code']} is enrolled; start its node with: agency serve --home {home}", err=True)
+
+
+@app.command()
+def serve(
+    home: Home,
+    api: Annotated[str | None, typer.Option(help="HOST:PORT of the local API.")] = None,
+) -> None:
+    """Run the node until it is stopped (SIGTERM, Ctrl-C)."""
+    from agencies.fleet import serve as serve_nodes
+    from axis import logs
+
+    logs.configure()
+    run(serve_nodes([home], api))
+
+
+@app.command()
+def send(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, readable=True)],
+    home: Home,
+    to: Annotated[str, typer.Option(help="CODE[,CODE…]")],
+    subject: Annotated[str, typer.Option()],
+    from_: Annotated[str | None, typer.Option("--from", help="A unit that this node hosts.")] = None,
+    number: Annotated[str, typer.Option(help="274")] = "",
+    notation: Annotated[str, typer.Option(help="QĐ-TTg")] = "",
+    type_: Annotated[str, typer.Option("--type", help="Quyết định")] = "",
+    priority: Annotated[int, typer.Option(min=0, max=3, help="1 to 3 are urgent.")] = 0,
+    due: Annotated[str, typer.Option(help="YYYY-MM-DD")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Until every delivery has its outcome.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send files as one document. Prints its id."""
+    from agencies.sending import send_files, wait_for_outcomes
+
+    request: dict[str, object] = {
+        "to": [code.strip() for code in to.split(",") if code.strip()],
+        "subject": subject,
+        "number": number,
+        "notation": notation,
+        "type_name": type_,
+        "priority": priority,
+        "due_date": due,
+    }
+    if from_:
+        request["from"] = from_
+    queued = with_node(home, lambda api: send_files(api, request, files))
+    document_id = queued["document_id"]
+    if not as_json:
+        typer.echo(document_id)
+        sys.stdout.flush()
+    if not queued["online"]:
+        typer.echo("the node is not running: the document waits in the outbox", err=True)
+    found = {"document_id": document_id, "state": "queued"}
+    if wait and queued["online"]:
+        found = with_node(home, lambda api: wait_for_outcomes(api, document_id))
+    if as_json:
+        _show({key: found[key] for key in ("document_id", "state", "code", "deliveries") if key in found})
+    if wait:
+        _judge(found)
+
+
+def _judge(found: dict[str, Any]) -> None:
+    """Exit 1 unless everybody received it."""
+    if found["state"] == "delivered":
+        return
+    if found["state"] == "rejected":
+        _refused(found["code"], found.get("detail", ""))
+    for delivery in found.get("deliveries", ()):
+        if delivery["state"] != "received":
+            reason = (delivery["receipt"] or {}).get("reason") or delivery["state"]
+            typer.echo(f"refused [{reason}]: {delivery['to']}: {delivery['state']}", err=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def inbox(home: Home, as_json: AsJson = False) -> None:
+    """What came."""
+    from agencies.sending import everything
+
+    found = with_node(home, lambda api: everything(api, "/v1/inbox"))
+    if as_json:
+        keys = ("document_id", "from", "to", "subject", "number", "received_at", "state", "attachments")
+        _show({"documents": [{key: one[key] for key in keys} for one in found]})
+        return
+    columns = ("received_at", "from", "number", "subject", "state", "document_id")
+    _table(columns, [[str(one[c]) for c in columns] for one in found])
+
+
+@app.command()
+def outbox(home: Home, as_json: AsJson = False) -> None:
+    """What was sent, and what became of it."""
+    from agencies.sending import everything
+
+    found = with_node(home, lambda api: everything(api, "/v1/documents"))
+    if as_json:
+        keys = ("document_id", "to", "subject", "state", "code", "attempts", "next_attempt_at")
+        _show({"documents": [{key: one[key] for key in keys} for one in found]})
+        return
+    columns = ("created_at", "to", "subject", "state", "code", "document_id")
+    rows = [[", ".join(one[c]) if c == "to" else str(one[c]) for c in columns] for one in found]
+    _table(columns, rows)
+
+
+@app.command()
+def show(
+    document_id: Annotated[str, typer.Argument(metavar="ID")], home: Home, as_json: AsJson = False
+) -> None:
+    """Everything this node knows about one document, sent or received."""
+    from agencies.sending import either
+
+    found = with_node(home, lambda api: either(api, document_id))
+    if as_json:
+        _show(found)
+        return
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+
+
+@app.command()
+def save(
+    document_id: Annotated[str, typer.Argument(metavar="ID")],
+    home: Home,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a document's attachments under their own names, made safe."""
+    from agencies.sending import save_attachments
+
+    written = with_node(home, lambda api: save_attachments(api, document_id, out))
+    if as_json:
+        _show({"files": [str(path) for path in written]})
+        return
+    for path in written:
+        typer.echo(str(path))
+
+
+@app.command()
+def volumes(
+    home: Home,
+    month: Annotated[str | None, typer.Option(help="YYYY-MM")] = None,
+    by: Annotated[str, typer.Option(help="unit, day or month")] = "unit",
+    kind: Annotated[str, typer.Option(help="document or status")] = "document",
+    as_json: AsJson = False,
+) -> None:
+    """What this node's units sent and received, in the form of the axis's volumes."""
+    query = {"by": by, "kind": kind} | ({"month": month} if month else {})
+    found = with_node(home, lambda api: api.json("GET", "/v1/volumes", params=query))
+    if as_json:
+        _show(found)
+        return
+    label = "code" if by == "unit" else "period"
+    columns = (label, "sent", "addressed", "received", "refused", "dead", "requeued", "in_flight", "late")
+    rows = [[str(row[c]) for c in columns] for row in found["rows"]]
+    rows.append(["total", *(str(found["total"][c]) for c in columns[1:])])
+    _table(columns, rows)
+
+
+def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    # Whole words for whoever reads it from a file or a pipe; a terminal's own width otherwise.
+    console = Console(width=None if sys.stdout.isatty() else 300, markup=False, highlight=False)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What a running node is made of, for those who serve it to others."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from agencies.axis_client import AxisClient
+from agencies.config import Settings
+from agencies.directory_sync import DirectorySync
+from agencies.events import Events
+from agencies.identity import Identity
+from agencies.receiver import Receiver
+from agencies.service import Service
+from agencies.spool import Spool
+from agencies.store import Store
+from axis.ports import Blobs, Clock
+
+__all__ = ["NodeParts"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """The pieces, wired."""
+
+    version: str
+    settings: Settings
+    clock: Clock
+    store: Store
+    blobs: Blobs
+    spool: Spool
+    identity: Identity
+    client: AxisClient
+    directory: DirectorySync
+    events: Events
+    receiver: Receiver
+    service: Service
+    stopping: asyncio.Event

@@ -1,0 +1,100 @@
+"""What the commands ask of a node's API."""
+
+from __future__ import annotations
+
+import mimetypes
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from agencies.local import LocalApi
+from agencies.spool import safe_name
+from axis.core.errors import Refusal
+
+__all__ = ["either", "everything", "save_attachments", "send_files", "wait_for_outcomes"]
+
+Json = dict[str, Any]
+
+_PAGE: Final = 500
+_POLL_SECONDS: Final = 30
+
+
+async def send_files(api: LocalApi, request: Json, files: Sequence[Path]) -> Json:
+    """Hand in a document. {"document_id", "state", "online"}: whether a node is there to send it."""
+    online = bool((await api.json("GET", "/v1/node"))["online"])
+    with aiohttp.MultipartWriter("form-data") as form:
+        part = form.append_json(request)
+        part.set_content_disposition("form-data", name="document")
+        opened = []
+        try:
+            for path in files:
+                opened.append(path.open("rb"))
+                media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+                part = form.append(opened[-1], {"Content-Type": media_type})
+                part.set_content_disposition("form-data", name="file", filename=path.name)
+            headers = {"Idempotency-Key": secrets.token_hex(16)}
+            answer: Json = await api.json("POST", "/v1/documents", data=form, headers=headers)
+        finally:
+            for file in opened:
+                file.close()
+    return answer | {"online": online}
+
+
+async def wait_for_outcomes(api: LocalApi, document_id: str) -> Json:
+    """The document as soon as no outcome is missing."""
+    while True:
+        path = f"/v1/documents/{document_id}"
+        found: Json = await api.json("GET", path, params={"wait": str(_POLL_SECONDS)})
+        if found["state"] not in ("queued", "accepted"):
+            return found
+
+
+async def everything(api: LocalApi, path: str) -> list[Json]:
+    """All pages of a list."""
+    found: list[Json] = []
+    after = ""
+    while True:
+        page = await api.json("GET", path, params={"after": after, "limit": str(_PAGE)})
+        found += page["documents"]
+        if len(page["documents"]) < _PAGE:
+            return found
+        after = page["next"]
+
+
+async def either(api: LocalApi, document_id: str) -> Json:
+    """One document of the inbox or the outbox, or of both. Refusal `document_unknown`."""
+    found: Json = {}
+    for side, path in (("received", "inbox"), ("sent", "documents")):
+        try:
+            found[side] = await api.json("GET", f"/v1/{path}/{document_id}")
+        except Refusal as refusal:
+            if refusal.name != "document_unknown":
+                raise
+    if not found:
+        raise Refusal("document_unknown", f"no document {document_id[:64]} at this node")
+    if len(found) == 1:
+        ((side, one),) = found.items()
+        return {"side": side, **one}
+    return {"side": "both", **found["sent"], "received": found["received"]}
+
+
+async def save_attachments(api: LocalApi, document_id: str, out: Path) -> list[Path]:
+    """Write the attachments into a folder, none over another. Refusal `document_unknown`."""
+    found = await either(api, document_id)
+    path = "documents" if found["side"] == "sent" else "inbox"
+    listed = found["received"] if found["side"] == "both" else found
+    out.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    taken: set[str] = set()
+    for number, attachment in enumerate(listed["attachments"]):
+        name = safe_name(attachment["name"], number)
+        if name.casefold() in taken:
+            name = f"{number}-{name}"
+        taken.add(name.casefold())
+        target = out / name
+        await api.download(f"/v1/{path}/{document_id}/attachments/{number}", target)
+        written.append(target)
+    return written

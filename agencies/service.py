@@ -1,0 +1,294 @@
+"""What the agency's software can ask of its node, whatever the way in (HTTP, command line).
+
+Everything is durable when it returns. Sending with an idempotency key: the same key with the same content
+gives the same answer, with other content it is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from axispb.v1 import document_pb2
+
+from agencies import inbox, outbox
+from agencies.api_models import DocumentInput, ReceiptInput
+from agencies.directory_sync import DirectorySync
+from agencies.events import Events
+from agencies.identity import Identity
+from agencies.outbox import AttachmentRow
+from agencies.store import Store
+from axis.core.document import check_document, is_urgent, new_document_id
+from axis.core.envelope import MAX_SIGNED_BYTES, Envelope, Kind, signed_bytes
+from axis.core.errors import Refusal
+from axis.core.lifecycle import InboxState
+from axis.core.receipt import Binding
+from axis.logs import get_logger
+from axis.ports import Clock
+
+__all__ = ["Service", "Submission"]
+
+Json = dict[str, Any]
+
+_KEY_LIMIT: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A document handed in: the JSON as it came, the same checked, and its stored files."""
+
+    raw: object
+    document: DocumentInput
+    files: Sequence[AttachmentRow]
+    idempotency_key: str
+    trace_id: str
+
+
+class Service:
+    """The node's own doings on behalf of its users."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        directory: DirectorySync,
+        clock: Clock,
+        events: Events,
+        wake: Callable[[], None],
+        online: bool,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._directory = directory
+        self._clock = clock
+        self._events = events
+        self._wake = wake
+        #: Whether this process talks to the axis; a command beside a stopped node does not.
+        self.online = online
+
+    async def send(self, submission: Submission) -> Json:
+        """Put a document into the outbox, signed. {"document_id", "state"}.
+
+        Refusal `idempotency_conflict`, `field_invalid`, `header_too_large`, `recipient_unknown`,
+        `recipient_duplicate`, `recipient_suspended`, `not_host_of_unit`, `storage_full`.
+        """
+        key = submission.idempotency_key
+        content = _content(submission.raw, submission.files)
+        known = self._known_answer("documents", key, content)
+        if known is not None:
+            return known
+        document = submission.document
+        sender = await self._check_units(document)
+        outgoing = self._signed(submission, sender)
+        answer = {"document_id": outgoing.document_id, "state": "queued"}
+
+        def change(connection: sqlite3.Connection) -> Json:
+            earlier = _answer_in(connection, "documents", key, content)
+            if earlier is not None:
+                return earlier
+            outbox.put(connection, outgoing)
+            _keep_answer(connection, "documents", key, content, answer, self._clock.now())
+            return answer
+
+        stored = await self._store.write(change)
+        if stored is answer:
+            get_logger().info("document_queued", document_id=outgoing.document_id, trace_id=outgoing.trace_id)
+            self._events.publish([("document_queued", {"document_id": outgoing.document_id})])
+            self._wake()
+        return stored
+
+    def _known_answer(self, scope: str, key: str, content: bytes) -> Json | None:
+        if len(key) > _KEY_LIMIT:
+            raise Refusal("field_invalid", f"Idempotency-Key: at most {_KEY_LIMIT} characters")
+        if not key:
+            return None
+        row = self._store.row("SELECT * FROM idempotency WHERE scope = ? AND key = ?", scope, key)
+        return _answer(row, content)
+
+    async def _check_units(self, document: DocumentInput) -> str:
+        """The sender's primary code. What the directory denies is refused only when it is fresh."""
+        try:
+            return self._units(document)
+        except Refusal as refusal:
+            if not self.online:
+                return document.from_ or self._identity.code  # the axis will judge
+            try:
+                await self._directory.refresh()
+            except Refusal:
+                get_logger().info("directory_not_refreshed", code=refusal.name)
+                return document.from_ or self._identity.code
+            return self._units(document)
+
+    def _units(self, document: DocumentInput) -> str:
+        directory = self._directory.directory
+        problems: dict[str, str] = {}
+        seen: set[str] = set()
+        for given in document.to:
+            code = directory.resolve(given)
+            fact = directory.unit(code) if code is not None else None
+            if code is None or fact is None:
+                problems[given] = "recipient_unknown"
+            elif code in seen:
+                problems[given] = "recipient_duplicate"
+            elif fact.suspended:
+                problems[given] = "recipient_suspended"
+            seen.add(code or given)
+        if problems:
+            name = next(iter(problems.values()))
+            codes = ", ".join(given for given, problem in problems.items() if problem == name)
+            raise Refusal(name, f"to: {codes}", extra={"recipients": problems})
+        given = document.from_ or self._identity.code
+        sender = directory.resolve(given)
+        if sender is None:
+            raise Refusal("sender_not_registered", f"from: {given}")
+        if directory.host_of(sender) != self._identity.code:
+            raise Refusal("not_host_of_unit", f"from: {sender} is hosted by {directory.host_of(sender)}")
+        return sender
+
+    def _signed(self, submission: Submission, sender: str) -> outbox.Outgoing:
+        now = self._clock.now()
+        fields = submission.document.fields()
+        message = document_pb2.Document(
+            axis_id=self._identity.axis_id,
+            document_id=new_document_id(now, secrets.token_bytes(10)),
+            sender_unit=sender,
+            acting_organisation=self._identity.code,
+            recipients=submission.document.to,
+            created_at=now,
+            fields=fields,
+            attachments=[
+                document_pb2.Attachment(
+                    name=file.name, media_type=file.media_type, size=file.size, sha256=file.sha256
+                )
+                for file in submission.files
+            ],
+        )
+        check_document(message)
+        signed = signed_bytes(Kind.DOCUMENT, message)
+        if len(signed) > MAX_SIGNED_BYTES:
+            raise Refusal("header_too_large", f"{len(signed)} bytes, the limit is {MAX_SIGNED_BYTES}")
+        number = (submission.document.number, submission.document.notation)
+        return outbox.Outgoing(
+            kind=Kind.DOCUMENT.value,
+            document_id=message.document_id,
+            envelope=self._identity.sign(signed),
+            certificate_sha256=self._identity.credentials.certificate_sha256,
+            sender_unit=sender,
+            recipients=tuple(submission.document.to),
+            subject=submission.document.subject,
+            code_number="/".join(part for part in number if part),
+            urgent=is_urgent(fields),
+            created_at=now,
+            trace_id=submission.trace_id,
+            attachments=tuple(submission.files),
+        )
+
+    async def receipt(self, document_id: str, decision: ReceiptInput, key: str) -> Json:
+        """The software receives or refuses what waits for it. {"document_id","outcome","units"}.
+
+        The same decision again gives the same answer; another one `outcome_conflict`.
+        """
+        content = _content([document_id, decision.model_dump()], ())
+        known = self._known_answer("receipts", key, content)
+        if known is not None:
+            return known
+        row = self._store.row("SELECT * FROM received WHERE document_id = ?", document_id)
+        if row is None:
+            raise Refusal("document_unknown", f"no document {document_id[:64]} in the inbox")
+        binding = Binding.of(
+            Envelope(row["signed"], row["signature"]),
+            Envelope(row["acceptance_signed"], row["acceptance_signature"]),
+        )
+        outcome = InboxState(decision.outcome)
+        waiting = self._waiting(document_id, decision, outcome)
+        receipts = [
+            self._identity.receipt(document_id, binding, unit, attempt, outcome, decision.reason)
+            for unit, attempt in waiting
+        ]
+        answer: Json = {
+            "document_id": document_id,
+            "outcome": decision.outcome,
+            "units": [unit for unit, _ in waiting],
+        }
+
+        def change(connection: sqlite3.Connection) -> Json:
+            earlier = _answer_in(connection, "receipts", key, content)
+            if earlier is not None:
+                return earlier
+            for receipt in receipts:
+                inbox.decide(connection, document_id, receipt)
+            _keep_answer(connection, "receipts", key, content, answer, self._clock.now())
+            return answer
+
+        stored = await self._store.write(change)
+        self._wake()
+        return stored
+
+    def _waiting(
+        self, document_id: str, decision: ReceiptInput, outcome: InboxState
+    ) -> list[tuple[str, int]]:
+        """The attempts that the decision is for; nothing if all of them were decided so before."""
+        rows = self._store.rows(
+            "SELECT unit, max(attempt) AS attempt, outcome, state FROM receipt"
+            " WHERE document_id = ? GROUP BY unit ORDER BY unit",
+            document_id,
+        )
+        meant = [row for row in rows if decision.unit in (None, row["unit"])]
+        if not meant:
+            raise Refusal("not_a_recipient", f"the document did not come to {decision.unit}")
+        waiting = [row for row in meant if row["state"] == "waiting"]
+        if not waiting and any(row["outcome"] == "waiting" for row in meant):
+            raise Refusal("delivery_closed", "the axis closed this delivery while it waited")
+        if not waiting and any(row["outcome"] != outcome.value for row in meant):
+            raise Refusal("outcome_conflict", f"it is {meant[0]['outcome']} already")
+        return [(row["unit"], row["attempt"]) for row in waiting]
+
+
+def _content(raw: object, files: Sequence[AttachmentRow]) -> bytes:
+    """What "the same content" means: equal JSON values, the same list of (name, media type, SHA-256)."""
+    listed = [[file.name, file.media_type, file.sha256.hex()] for file in files]
+    text = json.dumps([_plain(raw), listed], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _plain(value: object) -> object:
+    """JSON values by what they equal: 1.0 is 1."""
+    if isinstance(value, dict):
+        return {key: _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _answer(row: sqlite3.Row | None, content: bytes) -> Json | None:
+    if row is None:
+        return None
+    if row["content_sha256"] != content:
+        raise Refusal("idempotency_conflict")
+    stored: Json = json.loads(row["answer"])
+    return stored
+
+
+def _answer_in(connection: sqlite3.Connection, scope: str, key: str, content: bytes) -> Json | None:
+    if not key:
+        return None
+    row = connection.execute("SELECT * FROM idempotency WHERE scope = ? AND key = ?", (scope, key)).fetchone()
+    return _answer(row, content)
+
+
+def _keep_answer(
+    connection: sqlite3.Connection, scope: str, key: str, content: bytes, answer: Json, now: int
+) -> None:
+    if key:
+        connection.execute(
+            "INSERT INTO idempotency (scope, key, content_sha256, answer, created_at) VALUES (?, ?, ?, ?, ?)",
+            (scope, key, content, json.dumps(answer), now),
+        )

@@ -1,0 +1,125 @@
+"""Files handed in by the agency's software: from a stream of unknown length into the blobs, by their hash.
+
+What fits is kept in memory; the rest goes to `HOME/spool` first, because a blob's name is known only when
+all of it has come. Nothing here is promised before the blob is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import mimetypes
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Final
+
+from agencies.fetch import OWNER
+from agencies.outbox import AttachmentRow
+from agencies.times import DAY_MS
+from axis.core.document import MAX_ATTACHMENT_BYTES, MAX_NAME
+from axis.core.errors import Refusal
+from axis.ports import Blobs, Clock, StorageFull
+
+__all__ = ["Spool", "safe_name"]
+
+_IN_MEMORY: Final = 256 * 1024
+_CHUNK: Final = 256 * 1024
+
+
+class Spool:
+    """Takes files. The folder is emptied at start: whoever was interrupted got no answer and repeats."""
+
+    def __init__(self, folder: Path, blobs: Blobs, clock: Clock) -> None:
+        self._folder = folder
+        self._blobs = blobs
+        self._clock = clock
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for left_over in folder.iterdir():
+            left_over.unlink()
+
+    async def take(self, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> AttachmentRow:
+        """Store one file durably. Refusal `field_invalid` (name, size) or `storage_full`."""
+        name = _checked_name(name)
+        media_type = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        digest = hashlib.sha256()
+        head = bytearray()
+        file: IO[bytes] | None = None
+        size = 0
+        try:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > MAX_ATTACHMENT_BYTES:
+                    raise Refusal("field_invalid", f"file {name}: over {MAX_ATTACHMENT_BYTES} bytes")
+                digest.update(chunk)
+                if file is None and size <= _IN_MEMORY:
+                    head += chunk
+                    continue
+                if file is None:
+                    file = _scratch(self._folder)
+                    await asyncio.to_thread(file.write, head)
+                await asyncio.to_thread(file.write, chunk)
+            content = _of_file(file) if file is not None else _of_bytes(bytes(head))
+            await self._store(digest.digest(), size, content)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise Refusal("storage_full", f"file {name}: no room", retry_after=30) from error
+            raise
+        finally:
+            if file is not None:
+                file.close()
+        return AttachmentRow(name, media_type, size, digest.digest())
+
+    async def _store(self, sha256: bytes, size: int, content: AsyncIterator[bytes]) -> None:
+        now = self._clock.now()
+        try:
+            await self._blobs.put(sha256, size, content, owner=OWNER, now=now, pin_until=now + DAY_MS)
+        except StorageFull as error:
+            raise Refusal("storage_full", "no room for a file", retry_after=30) from error
+
+
+def _scratch(folder: Path) -> IO[bytes]:
+    """A file without a name: it is gone when it is closed, however that happens."""
+    path = folder / secrets.token_hex(8)
+    file = open(path, "w+b", buffering=0)  # noqa: SIM115 - closed by the caller
+    os.unlink(path)
+    return file
+
+
+async def _of_file(file: IO[bytes]) -> AsyncIterator[bytes]:
+    file.seek(0)
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        yield chunk
+
+
+async def _of_bytes(content: bytes) -> AsyncIterator[bytes]:
+    if content:
+        yield content
+
+
+def _checked_name(name: str) -> str:
+    """The sender's file name without any folder. Refusal `field_invalid` for one that is none."""
+    name = name.replace("\\", "/").rpartition("/")[2].strip()
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise Refusal("field_invalid", f"file: {name[:60]!r} is no file name of 1 to {MAX_NAME} characters")
+    return name
+
+
+def safe_name(name: str, number: int) -> str:
+    """A name under which an attachment may be written: in its folder, visible, not over 255 bytes.
+
+    Names come from a sender: a path, a leading dot or a control character must not choose where we write.
+    """
+    name = name.replace("\\", "/").rpartition("/")[2]
+    name = "".join(c if c.isprintable() else "_" for c in name).strip().lstrip(".")
+    if not name:
+        return f"attachment-{number}"
+    stem, dot, extension = name.rpartition(".")
+    if not dot:
+        stem, extension = name, ""
+    while len(name.encode()) > 200:
+        stem = stem[:-1]
+        name = f"{stem}{dot}{extension}" if stem else name[-40:]
+    return name
