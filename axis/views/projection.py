@@ -69,7 +69,7 @@ class Views:
     def catch_up(self, journal: Journal, progress: Progress | None = None) -> Head:
         """Bring the views to the head that the journal has now; in the calling thread."""
         try:
-            return self._catch_up(journal, self._place(journal), progress)
+            return self._catch_up(journal, self.place(journal), progress)
         except sqlite3.IntegrityError:  # rows that cannot follow those that are there
             return self.rebuild(journal, progress)
 
@@ -123,13 +123,13 @@ class Views:
     async def _follow(self, journal: Journal, thread: ThreadPoolExecutor, anew: bool) -> None:
         """Follow until the views are found elsewhere than they were left: then they are to be built anew."""
         loop = asyncio.get_running_loop()
-        after = None if anew else self._place(journal)
+        after = None if anew else self.place(journal)
         if after is None:
             after = await loop.run_in_executor(thread, self._empty, journal.head().journal_id)
         await self._tell(after.sequence)
         while True:
             head = await journal.changed(after.sequence, _IDLE)
-            if head.sequence <= after.sequence and self._place(journal) != after:
+            if head.sequence <= after.sequence and self.place(journal) != after:
                 return
             while after.sequence < head.sequence:
                 frames = journal.frames(after.number, _FRAMES_AT_ONCE)
@@ -145,7 +145,7 @@ class Views:
             self._sequence = sequence
             self._reached.notify_all()
 
-    def _place(self, journal: Journal) -> Head | None:
+    def place(self, journal: Journal) -> Head | None:
         """The place to go on from; None if the views are not this journal's, or of another version."""
         position = self.position()
         if position is None or position.version != SCHEMA_VERSION:

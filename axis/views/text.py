@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from axis.core.volumes import VIETNAM
@@ -32,12 +32,13 @@ def rfc3339(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, VIETNAM).isoformat(timespec="milliseconds")
 
 
-def parse_time(text: str) -> int:
+def parse_time(text: str, *, end: bool = False) -> int:
     """Milliseconds for an RFC 3339 time or a date; without an offset Vietnam's is meant.
 
-    Raises ValueError.
+    `end` makes a mere date mean its last millisecond. Raises ValueError.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=VIETNAM)
-    return round(moment.astimezone(UTC).timestamp() * 1000)
+    whole_day = timedelta(days=1, milliseconds=-1) if end and len(text) == 10 else timedelta()
+    return round((moment + whole_day).timestamp() * 1000)

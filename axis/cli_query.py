@@ -1,0 +1,188 @@
+"""The `axis` commands that only look: log, volumes, show, audit, views rebuild, doctor.
+
+Beside a running node they have its views brought to the journal's head, then read files; beside a stopped one
+they take the home's lock for as long as they bring the views up themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from axis.cli_run import print_json, table
+
+__all__ = ["register"]
+
+Home = Annotated[Path, typer.Option(envvar="AXIS_HOME", help="The axis's folder.", file_okay=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DocumentId = Annotated[str, typer.Argument(help="The document's id.")]
+Text = str | None
+
+_COUNTS: Final = (
+    "sent", "addressed", "received", "refused", "dead", "requeued", "in_flight_before", "in_flight", "late",
+    "bytes_sent", "bytes_received",
+)  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the `axis` command line."""
+    views = typer.Typer(help="The views: what is computed from the journal for people.", no_args_is_help=True)
+    views.command("rebuild")(views_rebuild)
+    app.add_typer(views, name="views")
+    for command in (log, volumes, show, audit, doctor):
+        app.command(command.__name__)(command)
+
+
+def log(
+    home: Home,
+    sender: Annotated[Text, typer.Option("--from", help="Sent by this unit.")] = None,
+    recipient: Annotated[Text, typer.Option("--to", help="Addressed to this unit.")] = None,
+    document: Annotated[Text, typer.Option(help="About this document.")] = None,
+    since: Annotated[Text, typer.Option(help="From this date or RFC 3339 time on.")] = None,
+    until: Annotated[Text, typer.Option(help="Up to this date (the whole day) or time.")] = None,
+    event: Annotated[Text, typer.Option(help="accepted, received, refused, dead, rejected, …")] = None,
+    code: Annotated[Text, typer.Option(help="A refusal's or a status's code.")] = None,
+    text: Annotated[Text, typer.Option(help="Words of subject or number, marks or none.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 100,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the traffic log; with --json one object a line."""
+    from axis.cli_views import follow_log
+    from axis.views.text import parse_time
+    from axis.views.traffic import Filter
+
+    try:
+        first = None if since is None else parse_time(since)
+        last = None if until is None else parse_time(until, end=True)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    wanted = Filter(sender, recipient, document, first, last, event, code, text, limit)
+    for lines in follow_log(home, wanted, follow):
+        if as_json:
+            for line in lines:
+                print_json(line)
+        else:
+            rows = [{**line, "at": str(line["at"])[:19], "to": _units(line["to"])} for line in lines]
+            for row in rows:
+                row["what"] = row["code"] or row["reason"] or row["subject"]
+            table(rows, ("sequence", "at", "event", "from", "to", "number", "what", "document_id"))
+        sys.stdout.flush()
+
+
+def volumes(
+    home: Home,
+    month: Annotated[Text, typer.Option(help="YYYY-MM; default: everything.")] = None,
+    by: Annotated[Literal["unit", "day", "month"], typer.Option(help="A row per …")] = "unit",
+    subtree: Annotated[Text, typer.Option(help="Only this unit and those below it.")] = None,
+    kind: Annotated[Literal["document", "status"], typer.Option(help="What is counted.")] = "document",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Count what was sent and received."""
+    import time
+
+    from axis.cli_views import reading
+    from axis.views.volumes import Selection
+    from axis.views.volumes import volumes as count
+
+    selection = Selection(month, by, subtree, kind)
+    with reading(home) as connection:
+        answer: dict[str, Any] = count(connection, selection, time.time_ns() // 1_000_000)
+    names = ("period",) if by != "unit" else ("code", "name")
+    if as_json:
+        print_json(answer)
+    elif as_csv:
+        _print_csv(answer["rows"], names)
+    else:
+        total = {names[0]: "total", **dict.fromkeys(names[1:], ""), **answer["total"]}
+        rows = [*answer["rows"], total]
+        shown = [{**row, **{name: str(row[name]) for name in _COUNTS}} for row in rows]
+        table(shown, (*names, *_COUNTS[:-2]))
+
+
+def show(document_id: DocumentId, home: Home, as_json: Json = False) -> None:
+    """Show everything known about one document."""
+    from axis.cli_views import read_record, reading
+    from axis.views.documents import show as find
+
+    with reading(home) as connection:
+        answer: dict[str, Any] = find(connection, document_id, lambda sequence: read_record(home, sequence))
+    if as_json:
+        print_json(answer)
+        return
+    for name in ("document_id", "kind", "from", "subject", "number", "state", "accepted_at"):
+        typer.echo(f"{name}: {answer[name] or '-'}")
+    if answer["flags"]:
+        typer.echo(f"flags: {', '.join(answer['flags'])}")
+    for part in answer["attachments"]:
+        typer.echo(f"attachment: {part['name']} ({part['media_type']}, {part['size']} bytes)")
+    rows = [
+        {**row, "attempt": str(row["attempt"]), "at": (row["receipt"] or {}).get("at", "")}
+        for row in answer["deliveries"]
+    ]
+    table(rows, ("to", "host", "state", "attempt", "at", "reason"))
+
+
+def audit(
+    home: Home,
+    deep: Annotated[bool, typer.Option(help="Read and hash every attachment as well.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check every frame and signature, and recount everything."""
+    from axis.cli_views import audit_home
+
+    report = audit_home(home, deep)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for problem in report.problems:
+            typer.echo(f"{problem.sequence or '-'} [{problem.code}]: {problem.detail}")
+        counts = f"{report.records} records, {report.signatures_checked} signatures"
+        verdict = "all in order" if not report.problems else f"{len(report.problems)} problems"
+        typer.echo(f"{counts}: {verdict}; root hash {report.root_hash}", err=True)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def views_rebuild(home: Home, as_json: Json = False) -> None:
+    """Delete the views and replay the journal into them."""
+    from axis.cli_views import rebuild
+
+    answer = rebuild(home)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"the views stand at record {answer['sequence']}, {answer['seconds']} s", err=True)
+
+
+def doctor(home: Home, as_json: Json = False) -> None:
+    """Look after settings, clocks, certificates, disk, permissions and engine, and say what to do."""
+    from axis.doctor import examine
+
+    checks = examine(home)
+    if as_json:
+        print_json({"ok": all(check.ok for check in checks), "checks": [check.as_json() for check in checks]})
+    else:
+        for check in checks:
+            typer.echo(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
+            if not check.ok:
+                typer.echo(f"     {check.remedy}")
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+def _units(codes: Any) -> str:
+    return ", ".join(codes[:4]) + (f" … ({len(codes)})" if len(codes) > 4 else "")
+
+
+def _print_csv(rows: list[dict[str, Any]], names: tuple[str, ...]) -> None:
+    import csv
+
+    columns = (*names, "parent", *_COUNTS) if names != ("period",) else (*names, *_COUNTS)
+    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
