@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from typing import cast
@@ -69,6 +70,15 @@ async def test_the_same_bytes_get_the_same_acceptance_and_count_once(axis: AxisN
         assert two.repeated_submission
         assert (two.sequence, two.acceptance) == (one.sequence, one.acceptance)
     assert len([i for i in (await receiver.feed()).items if i.event == "accepted"]) == 1
+
+
+async def test_the_same_bytes_at_the_same_time_count_once(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    envelope = sender.envelope(sender.document(receiver.code))
+    answers = await asyncio.gather(*(sender.submit(envelope) for _ in range(8)))
+    assert sorted(answer.status for answer in answers) == [200] * 7 + [201]
+    assert len({answer.message(api_pb2.SubmitResponse).sequence for answer in answers}) == 1
+    assert len({answer.message(api_pb2.SubmitResponse).acceptance.signed for answer in answers}) == 1
 
 
 async def test_a_repeat_is_answered_though_sender_and_recipient_were_suspended_since(axis: AxisNode) -> None:

@@ -1,0 +1,134 @@
+"""The head guard and the limiter: what one caller may ask for, and how far it has seen."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+
+import pytest
+
+from axis.core.commands import Register
+from axis.core.errors import Refusal
+from axis.http import heads as heads_module
+from axis.http.heads import HeadGuard
+from axis.http.limits import Limiter
+from tests.support.flow import FlowWorld, HandClock, flow_world
+
+
+async def code(guard: HeadGuard, header: str | None) -> str:
+    try:
+        await guard.check(header)
+    except Refusal as refusal:
+        return refusal.name
+    return ""
+
+
+def ahead(world: FlowWorld, by: int) -> str:
+    head = world.journal.head()
+    return f"{head.journal_id}:{head.sequence + by}:{'ab' * 32}"
+
+
+async def test_every_head_of_the_journal_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads_module, "_REMEMBERED", 2)
+    async with flow_world("G22") as world:
+        guard = HeadGuard(world.journal)
+        seen = [f"{world.journal.head().journal_id}:0:{'0' * 64}"]
+        for number in range(4):
+            await world.do(Register(f"U{number}", "Unit"))
+            seen.append(str(world.journal.head()))
+        for header in (None, *seen, *seen):
+            assert await code(guard, header) == ""
+        assert guard.current() == seen[-1]
+
+
+async def test_a_head_that_does_not_exist_here() -> None:
+    async with flow_world("G22") as world:
+        guard = HeadGuard(world.journal)
+        head = world.journal.head()
+        for header in (
+            ahead(world, 1),
+            f"{head.journal_id}:{head.sequence}:{'ab' * 32}",
+            f"other:{head.sequence}:{head.sha256.hex()}",
+        ):
+            assert await code(guard, header) == "head_unknown"
+        await asyncio.gather(world.do(Register("U1", "Unit")), world.do(Register("U2", "Unit")))
+        inside = f"{head.journal_id}:{head.sequence + 1}:{'ab' * 32}"
+        assert await code(guard, inside) == "head_unknown", "no frame ends there"
+
+
+@pytest.mark.parametrize(
+    "header", ["x", "a:b:c", f":1:{'0' * 64}", f"j:-1:{'0' * 64}", f"j:{'9' * 20}:{'0' * 64}"]
+)
+async def test_a_header_that_is_none(header: str) -> None:
+    async with flow_world() as world:
+        assert await code(HeadGuard(world.journal), header) == "field_invalid"
+
+
+async def test_one_node_of_several_waits_for_what_another_has() -> None:
+    async with flow_world("G22") as world:
+        guard = HeadGuard(world.journal, sole=False, wait=5)
+        head = world.journal.head()
+        waiting = asyncio.create_task(code(guard, f"{head.journal_id}:{head.sequence + 1}:{'ab' * 32}"))
+        await asyncio.sleep(0)
+        await world.do(Register("U1", "Unit"))
+        assert await waiting == "head_unknown", "it came, and is another one"
+        assert await code(HeadGuard(world.journal, sole=False, wait=0.01), ahead(world, 1)) == "behind_head"
+
+
+def refused(held: AbstractContextManager[None], match: str) -> None:
+    with pytest.raises(Refusal, match=match), held:
+        pass
+
+
+def limiter(clock: HandClock) -> Limiter:
+    return Limiter(clock, rate=2.0, burst=3, concurrent=2, uploads=4)
+
+
+def test_a_caller_has_so_many_requests_a_second() -> None:
+    clock = HandClock()
+    limits = limiter(clock)
+    for _ in range(3):
+        with limits.request("G22"):
+            pass
+    with pytest.raises(Refusal, match="rate_limited") as caught, limits.request("G22"):
+        pass
+    assert caught.value.retry_after == 1
+    with limits.request("G14"):
+        pass
+    clock.advance(-5000)
+    with pytest.raises(Refusal), limits.request("G22"):
+        pass
+    clock.advance(500)
+    with limits.request("G22"):
+        pass
+
+
+def test_a_caller_has_so_many_requests_at_a_time() -> None:
+    limits = limiter(HandClock())
+    with limits.request("G22"), limits.request("G22"):
+        refused(limits.request("G22"), "at a time")
+    with limits.request("G22"):
+        pass
+
+
+def test_uploads_are_bounded_for_each_and_for_all() -> None:
+    limits = limiter(HandClock())
+    with limits.upload("A"):
+        with pytest.raises(Refusal, match="uploads"), limits.upload("A"):
+            pass
+        with limits.upload("B"), limits.upload("C"), limits.upload("D"):
+            refused(limits.upload("E"), "uploads")
+    with limits.upload("A"):
+        pass
+
+
+def test_callers_are_forgotten_when_they_are_gone() -> None:
+    clock = HandClock()
+    limits = limiter(clock)
+    with limits.request("A"), limits.request("B"):
+        clock.advance(61_000)
+        with limits.request("C"):
+            assert set(limits._callers) == {"A", "B", "C"}
+    clock.advance(61_000)
+    with limits.request("D"):
+        assert set(limits._callers) == {"D"}
