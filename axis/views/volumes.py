@@ -16,9 +16,10 @@ from axis.views.file import read_position
 from axis.views.queries import query
 from axis.views.text import rfc3339
 
-__all__ = ["FIELDS", "By", "Selection", "resolve", "volumes"]
+__all__ = ["FIELDS", "By", "Kind", "Selection", "resolve", "volumes"]
 
 By = Literal["unit", "day", "month"]
+Kind = Literal["document", "status"]
 
 #: The numeric fields of every row, in the contract's order.
 FIELDS: Final = tuple(field.name for field in fields(Counts))
@@ -34,7 +35,7 @@ class Selection:
     month: str | None = None
     by: By = "unit"
     subtree: str | None = None
-    kind: Literal["document", "status"] = "document"
+    kind: Kind = "document"
 
 
 def volumes(connection: sqlite3.Connection, selection: Selection, now: int) -> dict[str, object]:

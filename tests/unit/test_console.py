@@ -1,0 +1,217 @@
+"""The console: health without a log-in, everything else with one, the same numbers everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from axispb.v1 import journal_pb2
+from prometheus_client.parser import text_string_to_metric_families
+
+from axis.console.app import Sources, create_console
+from axis.console.metrics import ConsoleMetrics
+from axis.core.state import reduce
+from axis.journal.memory import MemoryJournal
+from axis.views.projection import Views
+from bench.history import History, Signers
+
+TOKEN = "a-token-of-this-run"
+START = 1_795_000_000_000
+DAY = 86_400_000
+
+
+@dataclass
+class Desk:
+    """A console in front of a little history."""
+
+    client: TestClient
+    history: History
+    metrics: ConsoleMetrics
+    broken: list[str]
+
+    async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
+        return await self.client.get(path, headers=headers, allow_redirects=False)
+
+    async def api(self, path: str) -> dict[str, object]:
+        response = await self.get(path, Authorization=f"Bearer {TOKEN}")
+        assert response.status == 200
+        return await response.json()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    signers = Signers(tmp_path / "pki", START)
+    history = History(MemoryJournal("j", reduce), START, signers.axis_id, signers.sign)
+    await history.found()
+    for certificate in signers.certificates("axis"):
+        await history.issue(certificate)
+    await history.register("G22", "Văn phòng <Chính phủ>", old_codes=["000.00.00.G22"])
+    await history.register("G14", "Bộ Tư pháp")
+    await history.register("G14.01", "Cục Hộ tịch", parent="G14")
+    sent = await history.send("G22", ["G14", "G14.01"], [100], "Quyết định <b>số</b> 274", "274")
+    await history.move(3000)
+    await history.take(sent, "G14")
+    await history.take(sent, "G14.01", reason="sai nơi nhận")
+    await history.send("G14", ["G22"])
+    await history.report("G14", "G22", sent.document_id)
+    await history.add(rejected=journal_pb2.Rejected(organisation="G14", code="id_reused", count=3))
+    await history.flush()
+    views = Views.open(tmp_path / "views.sqlite")
+    views.catch_up(history.journal)
+    metrics = ConsoleMetrics(views.path, lambda: history.now)
+    broken: list[str] = []
+    sources = Sources(
+        views, history.journal.record, metrics, lambda: broken[0] if broken else None, lambda: history.now
+    )
+    async with TestClient(TestServer(create_console(sources, token=TOKEN, hosts=["axis.example"]))) as client:
+        yield Desk(client, history, metrics, broken)
+    views.close()
+
+
+async def test_health_and_metrics_need_no_log_in(desk: Desk) -> None:
+    assert (await desk.get("/livez")).status == 200
+    assert await (await desk.get("/readyz")).json() == {"ready": True, "reason": None}
+    desk.broken.append("the issuer is not there")
+    response = await desk.get("/readyz")
+    assert (response.status, (await response.json())["reason"]) == (503, "the issuer is not there")
+    assert (await desk.get("/metrics")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/traffic", "/anything"])
+async def test_pages_lead_to_the_log_in(desk: Desk, path: str) -> None:
+    response = await desk.get(path)
+    assert (response.status, response.headers["Location"]) == (303, "/login")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/volumes", "/api/v1/traffic", "/api/v1/documents/x", "/api/x"])
+@pytest.mark.parametrize("authorization", ["", "Bearer ", "Bearer wrong", "Bearer đ", f"Basic {TOKEN}"])
+async def test_the_api_needs_the_token(desk: Desk, path: str, authorization: str) -> None:
+    response = await desk.get(path, Authorization=authorization)
+    assert response.status == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_the_link_logs_in_and_drops_the_token(desk: Desk) -> None:
+    response = await desk.get(f"/?token={TOKEN}")
+    assert (response.status, response.headers["Location"]) == (303, "/")
+    cookie = response.cookies["axis_console"]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Strict")
+    assert cookie.value != TOKEN
+    page = await desk.get("/", Cookie=f"axis_console={cookie.value}")
+    assert page.status == 200
+    assert (await desk.get("/api/v1/volumes", Cookie=f"axis_console={cookie.value}")).status == 200
+    wrong = await desk.get("/?token=wrong")
+    assert (wrong.headers["Location"], wrong.cookies) == ("/login", {})
+
+
+async def test_the_form_logs_in(desk: Desk) -> None:
+    assert "Mã truy cập" in await (await desk.get("/login")).text()
+    wrong = await desk.client.post("/login", data={"token": "wrong"}, allow_redirects=False)
+    assert (wrong.status, "Mã không đúng" in await wrong.text()) == (401, True)
+    right = await desk.client.post("/login", data={"token": TOKEN}, allow_redirects=False)
+    assert (right.status, right.headers["Location"]) == (303, "/")
+    assert "axis_console" in right.cookies
+
+
+async def test_the_page_shows_volumes_and_traffic_safely(desk: Desk) -> None:
+    response = await desk.get("/", Authorization=f"Bearer {TOKEN}")
+    text = await response.text()
+    assert "Văn phòng &lt;Chính phủ&gt;" in text
+    assert "Quyết định &lt;b&gt;số&lt;/b&gt; 274" in text
+    assert text.index("Số liệu gửi, nhận") < text.index("Volumes per unit")
+    nonce = text.split('nonce="')[1].split('"')[0]
+    assert f"style-src 'nonce-{nonce}'" in response.headers["Content-Security-Policy"]
+    month = await desk.get("/?month=2020-01", Authorization=f"Bearer {TOKEN}")
+    assert "tháng 2020-01" in await month.text()
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/login", "/api/v1/volumes", "/nothing", "/?token=x"])
+async def test_every_answer_has_safe_headers(desk: Desk, path: str) -> None:
+    headers = (await desk.get(path)).headers
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("axis.example:1", 200),
+     ("AXIS:8080", 200), ("rebound.example", 421), ("localhost.evil.example:80", 421)],
+)  # fmt: skip
+async def test_other_host_names_are_turned_away(desk: Desk, host: str, status: int) -> None:
+    assert (await desk.get("/livez", Host=host)).status == status
+
+
+async def test_the_api_answers_as_the_commands_do(desk: Desk) -> None:
+    volumes = await desk.api("/api/v1/volumes")
+    assert volumes["total"]["addressed"] == 3  # type: ignore[index]
+    assert (await desk.api("/api/v1/volumes?by=day&kind=status"))["total"]["addressed"] == 1  # type: ignore[index]
+    assert len((await desk.api("/api/v1/volumes?subtree=G14"))["rows"]) == 2  # type: ignore[arg-type]
+    traffic = await desk.api("/api/v1/traffic?from=000.00.00.G22&text=quyet+dinh&since=2020-01-01&limit=2")
+    assert [line["event"] for line in traffic["events"]] == ["received", "refused"]  # type: ignore[attr-defined]
+    document_id = next(iter(desk.history.sent))
+    document = await desk.api(f"/api/v1/documents/{document_id}")
+    assert (document["state"], document["header"]["sender_unit"]) == ("partly_refused", "G22")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/api/v1/documents/none", 404, "document_unknown"),
+        ("/api/v1/volumes?by=year", 422, "field_invalid"),
+        ("/api/v1/volumes?month=2026-13", 422, "field_invalid"),
+        ("/api/v1/traffic?limit=0", 422, "field_invalid"),
+        ("/api/v1/traffic?since=yesterday", 422, "field_invalid"),
+        ("/api/v1/traffic?from=nobody", 422, "field_invalid"),
+    ],
+)
+async def test_bad_questions_get_a_problem(desk: Desk, path: str, status: int, code: str) -> None:
+    response = await desk.get(path, Authorization=f"Bearer {TOKEN}")
+    assert (response.status, response.content_type) == (status, "application/problem+json")
+    assert (await response.json(content_type=None))["code"] == code
+
+
+async def samples(desk: Desk) -> dict[tuple[str, ...], float]:
+    text = await (await desk.get("/metrics")).text()
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_metrics_are_the_views_own_numbers(desk: Desk) -> None:
+    desk.metrics.appended(0.002, 3, 14)
+    found = await samples(desk)
+    expected = {
+        ("axis_documents_accepted_total",): 2,
+        ("axis_statuses_accepted_total",): 1,
+        ("axis_receipts_total", "received"): 1,
+        ("axis_receipts_total", "refused"): 1,
+        ("axis_rejected_total", "id_reused"): 3,
+        ("axis_deliveries_in_flight",): 1,
+        ("axis_delivery_seconds_count",): 2,
+        ("axis_delivery_seconds_sum",): 6.0,
+        ("axis_delivery_seconds_bucket", "2.5"): 0,
+        ("axis_delivery_seconds_bucket", "5.0"): 2,
+        ("axis_journal_append_seconds_count",): 1,
+        ("axis_journal_records_total",): 3,
+        ("axis_journal_head",): 14,
+        ("axis_unit_documents_total", "sent", "G22"): 1,
+        ("axis_unit_documents_total", "received", "G14"): 1,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    assert ("axis_unit_documents_total", "received", "G14.01") not in found
+    assert found["axis_certificate_expiry_seconds", "axis"] > 100 * DAY / 1000
+
+
+async def test_metrics_answer_without_views(tmp_path: Path) -> None:
+    metrics = ConsoleMetrics(tmp_path / "none.sqlite", lambda: 0)
+    metrics.head(5)
+    assert "axis_journal_head 5.0" in (await asyncio.to_thread(metrics.render)).decode()
