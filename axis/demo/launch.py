@@ -52,11 +52,14 @@ class LocalAxis:
     async def start(
         self, units: list[DemoUnit], listen: str | None = None, console: str | None = None
     ) -> None:
-        """Found what is missing, then start the axis and every agency node. Goes on with an existing home."""
+        """Found what is missing, then start the axis and every agency node. Goes on with an existing home.
+
+        `listen` with port 0: any free ports, for the agencies too.
+        """
         if not (self.home / "axis.toml").exists():
             await self._found(listen or "127.0.0.1:8443", console or "127.0.0.1:8080")
         await self._start_axis()
-        await self._join(units)
+        await self._join(units, 0 if (listen or "").endswith(":0") else _FIRST_API_PORT)
         await self._start_agencies()
 
     async def stop(self) -> None:
@@ -84,14 +87,15 @@ class LocalAxis:
             raise StartFailed(f"unexpected ready line: {line}")
         self.console_url = urls[1]
 
-    async def _join(self, units: list[DemoUnit]) -> None:
+    async def _join(self, units: list[DemoUnit], first_port: int) -> None:
         """Register and enrol every unit that has no home yet."""
         taken: set[int] = set()
         joining = []
         for number, unit in enumerate(units):
             home = self.home / "agencies" / unit.code
             if not (home / "agency.toml").exists():
-                joining.append((unit, home, self._free(f"127.0.0.1:{_FIRST_API_PORT + number}", taken)))
+                port = first_port + number if first_port else 0
+                joining.append((unit, home, self._free(f"127.0.0.1:{port}", taken)))
         # Two at a time: each start of Python takes about a second of one core.
         gate = asyncio.Semaphore(2)
         await asyncio.gather(*(self._enrol(gate, *each) for each in joining))
@@ -141,7 +145,9 @@ class LocalAxis:
         host, _, port_text = address.rpartition(":")
         wanted = port = int(port_text)
         if wanted == 0:
-            port = _any_port(host)
+            port = _any_port(
+                host
+            )  # a race with others, as any choice in advance; the node says so if it loses
         while port in taken or not _is_free(host, port):
             port += 1
             if port > wanted + 1000:

@@ -140,7 +140,7 @@ def damage(home: Path, file: str, *statements: str) -> None:
 
 def accepted_frame(home: Path) -> int:
     database = sqlite3.connect(home / "journal.sqlite")
-    numbers: list[tuple[int]] = database.execute("SELECT number FROM frame ORDER BY number").fetchall()
+    numbers: list[tuple[int]] = database.execute("SELECT number FROM frames ORDER BY number").fetchall()
     database.close()
     return numbers[len(numbers) // 2][0]
 
@@ -148,18 +148,18 @@ def accepted_frame(home: Path) -> int:
 def test_one_changed_byte_in_a_record_is_named(copy: Path) -> None:
     number = accepted_frame(copy)
     database = sqlite3.connect(copy / "journal.sqlite")
-    (raw,) = database.execute("SELECT raw FROM frame WHERE number = ?", (number,)).fetchone()
+    (raw,) = database.execute("SELECT raw FROM frames WHERE number = ?", (number,)).fetchone()
     database.close()
     changed = bytearray(raw)
     changed[-1] ^= 1  # the last byte of a frame is in its last record
-    damage(copy, "journal.sqlite", f"UPDATE frame SET raw = x'{changed.hex()}' WHERE number = {number}")
+    damage(copy, "journal.sqlite", f"UPDATE frames SET raw = x'{changed.hex()}' WHERE number = {number}")
     problems = audit_problems(copy)
     assert any(f"frame {number}" in each["detail"] for each in problems), problems
 
 
 def test_a_dropped_frame_is_named(copy: Path) -> None:
     number = accepted_frame(copy)
-    damage(copy, "journal.sqlite", f"DELETE FROM frame WHERE number = {number}")
+    damage(copy, "journal.sqlite", f"DELETE FROM frames WHERE number = {number}")
     problems = audit_problems(copy)
     assert any(f"frame {number}" in each["detail"] for each in problems), problems
 
@@ -182,7 +182,7 @@ def stored_signatures(home: Path) -> dict[str, Envelope]:
     """One envelope of each kind, straight from the journal's file."""
     found: dict[str, Envelope] = {}
     database = sqlite3.connect(home / "journal.sqlite")
-    for (raw,) in database.execute("SELECT raw FROM frame ORDER BY number"):
+    for (raw,) in database.execute("SELECT raw FROM frames ORDER BY number"):
         for record_bytes in journal_pb2.Frame.FromString(raw).records:
             record = journal_pb2.Record.FromString(record_bytes)
             parts: list[envelope_pb2.Envelope] = []
