@@ -11,13 +11,18 @@ from agencies.judge import Accepted
 from agencies.outbox import AttachmentRow, Outgoing
 from axis.core.document import is_urgent
 
-__all__ = ["Effect", "Happened", "alarm", "all_effects", "as_listed", "nothing"]
+__all__ = ["Effect", "Happened", "alarm", "all_effects", "as_listed", "document_changed", "nothing"]
 
 #: Names and data of events, to be published once they are stored.
 Happened = list[tuple[str, dict[str, object]]]
 
 #: A change of the store; can be repeated without effect.
 Effect = Callable[[sqlite3.Connection], Happened]
+
+
+def document_changed(document_id: str, state: str, **more: object) -> Happened:
+    """The event that a document of ours is in another state now."""
+    return [("document_changed", {"document_id": document_id, "state": state, **more})]
 
 
 def nothing(_: sqlite3.Connection) -> Happened:

@@ -12,13 +12,13 @@ from axispb.v1 import api_pb2, evidence_pb2
 from google.protobuf.message import DecodeError
 
 from agencies import outbox
-from agencies.effects import Effect, Happened, as_listed
+from agencies.effects import Effect, Happened, as_listed, document_changed
 from agencies.identity import Identity
 from agencies.judge import Accepted, judge_receipt
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
-from axis.core.lifecycle import DeliveryEvent
+from axis.core.lifecycle import DeliveryEvent, DeliveryState, document_state
 from axis.core.receipt import Binding
 from axis.logs import get_logger
 
@@ -45,7 +45,7 @@ def acceptance_effect(accepted: Accepted, trace_id: str) -> Effect:
             get_logger().error("own_document_differs", document_id=outgoing.document_id)
             return [("alarm", {"what": "own_document_differs", "document_id": outgoing.document_id})]
         new = outbox.accept(connection, acceptance.envelope, acceptance.message, accepted.sequence)
-        return [("document_accepted", {"document_id": outgoing.document_id})] if new else []
+        return document_changed(outgoing.document_id, "accepted") if new else []
 
     return apply
 
@@ -70,7 +70,7 @@ def receipt_effect(item: api_pb2.FeedItem, identity: Identity, store: Store) -> 
             stored_at=message.stored_at,
             evidence=receipt.envelope,
         )
-        return [_changed(message, "received" if received else "refused")] if closed else []
+        return _changed(connection, message, "received" if received else "refused") if closed else []
 
     return apply
 
@@ -87,7 +87,7 @@ def notice_effect(message: evidence_pb2.Notice, evidence: Envelope, at: int) -> 
                 attempt=message.attempt,
                 host=message.host,
             )
-            return [_changed(message, "requeued")] if changed else []
+            return _changed(connection, message, "requeued") if changed else []
         changed = outbox.close_delivery(
             connection,
             document_id=message.document_id,
@@ -99,7 +99,7 @@ def notice_effect(message: evidence_pb2.Notice, evidence: Envelope, at: int) -> 
             stored_at=0,
             evidence=evidence,
         )
-        return [_changed(message, "dead")] if changed else []
+        return _changed(connection, message, "dead") if changed else []
 
     return apply
 
@@ -148,9 +148,16 @@ def claimed_document(signed: bytes, kind: Kind) -> str:
 
 
 def _changed(
-    message: evidence_pb2.Receipt | evidence_pb2.Notice, state: str
-) -> tuple[str, dict[str, object]]:
-    return (
-        "delivery_changed",
-        {"document_id": message.document_id, "to": message.recipient_unit, "state": state},
-    )
+    connection: sqlite3.Connection, message: evidence_pb2.Receipt | evidence_pb2.Notice, outcome: str
+) -> Happened:
+    """What a delivery's change is to those who watch: the delivery's, and the document's state now."""
+    rows = connection.execute(
+        "SELECT state FROM sent_delivery WHERE document_id = ?", (message.document_id,)
+    ).fetchall()
+    state = document_state(DeliveryState(row["state"]) for row in rows)
+    delivery: dict[str, object] = {
+        "document_id": message.document_id,
+        "to": message.recipient_unit,
+        "delivery": outcome,
+    }
+    return [("delivery_changed", delivery), *document_changed(message.document_id, state.value)]

@@ -18,6 +18,7 @@ from agencies.axis_client import AxisClient
 from agencies.backoff import Random, back_off, wait_for_signal
 from agencies.config import Settings
 from agencies.directory_sync import DirectorySync
+from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
 from agencies.judge import judge_acceptance
@@ -163,7 +164,7 @@ class Pump:
 
         if await self._store.write(change):
             get_logger().info("document_accepted", document_id=due.document_id, sequence=answer.sequence)
-            self._events.publish([("document_accepted", {"document_id": due.document_id})])
+            self._events.publish(document_changed(due.document_id, "accepted"))
 
     async def _judged(
         self, due: outbox.Due, envelope: Envelope, acceptance: Envelope, sequence: int
@@ -212,6 +213,4 @@ class Pump:
             get_logger().warning(
                 "document_rejected", document_id=due.document_id, code=refusal.name, detail=refusal.detail
             )
-            self._events.publish(
-                [("document_rejected", {"document_id": due.document_id, "code": refusal.name})]
-            )
+            self._events.publish(document_changed(due.document_id, "rejected", code=refusal.name))

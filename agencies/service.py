@@ -19,6 +19,7 @@ from axispb.v1 import document_pb2
 from agencies import inbox, outbox
 from agencies.api_models import DocumentInput, ReceiptInput
 from agencies.directory_sync import DirectorySync
+from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
 from agencies.outbox import AttachmentRow
@@ -99,7 +100,7 @@ class Service:
         stored = await self._store.write(change)
         if stored is answer:
             get_logger().info("document_queued", document_id=outgoing.document_id, trace_id=outgoing.trace_id)
-            self._events.publish([("document_queued", {"document_id": outgoing.document_id})])
+            self._events.publish(document_changed(outgoing.document_id, "queued"))
             self._wake()
         return stored
 
