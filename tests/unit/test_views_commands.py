@@ -1,0 +1,200 @@
+"""The looking commands: the same beside a stopped and a running node, clean JSON, right exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from axis.app import init_home, open_home
+from axis.cli import main
+from axis.core.commands import Register
+
+COLUMNS = (
+    "code,name,parent,sent,addressed,received,refused,dead,requeued,in_flight_before,in_flight,late,"
+    "bytes_sent,bytes_received"
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home") / "axis"
+    init_home(home, "127.0.0.1:0", "127.0.0.1:0")
+
+    async def fill() -> None:
+        async with open_home(home) as node:
+            await node.sequencer.submit(Register("G22", "Văn phòng Chính phủ", "", ("000.00.00.G22",)))
+            await node.sequencer.submit(Register("G14", "Bộ Tư pháp", "", ()))
+
+    asyncio.run(fill())
+    return home
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def axis(*arguments: object) -> Done:
+    """The whole command line, in this process."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.setattr(sys, "argv", ["axis", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+    return Done(status, stdout.getvalue(), stderr.getvalue())
+
+
+def answer(*arguments: object) -> Any:
+    done = axis(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@contextmanager
+def running(home: Path) -> Iterator[None]:
+    """A node that serves."""
+    command = [sys.executable, "-m", "axis.cli", "serve", "--home", str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as node:
+        try:
+            assert node.stdout is not None
+            assert node.stdout.readline().startswith("axis ready")
+            yield
+        finally:
+            node.terminate()
+            assert node.wait(30) == 0
+
+
+def check_answers(home: Path) -> None:
+    volumes = answer("volumes", "--home", home)
+    assert [row["code"] for row in volumes["rows"]] == ["G14", "G22"]
+    assert set(volumes) == {"generated_at", "head", "rows", "total"}
+    events = [json.loads(line) for line in axis("log", "--home", home, "--json").stdout.splitlines()]
+    assert [line["event"] for line in events if line["event"] == "registered"] == ["registered"] * 2
+    assert int(volumes["head"].split(":")[1]) == len(events)
+    report = answer("audit", "--home", home)
+    assert (report["problems"], report["volumes_equal"], report["head"]) == ([], True, volumes["head"])
+    assert set(report) == {"head", "records", "root_hash", "signatures_checked", "volumes_equal", "problems"}
+    rebuilt = answer("views", "rebuild", "--home", home)
+    assert rebuilt["head"] == volumes["head"]
+    assert answer("volumes", "--home", home)["rows"] == volumes["rows"]
+    assert answer("doctor", "--home", home)["ok"] is True
+
+
+def test_beside_a_stopped_node(home: Path) -> None:
+    check_answers(home)
+
+
+def test_beside_a_running_node(home: Path) -> None:
+    with running(home):
+        check_answers(home)
+        added = axis("org", "add", "H26", "--name", "Hà Giang", "--home", home, "--json")
+        assert added.returncode == 0
+        assert "H26" in {row["code"] for row in answer("volumes", "--home", home)["rows"]}
+    with sqlite3.connect(home / "views.sqlite") as connection:
+        assert connection.execute("SELECT count(*) FROM units WHERE code = 'H26'").fetchone() == (1,)
+    connection.close()
+
+
+def test_csv_and_filters(home: Path) -> None:
+    done = axis("volumes", "--home", home, "--csv")
+    assert done.stdout.splitlines()[0] == COLUMNS
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert {"G14", "G22"} <= {row["code"] for row in rows}
+    assert axis("volumes", "--home", home, "--csv", "--by", "month").stdout.startswith("period,sent,")
+    done = axis("log", "--home", home, "--from", "000.00.00.G22", "--event", "registered", "--json")
+    assert [json.loads(line)["from"] for line in done.stdout.splitlines()] == ["G22"]
+    assert "G22" in axis("log", "--home", home).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("show", "no-such-document"), 1, "refused [document_unknown]"),
+        (("log", "--from", "X99"), 1, "refused [field_invalid]"),
+        (("volumes", "--month", "2026-13"), 1, "refused [field_invalid]"),
+        (("log", "--since", "yesterday"), 2, "yesterday"),
+        (("volumes", "--by", "year"), 2, "year"),
+    ],
+)
+def test_what_cannot_be_answered(home: Path, arguments: tuple[str, ...], status: int, says: str) -> None:
+    done = axis(*arguments, "--home", home, "--json")
+    assert (done.returncode, done.stdout) == (status, "")
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("command", ["volumes", "log", "audit", "doctor"])
+def test_no_home_cannot_run(tmp_path: Path, command: str) -> None:
+    done = axis(command, "--home", tmp_path)
+    assert done.returncode == 2
+    assert "no axis home" in done.stderr
+
+
+def change(path: Path, statement: str) -> None:
+    """One change, past the guards against changes."""
+    with closing(sqlite3.connect(path)) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        assert connection.execute(statement).rowcount == 1
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    ("file", "statement", "code"),
+    [
+        (
+            "journal.sqlite",
+            "UPDATE frames SET raw = substr(raw, 1, length(raw) - 1) WHERE number = 2",
+            "frame_changed",
+        ),
+        ("journal.sqlite", "DELETE FROM frames WHERE number = 2", "frame_missing"),
+        (
+            "journal.sqlite",
+            "DELETE FROM frames WHERE number = (SELECT max(number) FROM frames)",
+            "head_mismatch",
+        ),
+        ("views.sqlite", "UPDATE units SET name = 'x' WHERE code = 'G14'", "view_row_changed"),
+        ("views.sqlite", "DELETE FROM units WHERE code = 'G14'", "view_row_missing"),
+        ("views.sqlite", "UPDATE position SET sha256 = zeroblob(32)", "view_row_changed"),
+    ],
+)
+def test_the_audit_names_damage(home: Path, tmp_path: Path, file: str, statement: str, code: str) -> None:
+    answer("volumes", "--home", home)
+    copy = tmp_path / "axis"
+    shutil.copytree(home, copy, ignore=shutil.ignore_patterns("control.sock"))
+    change(copy / file, statement)
+    done = axis("audit", "--home", copy, "--json")
+    assert done.returncode == 1, done.stderr
+    assert code in {problem["code"] for problem in json.loads(done.stdout)["problems"]}
+    done = axis("audit", "--home", copy)
+    assert (done.returncode, f"[{code}]" in done.stdout) == (1, True)
+
+
+def test_the_doctor_says_what_to_do(home: Path) -> None:
+    key = home / "keys" / "sign.key"
+    key.chmod(0o644)
+    try:
+        done = axis("doctor", "--home", home)
+        assert done.returncode == 1
+        assert f"chmod go-rwx {key}" in done.stdout
+    finally:
+        key.chmod(0o600)
