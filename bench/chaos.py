@@ -195,8 +195,8 @@ async def _inject(
     done = 0
     plan: list[str] = []
     while done < rounds or loop.time() < end:
-        await _until_in_flight(traffic, load)
         await asyncio.sleep(rng.uniform(0.1, 2.0))
+        await _until_in_flight(traffic, load)
         if not plan:  # every kind once before any comes again
             plan = rng.sample(chosen, len(chosen))
         kind = plan.pop()

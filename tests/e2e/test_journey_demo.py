@@ -169,7 +169,8 @@ def test_one_changed_row_of_the_views_is_named(copy: Path, demo: dict[str, Any])
     damage(
         copy,
         "views.sqlite",
-        f"UPDATE delivery SET state = 'refused' WHERE document_id = '{document_id}'",
+        "UPDATE deliveries SET state = 'refused'"
+        f" WHERE document = (SELECT sequence FROM documents WHERE document_id = '{document_id}')",
     )
     problems = audit_problems(copy)
     assert any(document_id in each["detail"] for each in problems), problems
