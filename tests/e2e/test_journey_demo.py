@@ -173,7 +173,8 @@ def test_one_changed_row_of_the_views_is_named(copy: Path, demo: dict[str, Any])
         f" WHERE document = (SELECT sequence FROM documents WHERE document_id = '{document_id}')",
     )
     problems = audit_problems(copy)
-    assert any(document_id in each["detail"] for each in problems), problems
+    assert {each["code"] for each in problems} == {"view_row_changed"}
+    assert all("state is 'refused'" in each["detail"] for each in problems), problems
 
 
 # --- signatures without our software ------------------------------------------------------------
