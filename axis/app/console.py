@@ -11,24 +11,33 @@ from aiohttp import web
 
 from axis.app.node import Node
 from axis.config import parse_address
+from axis.console.app import Sources, create_console
+from axis.console.metrics import ConsoleMetrics
 
 __all__ = ["start_console"]
 
 _LINK_FILE: Final = "console.token"
 
 
-async def start_console(node: Node, opened: AsyncExitStack) -> str:
+async def start_console(node: Node, metrics: ConsoleMetrics, opened: AsyncExitStack) -> str:
     """Listen at the settings' address until `opened` closes; the link that logs in.
 
     The token in it is new each time, so a link is good until the node stops.
     """
     token = secrets.token_urlsafe(32)
     _write_token(node, token)
-    application = web.Application()
+    host, port = parse_address(node.home.settings.console)
+    sources = Sources(
+        views=node.views,
+        record=node.journal.record,
+        metrics=metrics,
+        ready=lambda: node.sequencer.broken or None,
+        now=node.clock.now,
+    )
+    application = create_console(sources, token=token, hosts=(host, *node.home.settings.names))
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()
     opened.push_async_callback(runner.cleanup)
-    host, port = parse_address(node.home.settings.console)
     site = web.TCPSite(runner, host, port)
     await site.start()
     port = runner.addresses[0][1]

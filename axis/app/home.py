@@ -31,8 +31,9 @@ from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.sqlite import SqliteJournal
 
-__all__ = ["Home", "HomeExists", "SystemClock", "init_home", "read_home"]
+__all__ = ["VIEWS_FILE", "Home", "HomeExists", "SystemClock", "init_home", "read_home"]
 
+VIEWS_FILE: Final = "views.sqlite"
 _PRIVATE: Final = 0o700
 
 
@@ -70,7 +71,7 @@ class Home:
     @property
     def views_path(self) -> Path:
         """The views' file."""
-        return self.path / "views.sqlite"
+        return self.path / VIEWS_FILE
 
     @property
     def blobs_path(self) -> Path:

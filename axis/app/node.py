@@ -131,7 +131,7 @@ def _wire(
         timer=time.perf_counter,
     )
     peers = Peers(anchors, journal, clock)
-    rejections = Rejections(sequencer, clock, metrics)
+    rejections = Rejections(sequencer, clock)
     directory = DirectoryPages(journal)
     feed = Feed(journal, peers, directory)
     sequencer.on_landed(feed.landed)
@@ -164,7 +164,6 @@ def _wire(
             peers=peers,
             sequencer=sequencer,
             rejections=rejections,
-            metrics=metrics,
         ),
         receipts=Receipts(
             journal=journal,
@@ -173,7 +172,6 @@ def _wire(
             peers=peers,
             sequencer=sequencer,
             rejections=rejections,
-            metrics=metrics,
         ),
         downloads=Downloads(journal),
         deadlines=Deadlines(journal, sequencer, clock),

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from axis.app.console import start_console
+from axis.app.home import VIEWS_FILE, SystemClock
 from axis.app.node import Node, open_home
 from axis.app.operations import operations
 from axis.config import parse_address
+from axis.console.metrics import ConsoleMetrics
 from axis.control import ControlServer
 from axis.core.state import blob_key
 from axis.http.api import AgencyApi, Flows
@@ -74,8 +76,13 @@ async def serve(home: Path, announce: Callable[[str], None]) -> bool:
 @asynccontextmanager
 async def serving(home: Path, *, clock: Clock | None = None) -> AsyncIterator[Running]:
     """A node that serves while entered; the same wiring for `axis serve` and the end-to-end tests."""
+    clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
-        node = await opened.enter_async_context(open_home(home, clock=clock, with_issuer=True))
+        metrics = ConsoleMetrics(home / VIEWS_FILE, clock.now)
+        node = await opened.enter_async_context(
+            open_home(home, clock=clock, metrics=metrics, with_issuer=True)
+        )
+        metrics.head(node.journal.head().sequence)
         found = await node.enrolment.reconcile()
         if found:
             get_logger().warning("journal_reconciled", records=found)
@@ -83,7 +90,7 @@ async def serving(home: Path, *, clock: Clock | None = None) -> AsyncIterator[Ru
         await opened.enter_async_context(_background(node, failed))
         await opened.enter_async_context(ControlServer(home, operations(node, serving=True)))
         agency_url = await opened.enter_async_context(_listening(node))
-        console_url = await start_console(node, opened)
+        console_url = await start_console(node, metrics, opened)
         yield Running(node, agency_url, console_url, failed)
 
 

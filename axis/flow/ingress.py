@@ -18,7 +18,6 @@ from axis.core.document import check_created
 from axis.core.envelope import MAX_SIGNATURE_BYTES, MAX_SIGNED_BYTES, Envelope, Kind, parse
 from axis.core.errors import Refusal
 from axis.core.verify import Context, Place, Verified, verify_document, verify_status
-from axis.flow.metrics import Metrics, NoMetrics
 from axis.flow.peers import Peer, Peers
 from axis.flow.rejections import Rejections
 from axis.flow.sequencer import Sequencer
@@ -56,7 +55,6 @@ class Ingress:
         peers: Peers,
         sequencer: Sequencer,
         rejections: Rejections,
-        metrics: Metrics | None = None,
     ) -> None:
         self._journal = journal
         self._blobs = blobs
@@ -65,7 +63,6 @@ class Ingress:
         self._peers = peers
         self._sequencer = sequencer
         self._rejections = rejections
-        self._metrics = metrics or NoMetrics()
 
     async def submit(self, envelope: Envelope, peer: Peer, trace_id: str) -> api_pb2.SubmitResponse:
         """Accept an envelope, or give back the acceptance that these very bytes already have.
@@ -103,7 +100,6 @@ class Ingress:
         sequence = cast(int, answer.sequence)
         if answer.repeated or answer.acceptance is None:  # overtaken by the same bytes on another connection
             return self._stored(sequence)
-        self._metrics.accepted(kind.value)
         get_logger().info(
             "envelope_accepted",
             kind=kind.value,

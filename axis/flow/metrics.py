@@ -1,4 +1,8 @@
-"""What the journey reports about itself, for whoever measures."""
+"""What the journey reports about itself, for whoever measures.
+
+Only what exists in the moment: everything that is journalled is counted from the journal, so that no counter
+can drift from it.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,6 @@ __all__ = ["Metrics", "NoMetrics"]
 class Metrics(Protocol):
     """Told what happened, after it is durable. Quick, and never raises."""
 
-    def accepted(self, kind: str) -> None:
-        """A document or a status was accepted (not: a repeat of one)."""
-        ...
-
-    def receipted(self, outcome: str, seconds: float) -> None:
-        """A delivery was "received", "refused" or "dead", so long after its document's acceptance."""
-        ...
-
-    def rejected(self, code: str) -> None:
-        """An authenticated caller was refused."""
-        ...
-
     def appended(self, seconds: float, records: int, sequence: int) -> None:
         """A frame landed: how long the append took, how many records, the head's sequence now."""
         ...
@@ -29,15 +21,6 @@ class Metrics(Protocol):
 
 class NoMetrics:
     """Nobody measures."""
-
-    def accepted(self, kind: str) -> None:
-        """Nothing."""
-
-    def receipted(self, outcome: str, seconds: float) -> None:
-        """Nothing."""
-
-    def rejected(self, code: str) -> None:
-        """Nothing."""
 
     def appended(self, seconds: float, records: int, sequence: int) -> None:
         """Nothing."""

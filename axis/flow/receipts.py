@@ -18,7 +18,6 @@ from axis.core.decide import ReceiptAnswer, TakeReceipt
 from axis.core.envelope import Envelope, Kind, parse
 from axis.core.errors import Refusal
 from axis.core.verify import Context, Place, verify_receipt
-from axis.flow.metrics import Metrics, NoMetrics
 from axis.flow.peers import Peer, Peers
 from axis.flow.rejections import Rejections
 from axis.flow.sequencer import Sequencer
@@ -28,6 +27,7 @@ from axis.ports import Clock, Journal
 __all__ = ["MAX_BATCH", "Receipts"]
 
 MAX_BATCH: Final = 100
+_OUTCOMES: Final = {evidence_pb2.OUTCOME_RECEIVED: "received", evidence_pb2.OUTCOME_REFUSED: "refused"}
 
 
 class Receipts:
@@ -42,7 +42,6 @@ class Receipts:
         peers: Peers,
         sequencer: Sequencer,
         rejections: Rejections,
-        metrics: Metrics | None = None,
     ) -> None:
         self._journal = journal
         self._clock = clock
@@ -50,7 +49,6 @@ class Receipts:
         self._peers = peers
         self._sequencer = sequencer
         self._rejections = rejections
-        self._metrics = metrics or NoMetrics()
 
     async def take(self, receipts: Sequence[Envelope], peer: Peer, trace_id: str) -> api_pb2.ReceiptResults:
         """One result for each receipt, in order, each durable when this returns.
@@ -96,18 +94,11 @@ class Receipts:
         command = TakeReceipt(verified, peer.organisation, trace_id)
         answer = cast(ReceiptAnswer, await self._sequencer.submit(command))
         if not answer.repeated:
-            self._report(receipt)
+            get_logger().info(
+                "receipt_taken",
+                document_id=receipt.document_id,
+                unit=receipt.recipient_unit,
+                attempt=receipt.attempt,
+                outcome=_OUTCOMES[receipt.outcome],
+            )
         return cast(int, answer.sequence)
-
-    def _report(self, receipt: evidence_pb2.Receipt) -> None:
-        outcome = "received" if receipt.outcome == evidence_pb2.OUTCOME_RECEIVED else "refused"
-        fact = state.document(self._journal, receipt.document_id)
-        if fact is not None:
-            self._metrics.receipted(outcome, max(0, self._clock.now() - fact.accepted_at) / 1000)
-        get_logger().info(
-            "receipt_taken",
-            document_id=receipt.document_id,
-            unit=receipt.recipient_unit,
-            attempt=receipt.attempt,
-            outcome=outcome,
-        )

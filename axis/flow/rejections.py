@@ -16,7 +16,6 @@ from typing import Final
 
 from axis.core.decide import NoteRejected
 from axis.core.errors import Refusal
-from axis.flow.metrics import Metrics, NoMetrics
 from axis.flow.sequencer import Sequencer
 from axis.logs import get_logger
 from axis.ports import Clock
@@ -54,10 +53,9 @@ class _Minute:
 class Rejections:
     """Notes refusals through the sequencer, within limits."""
 
-    def __init__(self, sequencer: Sequencer, clock: Clock, metrics: Metrics | None = None) -> None:
+    def __init__(self, sequencer: Sequencer, clock: Clock) -> None:
         self._sequencer = sequencer
         self._clock = clock
-        self._metrics = metrics or NoMetrics()
         self._noted: OrderedDict[tuple[str, str, bytes], None] = OrderedDict()
         self._minutes: dict[str, _Minute] = {}
 
@@ -72,7 +70,6 @@ class Rejections:
             detail=refusal.detail,
             document_id=document_id,
         )
-        self._metrics.rejected(refusal.name)
         if refusal.name in _OF_THE_AXIS:
             return
         key = (organisation, refusal.name, bytes_sha256)
