@@ -177,10 +177,12 @@ class History:
         number: str = "",
         host: str = "",
         blobs: Sequence[bytes] = (),
+        priority: int = 0,
     ) -> Sent:
         """A document is accepted. `recipients` are primary codes."""
         document_id = self._new_id()
         fields = document_pb2.Fields(subject=subject, code_number=number, issuer_document_id=number)
+        fields.other.priority = priority
         if number:
             fields.code_notation = "QĐ-TTg"
         shas = [hashlib.sha256(blob).digest() for blob in blobs] or [
@@ -244,9 +246,11 @@ class History:
         receipt = self.receipt(sent, unit, attempt, reason, host)
         await self.add(receipted=journal_pb2.Receipted(receipt=receipt))
 
-    async def take_late(self, sent: Sent, unit: str, attempt: int = 1, reason: str = "") -> None:
+    async def take_late(
+        self, sent: Sent, unit: str, attempt: int = 1, reason: str = "", host: str = ""
+    ) -> None:
         """A receipt comes for an attempt that is closed."""
-        receipt = self.receipt(sent, unit, attempt, reason)
+        receipt = self.receipt(sent, unit, attempt, reason, host)
         await self.add(late_receipt=journal_pb2.LateReceipt(receipt=receipt, code="delivery_closed"))
 
     async def notice(self, sent: Sent, unit: str, attempt: int, reason: str, host: str = "") -> None:

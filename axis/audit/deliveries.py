@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["JUDGES"]
 
 _RECEIVED: Final = evidence_pb2.OUTCOME_RECEIVED
+_MAX_AGE: Final = 30 * 86_400_000
+_MAX_AHEAD: Final = 5 * 60_000
 _REQUEUED: Final = evidence_pb2.NOTICE_KIND_REQUEUED
 
 
@@ -61,6 +63,7 @@ def _check_acceptance(
         ("signed_sha256", acceptance.signed_sha256 == envelope.signed_sha256),
         ("signature_sha256", acceptance.signature_sha256 == envelope.signature_sha256),
         ("accepted_at", acceptance.accepted_at == judge.at),
+        ("created_at", judge.at - _MAX_AGE <= message.created_at <= judge.at + _MAX_AHEAD),
         ("deliveries", deliveries == [(code, books.host(code)) for code in resolved]),
         ("a recipient twice", len(set(resolved)) == len(resolved)),
         ("a unit that is not registered", None not in units),

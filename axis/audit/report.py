@@ -1,4 +1,16 @@
-"""What an audit found."""
+"""What an audit found.
+
+Codes of problems: those of `axis.core.errors` for signatures and certificates, and
+
+- the journal's bytes: `frame_missing`, `frame_changed`, `frame_malformed`, `frame_invalid`, `chain_broken`,
+  `head_mismatch`, `tree_mismatch`, `journal_unreadable`, `record_malformed`;
+- what records say: `founded_twice`, `anchor_mismatch`, `code_taken`, `parent_unknown`, `unit_unknown`,
+  `certificate_mismatch`, `serial_taken`, `revoked_twice`, `accepted_twice`, `acceptance_mismatch`,
+  `delivery_unknown`, `receipt_mismatch`, `late_receipt_mismatch`, `notice_mismatch`, `outcome_repeated`;
+- what is computed from them: `index_row_…` and `view_row_changed`, `…_missing`, `…_added`, `views_missing`,
+  `views_elsewhere`, `views_unreadable`;
+- content: `blob_missing`, `blob_mismatch`.
+"""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ class Views:
                     await self._follow(journal, thread, anew)
                     anew = True
                 except sqlite3.Error as error:  # a full disk must not stop the axis; the views come later
-                    _log.warning("views_failed", error=str(error))
-                    anew = isinstance(error, sqlite3.IntegrityError)
+                    anew = isinstance(error, sqlite3.IntegrityError)  # moved, or rows that cannot follow
+                    _log.warning("views_rebuilding" if anew else "views_failed", error=str(error))
                     await asyncio.sleep(_RETRY)
 
     async def reached(self, sequence: int, timeout: float) -> bool:
