@@ -7,10 +7,12 @@ a document's header comes from the journal. Nothing here changes anything.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, cast, get_args
 
 import jinja2
@@ -133,13 +135,13 @@ class _Pages:
             kind=cast("Kind", kind),
         )
         answer = await self._read(lambda views: volumes(views, selection, self._sources.now()))
-        return web.json_response(answer)
+        return _json(answer)
 
     async def api_traffic(self, request: web.Request) -> web.Response:
         """`axis log --json`, as {"events": [...]}."""
         wanted = _filter(request)
         lines = await self._read(lambda views: traffic(views, wanted))
-        return web.json_response({"events": lines})
+        return _json({"events": lines})
 
     async def api_document(self, request: web.Request) -> web.Response:
         """`axis show --json`."""
@@ -152,7 +154,7 @@ class _Pages:
         # The journal is read in the loop's thread, the views in another.
         stored = self._sources.record(await self._read(place))
         answer = await self._read(lambda views: show(views, document_id, lambda _: stored))
-        return web.json_response(answer)
+        return _json(answer)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
@@ -167,6 +169,10 @@ class _Pages:
     def _page(self, request: web.Request, name: str, status: int = 200, **values: object) -> web.Response:
         text = self._templates.get_template(name).render(nonce=request[NONCE], **values)
         return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def _json(value: object) -> web.Response:
+    return web.json_response(value, dumps=partial(json.dumps, ensure_ascii=False))
 
 
 def _filter(request: web.Request) -> Filter:
