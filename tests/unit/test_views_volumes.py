@@ -166,9 +166,9 @@ def test_volumes_equal_a_naive_recount(steps: list[tuple[object, ...]]) -> None:
     async def scenario() -> None:
         history = History(MemoryJournal("j", reduce))
         await play(history, steps)
-        views = Views.open(Path(":memory:"))
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        views = Views(connection, Path("unused"))
         views.catch_up(history.journal)
-        connection = views._connection
         connection.row_factory = sqlite3.Row
         months = {vietnam_day(frame.at)[:7] for frame in history.journal.frames(0, 10_000)}
         for kind in ("document", "status"):
