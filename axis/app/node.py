@@ -134,6 +134,7 @@ def _wire(
     rejections = Rejections(sequencer, clock)
     directory = DirectoryPages(journal)
     feed = Feed(journal, peers, directory)
+    sequencer.on_landed(peers.landed)
     sequencer.on_landed(feed.landed)
     enrolment = Enrolment(
         journal=journal,

@@ -105,9 +105,11 @@ async def _listening(node: Node) -> AsyncIterator[str]:
         limits.concurrent_requests,
         limits.concurrent_uploads,
     )
+    heads = HeadGuard(node.journal)
+    node.sequencer.on_landed(heads.landed)
     gate = Gate(
         peers=node.peers,
-        heads=HeadGuard(node.journal),
+        heads=heads,
         limiter=limiter,
         rejections=node.rejections,
         clock=node.clock,

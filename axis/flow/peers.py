@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from axis.core import state
 from axis.core.errors import Refusal
-from axis.core.facts import Facts
+from axis.core.facts import Changes, Facts
+from axis.core.frame import Frame
 from axis.core.trust import Anchors
 from axis.ports import Clock
 
@@ -34,6 +35,15 @@ class Peers:
         self._anchors = anchors
         self._facts = facts
         self._clock = clock
+        #: Peers found in order, until the register or a certificate changes.
+        self._certified: set[Peer] = set()
+        self._active: set[str] = set()
+
+    def landed(self, _: Frame, changes: Changes) -> None:
+        """The journal has another frame; to be told of every one."""
+        if any(key.startswith(("unit/", "certificate/")) for key in changes.facts):
+            self._certified.clear()
+            self._active.clear()
 
     def authenticate(self, certificate: bytes | None) -> Peer:
         """The organisation that a peer certificate (DER) belongs to.
@@ -52,19 +62,25 @@ class Peers:
 
     def check_certificate(self, peer: Peer) -> None:
         """Raise Refusal unless the peer's certificate is journalled and not revoked."""
+        if peer in self._certified:
+            return
         fact = state.certificate(self._facts, peer.certificate_sha256)
         if fact is None:
             raise Refusal("certificate_unknown", "the TLS certificate's issuance is not in the journal")
         if fact.revoked_sequence:
             raise Refusal("certificate_revoked", f"TLS certificate {fact.serial} is revoked")
+        self._certified.add(peer)
 
     def check_active(self, peer: Peer) -> None:
         """Raise Refusal unless the peer's organisation is registered and not suspended."""
+        if peer.organisation in self._active:
+            return
         unit = state.unit(self._facts, peer.organisation)
         if unit is None:
             raise Refusal("sender_not_registered", f"{peer.organisation} is not registered")
         if unit.suspended:
             raise Refusal("sender_suspended", f"{peer.organisation} is suspended")
+        self._active.add(peer.organisation)
 
     def check(self, peer: Peer) -> None:
         """Both checks, for a caller who has been waiting."""

@@ -42,6 +42,21 @@ _RECORD_OVERHEAD: Final = 8
 _FULL_RETRY_SECONDS: Final = 30
 
 
+class _AtHead:
+    """The facts at the head, each read once: within a turn the head does not move unnoticed."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._read: dict[str, bytes | None] = {}
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return self._read[key]
+        except KeyError:
+            value = self._read[key] = self._facts.get(key)
+            return value
+
+
 @dataclass(slots=True)
 class _Waiting:
     """One command and who waits for its answer."""
@@ -146,7 +161,7 @@ class Sequencer:
 
     def _decide_waiting(self) -> _Turn:
         head = self._journal.head()
-        turn = _Turn(head, max(self._clock.now(), head.at), Overlay(self._journal))
+        turn = _Turn(head, max(self._clock.now(), head.at), Overlay(_AtHead(self._journal)))
         while self._queue and len(turn.records) < MAX_RECORDS:
             waiting = self._queue[0]
             if not waiting.answer.cancelled() and not self._decide_one(turn, waiting):

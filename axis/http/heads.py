@@ -10,6 +10,8 @@ from collections import OrderedDict
 from typing import Final
 
 from axis.core.errors import Refusal
+from axis.core.facts import Changes
+from axis.core.frame import Frame
 from axis.ports import Journal
 
 __all__ = ["AXIS_HEAD", "HeadGuard"]
@@ -30,11 +32,19 @@ class HeadGuard:
         self._journal = journal
         self._sole = sole
         self._wait = wait
+        head = journal.head()
+        self._journal_id = head.journal_id
+        self._current = str(head)
         self._hashes: OrderedDict[int, str] = OrderedDict()
 
     def current(self) -> str:
         """The header of every answer."""
-        return str(self._journal.head())
+        return self._current
+
+    def landed(self, frame: Frame, _: Changes) -> None:
+        """The journal has another frame; to be told of every one."""
+        self._current = str(frame.head)
+        self._remember(frame.head.sequence, frame.head.sha256.hex())
 
     async def check(self, header: str | None) -> None:
         """Return when this node has seen what the client has seen.
@@ -45,9 +55,11 @@ class HeadGuard:
         if not header:
             return
         journal_id, sequence, sha256 = _parse(header)
-        head = self._journal.head()
-        if journal_id != head.journal_id:
+        if journal_id != self._journal_id:
             raise Refusal("head_unknown", "the head is of another journal")
+        if self._hashes.get(sequence) == sha256:
+            return
+        head = self._journal.head()
         if sequence > head.sequence and not self._sole:
             head = await self._journal.changed(sequence - 1, self._wait)
             if sequence > head.sequence:
@@ -64,10 +76,14 @@ class HeadGuard:
             read = self._journal.frame_hash(sequence)
             if read is None:
                 return None
-            known = self._hashes[sequence] = read.hex()
-            if len(self._hashes) > _REMEMBERED:
-                self._hashes.popitem(last=False)
+            known = read.hex()
+            self._remember(sequence, known)
         return known
+
+    def _remember(self, sequence: int, sha256: str) -> None:
+        self._hashes[sequence] = sha256
+        if len(self._hashes) > _REMEMBERED:
+            self._hashes.popitem(last=False)
 
 
 def _parse(header: str) -> tuple[str, int, str]:

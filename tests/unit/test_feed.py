@@ -28,6 +28,7 @@ class FeedWorld:
         self.peers = Peers(anchors, world.journal, world.clock)
         self.directory = DirectoryPages(world.journal)
         self.feed = Feed(world.journal, self.peers, self.directory)
+        world.sequencer.on_landed(self.peers.landed)
         world.sequencer.on_landed(self.feed.landed)
 
     async def read(self, code: str, wait: float = 0, **query: int) -> api_pb2.FeedPage:
