@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random as random_module
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -221,19 +221,19 @@ class Node:
 
     def _start_tasks(self) -> None:
         work = (
-            self._pump.run(),
-            self._receipts.run(),
-            self.parts.receiver.run(),
-            self.parts.receiver.run_held(),
-            keep_house(self.parts.store, self.parts.blobs, self._clock),
+            self._pump.run,
+            self._receipts.run,
+            self.parts.receiver.run,
+            self.parts.receiver.run_held,
+            lambda: keep_house(self.parts.store, self.parts.blobs, self._clock),
         )
         tasks = [asyncio.create_task(self._always(one)) for one in work]
         self._stack.push_async_callback(_end, tasks)
 
-    async def _always(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
         """A task that ends by itself is a defect: better a stopped node than half a one."""
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             raise
         except BaseException:

@@ -7,6 +7,7 @@ all of it has come. Nothing here is promised before the blob is durable.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import mimetypes
@@ -15,6 +16,7 @@ import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import quote, unquote
 
 from agencies.fetch import OWNER
 from agencies.outbox import AttachmentRow
@@ -101,11 +103,19 @@ async def _of_bytes(content: bytes) -> AsyncIterator[bytes]:
 
 def _checked_name(name: str) -> str:
     """The sender's file name without any folder. Refusal `field_invalid` for one that is none."""
-    # Browsers and curl write a quotation mark in a form's file name as %22.
-    name = name.replace("%22", '"').replace("\\", "/").rpartition("/")[2].strip()
+    name = _form_name(name).replace("\\", "/").rpartition("/")[2].strip()
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise Refusal("field_invalid", f"file: {name[:60]!r} is no file name of 1 to {MAX_NAME} characters")
     return name
+
+
+def _form_name(name: str) -> str:
+    """A form's file name as it was meant: some clients percent-encode all of it, others only `"`."""
+    with contextlib.suppress(UnicodeDecodeError):
+        plain = unquote(name, errors="strict")
+        if quote(plain, safe="") == name:
+            return plain
+    return name.replace("%22", '"')
 
 
 def safe_name(name: str, number: int) -> str:
