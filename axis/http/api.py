@@ -37,6 +37,9 @@ _PIN_MS: Final = 24 * 60 * 60 * 1000
 #: A blob counts as there while its pin lasts at least as long as acceptance will ask for.
 _PIN_LEFT_MS: Final = 10 * 60_000
 
+#: Sent in one piece; more is streamed.
+_SMALL_BYTES: Final = 128 * 1024
+
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,18}", re.ASCII)
 _RANGE: Final = re.compile(r"bytes=(\d{1,18})-", re.ASCII)
@@ -150,19 +153,31 @@ class AgencyApi:
             raise Refusal("document_unknown", "attachments are numbered from 0")
         content = self._flows.downloads.find(request.match_info["id"], int(number), request[PEER])
         start = _range(request, content.size)
-        response = web.StreamResponse(status=200 if start is None else 206)
-        response.content_type = "application/octet-stream"
-        response.headers["Accept-Ranges"] = "bytes"
-        response.content_length = content.size - (start or 0)
-        if start is not None:
-            response.headers["Content-Range"] = f"bytes {start}-{content.size - 1}/{content.size}"
+        response = _download(content.size, start)
         try:
             async with self._flows.blobs.open(content.sha256, start or 0) as data:
+                if isinstance(response, web.Response):
+                    response.body = b"".join([chunk async for chunk in data])
+                    return response
                 await response.prepare(request)
                 await send(response, data, self._idle)
         except BlobMissing as error:
             raise Refusal("unavailable", "the attachment cannot be read now") from error
         return response
+
+
+def _download(size: int, start: int | None) -> web.StreamResponse:
+    """The answer's head, from `start` on; a small body travels in one piece with it."""
+    left = size - (start or 0)
+    headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+    if start is not None:
+        headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+    status = 200 if start is None else 206
+    if left <= _SMALL_BYTES:
+        return web.Response(status=status, headers=headers)
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = left
+    return response
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

@@ -58,14 +58,18 @@ async def send(response: web.StreamResponse, data: AsyncIterator[bytes], idle: f
     """Write a body as fast as the client reads it. ConnectionError when it does not for `idle` seconds."""
     async for chunk in data:
         try:
-            await asyncio.wait_for(response.write(chunk), idle)
+            async with asyncio.timeout(idle):
+                await response.write(chunk)
         except TimeoutError as error:
             raise ConnectionResetError(f"the client read nothing for {idle:g} s") from error
 
 
 async def _piece(request: web.Request, idle: float) -> bytes:
+    if request.content.at_eof():
+        return b""
     try:
-        return await asyncio.wait_for(request.content.readany(), idle)
+        async with asyncio.timeout(idle):
+            return await request.content.readany()
     except TimeoutError as error:
         raise Refusal("unavailable", f"no byte of the body came for {idle:g} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
