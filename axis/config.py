@@ -41,7 +41,6 @@ class Limits(BaseModel):
     idle_seconds: Annotated[float, Field(gt=0)] = 60.0  # without a byte from the client
     stop_seconds: Annotated[float, Field(gt=0)] = 10.0  # for requests under way when the node stops
     token_days: Annotated[int, Field(ge=1, le=90)] = 7
-    free_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024  # under this much free disk: storage_full
 
 
 class Settings(BaseModel):

@@ -51,9 +51,9 @@ class FeedItems:
                 _accepted(item, journal_pb2.Record.FromString(accepted.raw).accepted, accepted)
         elif item.event == "issued":
             sha256 = hashlib.sha256(record.issued.certificate).digest()
+            # As it stands today, revoked or not.
             certificate = state.certificate(self._journal, sha256)
-            if certificate is not None:
-                item.certificate.CopyFrom(certificate)
+            item.certificate.CopyFrom(cast(facts_pb2.CertificateFact, certificate))
 
     def _about(self, item: api_pb2.FeedItem, document_id: str) -> facts_pb2.DocumentFact:
         fact = state.document(self._journal, document_id)

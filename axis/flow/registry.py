@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from axispb.v1 import facts_pb2
 
@@ -107,9 +107,9 @@ class Registry:
     async def revoke(self, serial: str, reason: str) -> dict[str, Any]:
         """Revoke a certificate: {"serial", "org", "usage", "changed"}. In force at once."""
         done: Done = await self._sequencer.submit(Revoke(serial.lower().removeprefix("0x"), reason))
-        fact = state.certificate_by_serial(self._journal, done.subject)
-        if fact is None:
-            raise Refusal("certificate_unknown", f"no certificate {serial[:60]} is in the journal")
+        fact = cast(
+            facts_pb2.CertificateFact, state.certificate_by_serial(self._journal, done.subject)
+        )  # the journal that has revoked it has it
         await self._enrolment.tell_issuer(fact.serial, fact.revocation_reason, fact.revoked_at)
         get_logger().warning(
             "certificate_revoked", organisation=fact.organisation, serial=fact.serial, usage=fact.usage

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
 import pytest_asyncio
-from axispb.v1 import api_pb2, evidence_pb2
+from axispb.v1 import api_pb2, document_pb2, evidence_pb2
 
+from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, parse
 from axis.core.state import FactCertificates
 from axis.core.verify import Context, Place, verify_acceptance
-from tests.support.wire import AxisNode, axis_node
+from tests.support.wire import AxisNode, Sent, axis_node
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -118,6 +120,32 @@ async def test_urgent_documents_have_a_lane_of_their_own(axis: AxisNode) -> None
     assert lanes == [(True, "accepted"), (False, "issued"), (False, "issued"), (False, "accepted")]
     rest = await receiver.feed(urgent_after=page.urgent_next, normal_after=page.normal_next)
     assert not rest.items
+
+
+async def test_a_status_travels_like_a_document(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    sent = await sender.send(receiver.code)
+    status = document_pb2.Status(
+        axis_id=axis.axis_id,
+        document_id=new_document_id(axis.now(), os.urandom(10)),
+        sender_unit=receiver.code,
+        acting_organisation=receiver.code,
+        recipients=[sender.code],
+        created_at=axis.now(),
+        about_document_id=sent.document_id,
+        code="03",
+    )
+    envelope = receiver.envelope(status, Kind.STATUS)
+    assert [(await receiver.submit(envelope)).status for _ in range(2)] == [201, 200]
+    item = (await sender.feed()).items[-1]
+    assert (item.event, item.kind) == ("accepted", "status")
+    accepted = Sent(envelope, Envelope.from_message(item.acceptance), item.sequence)
+    receipt = sender.receipt(accepted, document_id=status.document_id)
+    assert (await sender.give(receipt))[0].code == ""
+    stranger = await axis.organisation()
+    status.document_id = new_document_id(axis.now(), os.urandom(10))
+    status.sender_unit = status.acting_organisation = stranger.code
+    assert (await stranger.submit(stranger.envelope(status, Kind.STATUS))).code == "not_a_recipient"
 
 
 async def test_a_download_can_go_on_where_it_broke_off(axis: AxisNode) -> None:

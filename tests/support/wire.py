@@ -237,8 +237,8 @@ class Sent:
 
     @property
     def document_id(self) -> str:
-        message = parse(self.envelope.signed, Kind.DOCUMENT)
-        assert isinstance(message, document_pb2.Document)
+        message = parse(self.envelope.signed, self.envelope.kind())
+        assert isinstance(message, document_pb2.Document | document_pb2.Status)
         return message.document_id
 
 
@@ -279,7 +279,11 @@ class AxisNode:
     def session(self, certificate: Path | None = None) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             self.running.agency_url,
-            connector=aiohttp.TCPConnector(ssl=self.context(certificate)),
+            # Shorter than the node's: it must not close a connection that is just being used again.
+            connector=aiohttp.TCPConnector(
+                ssl=self.context(certificate),
+                keepalive_timeout=self.running.node.home.settings.limits.idle_seconds / 4,
+            ),
             timeout=aiohttp.ClientTimeout(total=45),
         )
 

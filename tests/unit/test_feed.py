@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from axispb.v1 import api_pb2, facts_pb2
 
-from axis.core.commands import Close, Register, Requeue, Revoke, Suspend
+from axis.core.commands import Accept, Close, Register, Requeue, Revoke, Suspend
 from axis.core.errors import Refusal
+from axis.core.facts import Changes, FeedRow
 from axis.core.trust import Anchors
 from axis.flow import feed as module
 from axis.flow.directory import DirectoryPages
@@ -203,6 +204,32 @@ async def test_a_row_without_its_record_is_a_broken_journal(feeds: FeedWorld) ->
         items._record(10_000)
     with pytest.raises(JournalBroken):
         items._about(api_pb2.FeedItem(sequence=7), "01920000-0000-7000-8000-000000000000")
+
+
+async def test_two_polls_of_one_organisation_both_end(feeds: FeedWorld) -> None:
+    after = feeds.world.journal.head().sequence
+    polls = [asyncio.create_task(feeds.read("G14", 30, normal_after=after)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert feeds.feed.waiting == 2
+    documents = [feeds.world.document("G22", ["G14"]) for _ in range(2)]
+    for document in documents:
+        await feeds.world.do(Accept(document, "G22"))
+    assert all(page.items for page in await asyncio.gather(*polls))
+    assert feeds.feed.waiting == 0
+
+
+async def test_being_woken_twice_is_being_woken(feeds: FeedWorld) -> None:
+    poll = await feeds.waiting("G14", normal_after=feeds.world.journal.head().sequence)
+    frame, changes = feeds.world.journal.frames(0, 1)[0], Changes(feed=[FeedRow("G14", False, 1)])
+    for _ in range(2):
+        feeds.feed.landed(frame, changes)
+    await feeds.world.send("G22", "G14")
+    assert len((await poll).items) == 1
+
+
+async def test_a_record_that_says_nothing_to_nodes_is_an_empty_item(feeds: FeedWorld) -> None:
+    (item,) = FeedItems(feeds.world.journal).render([2], urgent=False)
+    assert (item.event, item.ByteSize() < 40) == ("registered", True)
 
 
 async def test_directory_pages_are_cuts_through_the_journal(feeds: FeedWorld) -> None:
