@@ -137,7 +137,7 @@ class Traffic:
         headers = {"Idempotency-Key": f"{self._rng.getrandbits(128):032x}"}
 
         def post(session: aiohttp.ClientSession) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-            form = aiohttp.FormData()
+            form = aiohttp.FormData(quote_fields=False)  # names as UTF-8, as curl sends them
             request = aiohttp.JsonPayload(text.as_request(sender.code, recipients))
             form.add_field("document", request, content_type="application/json")
             form.add_field("file", pdf, filename=name, content_type="application/pdf")
