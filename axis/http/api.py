@@ -105,7 +105,7 @@ class AgencyApi:
                 await self._flows.blobs.put(
                     bytes.fromhex(name),
                     size,
-                    chunks(request, size, self._idle),
+                    chunks(request, self._idle),
                     owner=peer.organisation,
                     now=now,
                     pin_until=now + _PIN_MS,
@@ -159,8 +159,7 @@ class AgencyApi:
                 if isinstance(response, web.Response):
                     response.body = b"".join([chunk async for chunk in data])
                     return response
-                await response.prepare(request)
-                await send(response, data, self._idle)
+                await send(request, response, data, self._idle)
         except BlobMissing as error:
             raise Refusal("unavailable", "the attachment cannot be read now") from error
         return response

@@ -80,8 +80,6 @@ class Gate:
             return problems.response(
                 Refusal("storage_full", "there is no room", retry_after=_FULL_RETRY_SECONDS)
             )
-        except ConnectionError:
-            raise  # the client is gone: nobody is left to answer
         except Exception:
             get_logger().exception("request_failed", path=request.path, method=request.method)
             return problems.response(Refusal("unavailable", "the node could not do this; its log says why"))

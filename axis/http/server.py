@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Final
 
@@ -53,6 +54,7 @@ class AgencyServer:
         self._context = context
         self._connections = connections
         self._handshake = handshake
+        self._idle = idle
         self._listening: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -68,6 +70,9 @@ class AgencyServer:
             backlog=_BACKLOG,
             reuse_address=True,
         )
+        for listening in self._listening.sockets:
+            # Inherited by every connection: whoever does not read what was sent to it is cut off, too.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._idle * 1000))
         return int(self._listening.sockets[0].getsockname()[1])
 
     def stop_listening(self) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 from google.protobuf.message import DecodeError, Message
 
 from axis.core.errors import Refusal
+from axis.logs import get_logger
 
 __all__ = ["PROTOBUF", "chunks", "message", "protobuf", "send"]
 
@@ -17,20 +18,12 @@ PROTOBUF = "application/x-protobuf"
 M = TypeVar("M", bound=Message)
 
 
-async def chunks(request: web.Request, size: int, idle: float) -> AsyncIterator[bytes]:
-    """The body, at most `size` bytes of it, in pieces as they come.
+async def chunks(request: web.Request, idle: float) -> AsyncIterator[bytes]:
+    """The body in pieces as they come.
 
-    Raises Refusal `unavailable` when no byte comes for `idle` seconds or the client breaks off, and
-    `attachment_mismatch` when more comes than was announced.
+    Raises Refusal `unavailable` when no byte comes for `idle` seconds or the client breaks off.
     """
-    left = size
-    while True:
-        chunk = await _piece(request, idle)
-        if not chunk:
-            return
-        left -= len(chunk)
-        if left < 0:
-            raise Refusal("attachment_mismatch", "more bytes came than Content-Length announced")
+    while chunk := await _piece(request, idle):
         yield chunk
 
 
@@ -54,14 +47,19 @@ def protobuf(answer: Message, status: int = 200) -> web.Response:
     return web.Response(body=answer.SerializeToString(), status=status, content_type=PROTOBUF)
 
 
-async def send(response: web.StreamResponse, data: AsyncIterator[bytes], idle: float) -> None:
-    """Write a body as fast as the client reads it. ConnectionError when it does not for `idle` seconds."""
-    async for chunk in data:
-        try:
+async def send(
+    request: web.Request, response: web.StreamResponse, data: AsyncIterator[bytes], idle: float
+) -> None:
+    """Write a body as fast as the client reads it. One that reads nothing for `idle` seconds is cut off."""
+    try:
+        await response.prepare(request)
+        async for chunk in data:
             async with asyncio.timeout(idle):
                 await response.write(chunk)
-        except TimeoutError as error:
-            raise ConnectionResetError(f"the client read nothing for {idle:g} s") from error
+    except (TimeoutError, ConnectionError) as error:
+        get_logger().info("client_gone", path=request.path, reason=type(error).__name__)
+        if request.transport is not None:
+            request.transport.abort()  # closing would wait for the client to read what is buffered
 
 
 async def _piece(request: web.Request, idle: float) -> bytes:

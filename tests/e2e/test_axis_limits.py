@@ -7,8 +7,8 @@ import hashlib
 import resource
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +25,10 @@ from tests.support.wire import AxisNode, axis_node, call, served
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 IDLE = 0.5
+
+Connect = Callable[
+    [AxisNode, ssl.SSLContext | None], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -141,27 +145,38 @@ class TestPolls:
 class TestSlowClients:
     """Nobody holds a connection by doing nothing."""
 
-    async def connect(
-        self, axis: AxisNode, context: ssl.SSLContext | None
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host, port = axis.running.agency_url.removeprefix("https://").split(":")
-        return await asyncio.open_connection(host, int(port), ssl=context)
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def connect(self) -> AsyncIterator[Connect]:
+        """Open raw connections; they are gone when the test ends."""
+        writers = []
 
-    async def test_no_handshake(self, axis: AxisNode) -> None:
-        reader, writer = await self.connect(axis, None)
+        async def connect(
+            axis: AxisNode, context: ssl.SSLContext | None
+        ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            host, port = axis.running.agency_url.removeprefix("https://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+            writers.append(writer)
+            return reader, writer
+
+        yield connect
+        for writer in writers:
+            writer.transport.abort()
+            with suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+
+    async def test_no_handshake(self, axis: AxisNode, connect: Connect) -> None:
+        reader, _ = await connect(axis, None)
         assert await asyncio.wait_for(gone(reader), 10)
-        writer.close()
 
-    async def test_headers_that_do_not_end(self, axis: AxisNode) -> None:
-        reader, writer = await self.connect(axis, axis.context())
+    async def test_headers_that_do_not_end(self, axis: AxisNode, connect: Connect) -> None:
+        reader, writer = await connect(axis, axis.context())
         writer.write(b"GET /v1/enrol HTTP/1.1\r\nHost: axis\r\nX-Slow: ")
         assert await asyncio.wait_for(gone(reader), 10)
-        writer.close()
 
-    async def test_a_body_that_stalls(self, axis: AxisNode) -> None:
+    async def test_a_body_that_stalls(self, axis: AxisNode, connect: Connect) -> None:
         organisation = await axis.organisation()
         context = axis.context(organisation.tls.write(axis.folder / "stall.pem.tmp"))
-        reader, writer = await self.connect(axis, context)
+        reader, writer = await connect(axis, context)
         name = "ab" * 32
         writer.write(
             f"PUT /v1/blobs/{name} HTTP/1.1\r\nHost: axis\r\nContent-Length: 1000000\r\n\r\n".encode()
@@ -169,14 +184,13 @@ class TestSlowClients:
         )
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
         assert b" 503 " in answer.splitlines()[0]
-        writer.close()
         assert axis.running.node.blobs.size(bytes.fromhex(name)) is None
         assert not list((axis.running.node.home.blobs_path / "tmp").iterdir())
 
-    async def test_a_client_that_breaks_off_leaves_nothing(self, axis: AxisNode) -> None:
+    async def test_a_client_that_breaks_off_leaves_nothing(self, axis: AxisNode, connect: Connect) -> None:
         organisation = await axis.organisation()
         context = axis.context(organisation.tls.write(axis.folder / "break.pem.tmp"))
-        _, writer = await self.connect(axis, context)
+        _, writer = await connect(axis, context)
         name = "cd" * 32
         writer.write(
             f"PUT /v1/blobs/{name} HTTP/1.1\r\nHost: axis\r\nContent-Length: 1000000\r\n\r\n".encode()
@@ -187,6 +201,51 @@ class TestSlowClients:
         folder = axis.running.node.home.blobs_path / "tmp"
         await until(lambda: not list(folder.iterdir()))
         assert axis.running.node.blobs.size(bytes.fromhex(name)) is None
+
+    async def test_a_client_that_does_not_read(self, axis: AxisNode, connect: Connect) -> None:
+        organisation = await axis.organisation()
+        content = bytes(64 * 1024 * 1024)
+        sent = await organisation.send(organisation.code, files=(content,))
+        context = axis.context(organisation.tls.write(axis.folder / "deaf.pem.tmp"))
+        reader, writer = await connect(axis, context)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        with capture_logs() as logs:
+            path = f"/v1/documents/{sent.document_id}/attachments/0"
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: axis\r\n\r\n".encode())
+            await until(lambda: [event for event in logs if event["event"] == "client_gone"])
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        received = 0
+        with suppress(ConnectionError, ssl.SSLError):
+            while chunk := await reader.read(1024 * 1024):
+                received += len(chunk)
+        assert received < len(content)
+
+    async def test_an_upload_needs_its_length(self, axis: AxisNode, connect: Connect) -> None:
+        organisation = await axis.organisation()
+        assert organisation.session is not None
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"x"
+
+        async with organisation.session.put(f"/v1/blobs/{'ab' * 32}", data=pieces()) as answer:
+            assert (await answer.json(content_type=None))["code"] == "field_invalid"
+        headers = {"Content_Length": str(3 * 1024**3), "Expect": "100-continue"}
+        context = axis.context(organisation.tls.write(axis.folder / "huge.pem.tmp"))
+        reader, writer = await connect(axis, context)
+        lines = [f"PUT /v1/blobs/{'ab' * 32} HTTP/1.1", "Host: axis"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        answered = await asyncio.wait_for(reader.readuntil(b"413"), 10)
+        assert b"200" not in answered
+
+    async def test_connections_are_bounded(
+        self, tmp_path_factory: pytest.TempPathFactory, connect: Connect
+    ) -> None:
+        async with axis_node(tmp_path_factory.mktemp("full"), connections=2) as axis:
+            held = [await connect(axis, axis.context()) for _ in range(2)]
+            reader, _ = await connect(axis, axis.context())
+            assert await asyncio.wait_for(gone(reader), 10)
+            assert len(held) == 2
 
     async def test_uploads_at_a_time_are_bounded(self, axis: AxisNode) -> None:
         organisation = await axis.organisation()
