@@ -102,9 +102,9 @@ def read_home(path: Path) -> Home:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise config.ConfigError(f"{keys / 'sign.key'} is no EC key")
 
+    def sign(signed: bytes, at: int) -> bytes:
         # With the intermediates, so that the anchors are all that a verifier needs.
         return cms.sign(signed, key, certificate, anchors.intermediates, at)
-        return cms.sign(signed, key, certificate, (), at)
 
     return Home(path, settings, anchors, sign)
 

@@ -238,6 +238,8 @@ class Sequencer:
 
 def _changes(records: tuple[journal_pb2.Record, ...], first: int, at: int, facts: Facts) -> Changes:
     """What a decision's records change together, each applied on top of the one before."""
+    if len(records) == 1:
+        return state.apply(records[0], first, at, facts)
     overlay = Overlay(facts)
     for offset, record in enumerate(records):
         overlay.apply(state.apply(record, first + offset, at, overlay))
