@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -34,8 +33,6 @@ async def wait_for_signal(signal: asyncio.Event, clock: Clock, seconds: float) -
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # Not awaited: a cancellation of the caller that came meanwhile would be lost in their own.
         for task in waits:
             task.cancel()
-        for task in waits:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task

@@ -1,0 +1,424 @@
+"""An agency node against an axis that refuses, loses answers, lies, and comes back from an old copy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axispb.v1 import evidence_pb2
+
+from agencies import listing
+from agencies.api_models import DocumentInput, ReceiptInput
+from agencies.app import Node
+from agencies.clock import SystemClock
+from agencies.service import Submission
+from axis.core.envelope import Envelope, Kind
+from axis.core.errors import Refusal
+from tests.support.stub_axis import StubAxis
+
+LIMIT = 20.0
+
+
+class JumpingClock(SystemClock):
+    """The machine's clock, put forward by the test; sleepers of what was jumped over wake."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+        self._jumped = asyncio.Event()
+
+    def now(self) -> int:
+        return super().now() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        end = self.now() + seconds * 1000
+        while (left := end - self.now()) > 0:
+            try:
+                await asyncio.wait_for(self._jumped.wait(), left / 1000)
+            except TimeoutError:
+                return
+
+    def jump(self, milliseconds: int) -> None:
+        self.ahead += milliseconds
+        self._jumped.set()
+        self._jumped = asyncio.Event()
+
+
+@dataclass
+class World:
+    home: Path
+    axis: StubAxis
+    clock: JumpingClock
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def node(self) -> Node:
+        return self.nodes[-1]
+
+    async def start(self) -> Node:
+        self.nodes.append(await Node(self.home, clock=self.clock, random=lambda: 1.0).start())
+        return self.node
+
+    async def restart(self) -> Node:
+        await self.node.stop()
+        return await self.start()
+
+    async def send(self, *to: str, key: str = "", files: tuple[bytes, ...] = (), **more: Any) -> str:
+        async def chunks(content: bytes) -> AsyncIterator[bytes]:
+            yield content
+
+        parts = self.node.parts
+        stored = [await parts.spool.take("a.pdf", "application/pdf", chunks(each)) for each in files]
+        raw = {"to": list(to), "subject": "Subject", **more}
+        document = DocumentInput.model_validate(raw)
+        answer = await parts.service.send(Submission(raw, document, stored, key, "4b" * 16))
+        return str(answer["document_id"])
+
+    def sent(self, document_id: str) -> dict[str, Any]:
+        return listing.sent_one(self.node.parts.store, document_id)
+
+    def got(self, document_id: str) -> dict[str, Any]:
+        return listing.inbox_one(self.node.parts.store, document_id)
+
+    def state(self, document_id: str) -> str:
+        return str(self.sent(document_id)["state"])
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        """Wait for what the store shows; a document that is not there yet is no error."""
+        async with asyncio.timeout(LIMIT):
+            while True:
+                newest = self.node.parts.events.newest
+                try:
+                    if found := condition():
+                        return found
+                except Refusal:
+                    pass
+                await self.node.parts.events.beyond(newest, 0.02)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with made_world(tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def made_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
+    clock = JumpingClock()
+    axis = StubAxis(folder, clock.now)
+    runner = await axis.start()
+    made = World(folder / "home", axis, clock)
+    axis.agency("G22", made.home, **settings)
+    for code in ("G14", "H26"):
+        axis.stranger(code)
+    try:
+        await made.start()
+        yield made
+    finally:
+        await asyncio.gather(*(node.stop() for node in made.nodes))
+        await runner.cleanup()
+
+
+# --- sending
+
+
+async def test_a_document_is_accepted_and_every_receipt_closes_its_delivery(world: World) -> None:
+    document_id = await world.send("G14", "H26", files=(b"one", b"two"))
+    await world.until(lambda: world.state(document_id) == "accepted")
+    world.axis.receipt(document_id, "G14")
+    world.axis.receipt(document_id, "H26", received=False)
+    await world.until(lambda: world.state(document_id) == "partly_refused")
+    assert [d["receipt"]["reason"] for d in world.sent(document_id)["deliveries"]] == ["", "no"]
+
+
+async def test_a_lost_answer_is_asked_for_again_with_the_same_bytes(world: World) -> None:
+    world.axis.lose["envelopes"] = 1
+    document_id = await world.send("G14", files=(b"content",))
+    # The feed brings the acceptance although the answer to the submission was lost.
+    await world.until(lambda: world.state(document_id) == "accepted")
+    assert len({envelope.signed for envelope in world.axis.submitted}) == 1
+    assert len(world.axis.accepted) == 1
+
+
+async def test_a_temporary_refusal_backs_off_and_survives_a_restart(world: World) -> None:
+    world.axis.refuse["envelopes"] = [Refusal("rate_limited"), Refusal("storage_full", retry_after=60)]
+    document_id = await world.send("G14", files=(b"content",))
+    await world.until(lambda: world.sent(document_id)["code"] == "rate_limited")
+    world.clock.jump(1_100)
+    await world.until(lambda: world.sent(document_id)["code"] == "storage_full")
+    await world.restart()
+    assert world.state(document_id) == "queued"
+    world.clock.jump(59_000)
+    await asyncio.sleep(0)
+    assert world.sent(document_id)["attempts"] == 2
+    world.clock.jump(2_000)
+    await world.until(lambda: world.state(document_id) == "accepted")
+    # Content that the axis has already is not uploaded again.
+    assert len(world.axis.uploads) == 1
+
+
+async def test_a_final_refusal_is_kept_with_its_code(world: World) -> None:
+    world.axis.refuse["envelopes"] = [Refusal("field_invalid", "subject")]
+    document_id = await world.send("G14")
+    await world.until(lambda: world.state(document_id) == "rejected")
+    assert world.sent(document_id)["code"] == "field_invalid"
+
+
+async def test_an_acceptance_in_the_feed_wins_over_a_refusal(world: World) -> None:
+    world.axis.refuse["envelopes"] = [Refusal("field_invalid")]
+    document_id = await world.send("G14")
+    await world.until(lambda: world.state(document_id) == "rejected")
+    row = world.node.parts.store.row("SELECT signed, signature FROM sent")
+    assert row is not None
+    world.axis.accept(Envelope(row["signed"], row["signature"]))
+    await world.until(lambda: world.state(document_id) == "accepted")
+    assert world.sent(document_id)["code"] == ""
+
+
+async def test_a_certificate_refusal_is_final_only_without_a_newer_certificate(world: World) -> None:
+    world.axis.refuse["envelopes"] = [Refusal("certificate_revoked")]
+    lost = await world.send("G14")
+    await world.until(lambda: world.state(lost) == "rejected")
+    world.axis.refuse["envelopes"] = [Refusal("unavailable")]
+    kept = await world.send("G14")
+    await world.until(lambda: world.sent(kept)["attempts"] == 1)
+    await world.node.stop()
+    world.axis.agency("G22", world.home)  # enrolled again: new keys
+    await world.start()
+    world.clock.jump(2_000)
+    await world.until(lambda: world.state(kept) == "accepted")
+    rows = world.node.parts.store.rows("SELECT * FROM sent_signature WHERE document_id = ?", kept)
+    assert len(rows) == 2
+
+
+async def test_an_acceptance_that_does_not_verify_does_not_count(world: World) -> None:
+    document_id = await world.send("G14", key="1")
+    await world.until(lambda: world.state(document_id) == "accepted")
+    envelope, acceptance, sequence = world.axis.accepted[document_id]
+    forged = Envelope(acceptance.signed, world.axis.sign(acceptance.signed, "G14").signature)
+    other = await world.send("G14", key="2")
+    await world.until(lambda: world.state(other) == "accepted")
+    world.axis.accepted[other] = (envelope, forged, sequence)
+    connection = world.node.parts.store
+    await connection.write(
+        lambda c: c.execute(
+            "UPDATE sent SET state = 'queued', acceptance_signed = NULL WHERE document_id = ?", (other,)
+        )
+    )
+    world.node._wake()
+    await world.until(lambda: "does not verify" in world.sent(other)["detail"])
+    assert world.state(other) == "queued"
+
+
+async def test_idempotency_in_the_store(world: World) -> None:
+    first = await world.send("G14", key="k", files=(b"x",))
+    assert await world.send("G14", key="k", files=(b"x",)) == first
+    both = await asyncio.gather(*(world.send("H26", key="race") for _ in range(5)))
+    assert len(set(both)) == 1
+    for changed in ({"files": (b"y",)}, {"files": (b"x",), "priority": 1}):
+        with pytest.raises(Refusal) as refused:
+            await world.send("G14", key="k", **changed)  # type: ignore[arg-type]
+        assert refused.value.name == "idempotency_conflict"
+
+
+async def test_urgent_documents_go_first(world: World) -> None:
+    world.axis.refuse["envelopes"] = [Refusal("shutting_down")] * 20
+    for number in range(4):
+        await world.send("G14", priority=number % 2)
+    await world.until(lambda: len(world.axis.submitted) == 4 or all_tried(world, 1))
+    from agencies.outbox import due
+
+    found = due(world.node.parts.store, world.clock.now() + 3_600_000, 10)
+    urgent = [json.loads(json.dumps(world.sent(one.document_id)["header"]["fields"])) for one in found]
+    priorities = [fields["other"].get("priority", 0) for fields in urgent]
+    assert priorities == sorted(priorities, reverse=True)
+
+
+def all_tried(world: World, attempts: int) -> bool:
+    return all(r["attempts"] >= attempts for r in world.node.parts.store.rows("SELECT attempts FROM sent"))
+
+
+# --- receiving
+
+
+async def test_what_comes_is_verified_stored_and_receipted(world: World) -> None:
+    document = world.axis.document("G14", "G22", files=(b"content", b""))
+    item = world.axis.accept(document)
+    document_id = claimed(item)
+    got = await world.until(lambda: world.got(document_id))
+    assert [a["size"] for a in got["attachments"]] == [7, 0]
+    await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
+    receipt = parsed(world.axis.receipts[0])
+    assert (receipt.outcome, receipt.attempt) == (evidence_pb2.OUTCOME_RECEIVED, 1)
+    assert receipt.signed_sha256 == document.signed_sha256
+
+
+def claimed(item: Any) -> str:
+    return evidence_pb2.Acceptance.FromString(item.acceptance.signed[len(Kind.ACCEPTANCE.line) :]).document_id
+
+
+def parsed(receipt: Envelope) -> evidence_pb2.Receipt:
+    return evidence_pb2.Receipt.FromString(receipt.signed[len(Kind.RECEIPT.line) :])
+
+
+def forge_signature(world: World, item: Any) -> None:
+    item.envelope.signature = world.axis.sign(item.envelope.signed, "H26").signature
+
+
+def swap_content(world: World, item: Any) -> None:
+    item.envelope.signed = item.envelope.signed.replace(b"Decision", b"decision")
+
+
+def forge_acceptance(world: World, item: Any) -> None:
+    item.acceptance.signature = world.axis.sign(item.acceptance.signed, "H26").signature
+
+
+@pytest.mark.parametrize(
+    ("tamper", "code"),
+    [
+        (forge_signature, "organisation_mismatch"),
+        (swap_content, "signature_invalid"),
+        (forge_acceptance, "organisation_mismatch"),
+    ],
+)
+async def test_what_does_not_verify_gets_a_refused_receipt(
+    world: World, tamper: Callable[[World, Any], None], code: str
+) -> None:
+    world.axis.tamper = lambda item: tamper(world, item)
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"content",))))
+    got = await world.until(lambda: world.got(document_id))
+    assert (got["state"], got["code"], got["attachments"], got["subject"]) == ("refused", code, [], "")
+    await world.until(lambda: world.axis.receipts)
+    receipt = parsed(world.axis.receipts[0])
+    assert (receipt.outcome, receipt.reason) == (evidence_pb2.OUTCOME_REFUSED, code)
+
+
+async def test_a_document_signed_after_the_revocation_is_refused(world: World) -> None:
+    await world.until(lambda: world.node.parts.directory.as_of > 0)
+    before = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+    world.axis.revoke("G14")
+    after = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+    await world.until(lambda: world.got(after))
+    assert (world.got(before)["code"], world.got(after)["code"]) == ("", "certificate_revoked")
+
+
+async def test_an_attachment_out_of_reach_holds_only_its_own_document(world: World) -> None:
+    late = world.axis.document("G14", "G22", files=(b"late",))
+    content = world.axis.contents.pop(next(iter(world.axis.contents)))
+    late_id = claimed(world.axis.accept(late))
+    other_id = claimed(world.axis.accept(world.axis.document("H26", "G22", files=(b"other",))))
+    await world.until(lambda: world.got(other_id))
+    await world.until(lambda: world.node.parts.store.row("SELECT 1 FROM held WHERE attempts > 0"))
+    await world.restart()
+    assert world.node.parts.store.row("SELECT 1 FROM held")
+    import hashlib
+
+    world.axis.contents[hashlib.sha256(content).digest()] = content
+    world.clock.jump(600_000)
+    await world.until(lambda: world.got(late_id))
+    assert world.node.parts.store.row("SELECT 1 FROM held") is None
+
+
+async def test_wrong_bytes_again_and_again_refuse_the_document(world: World) -> None:
+    world.axis.serve_content = lambda content: b"X" * len(content)
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"right",))))
+    for attempts in (1, 2, 3):
+        await world.until(
+            lambda n=attempts: world.node.parts.store.row("SELECT 1 FROM held WHERE attempts = ?", n)
+        )
+        world.clock.jump(60_000)
+    got = await world.until(lambda: world.got(document_id))
+    assert (got["state"], got["code"]) == ("refused", "attachment_mismatch")
+
+
+async def test_a_foreign_receipt_closes_nothing(world: World) -> None:
+    document_id = await world.send("G14", "H26")
+    other = await world.send("G14")
+    await world.until(lambda: world.state(document_id) == "accepted" and world.state(other) == "accepted")
+    envelope, acceptance, _ = world.axis.accepted[other]
+    from axis.core.receipt import Binding
+
+    world.axis.receipt(document_id, "H26", bound=Binding.of(envelope, acceptance))
+    world.axis.receipt(document_id, "H26", acting="G14", signer="G14")
+    world.axis.receipt(document_id, "G14")
+    await world.until(lambda: world.sent(document_id)["deliveries"][0]["state"] == "received")
+    assert world.sent(document_id)["deliveries"][1]["state"] == "in_flight"
+
+
+async def test_receipts_that_the_axis_will_not_take_stop_or_wait(world: World) -> None:
+    world.axis.receipt_code = "sender_suspended"
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+    await world.until(lambda: world.got(document_id)["deliveries"][0]["code"] == "sender_suspended")
+    assert world.got(document_id)["deliveries"][0]["receipt"] == "queued"
+    world.axis.receipt_code = "delivery_closed"
+    world.clock.jump(600_000)
+    await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "stopped")
+    assert len({receipt.signed for receipt in world.axis.receipts}) == 1
+
+
+async def test_a_requeue_is_an_attempt_of_its_own(world: World) -> None:
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"x",))))
+    await world.until(lambda: world.got(document_id))
+    cursor = listing.inbox_documents(world.node.parts.store, 0, 10)[1]
+    world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_DEAD, 1, "", "G22", "G14")
+    world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_REQUEUED, 2, "G22", "G22", "G14")
+    await world.until(lambda: len(world.got(document_id)["deliveries"]) == 2)
+    # The software, which reads behind its cursor, sees it again.
+    assert [d["document_id"] for d in listing.inbox_documents(world.node.parts.store, cursor, 10)[0]] == [
+        document_id
+    ]
+    await world.until(lambda: {parsed(r).attempt for r in world.axis.receipts} == {1, 2})
+
+
+async def test_a_certificate_in_our_name_with_a_foreign_key_alarms(world: World) -> None:
+    await world.until(lambda: world.node.parts.receiver.connected)
+    world.axis.stranger("G22")
+    item = world.axis.items["G22"][-1]
+    assert item.event == "issued"
+    await world.until(
+        lambda: [e for e in world.node.parts.events.after(0) if e.data.get("what") == "certificate_not_ours"]
+    )
+    assert not [
+        e for e in world.node.parts.events.after(0) if e.name == "alarm" and e.data["what"] == "item_invalid"
+    ]
+
+
+async def test_an_axis_restored_from_an_older_copy_gets_everything_again(world: World) -> None:
+    sent = await world.send("G14", files=(b"mine",))
+    received = claimed(world.axis.accept(world.axis.document("H26", "G22", files=(b"theirs",))))
+    await world.until(lambda: world.state(sent) == "accepted" and world.axis.receipts)
+    await world.until(lambda: world.got(received)["deliveries"][0]["receipt"] == "taken")
+    old = world.axis.accepted.pop(sent)
+    theirs = world.axis.accepted.pop(received)
+    world.axis.restore("5f0c3b9e-0000-4000-8000-00000000000b")
+    await world.until(lambda: sent in world.axis.accepted)
+    assert world.axis.accepted[sent][0].signed == old[0].signed
+    world.clock.jump(10)
+    world.axis.accept(theirs[0])  # its sender sent it again, too
+    bound = world.axis.accepted[received][1].signed_sha256
+    await world.until(lambda: any(parsed(r).acceptance_sha256 == bound for r in world.axis.receipts))
+    await world.until(lambda: world.state(sent) == "accepted")
+
+
+async def test_the_software_decides_where_the_setting_says_so(tmp_path: Path) -> None:
+    async with made_world(tmp_path, receipt="software") as world:
+        document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+        got = await world.until(lambda: world.got(document_id))
+        assert got["state"] == "waiting"
+        decision = ReceiptInput(outcome="refused", reason="not for us")
+        await world.node.parts.service.receipt(document_id, decision, "")
+        await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
+        assert parsed(world.axis.receipts[0]).reason == "not for us"
+
+
+async def test_a_node_without_an_axis_is_ready_and_takes_documents(world: World) -> None:
+    world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
+    world.axis.refuse["envelopes"] = [Refusal("unavailable")] * 1000
+    document_id = await world.send("G14")
+    await world.until(lambda: world.sent(document_id)["code"] == "unavailable")
+    assert world.state(document_id) == "queued"

@@ -1,0 +1,103 @@
+"""The store: group commit, one job's failure, a full disk, a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agencies.store import Store, get_setting, set_setting
+from axis.core.errors import Refusal
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "agency.sqlite")
+    yield made
+    made.close()
+
+
+async def test_what_was_written_is_there_for_readers(store: Store) -> None:
+    assert await store.write(lambda c: (set_setting(c, "a", "1"), get_setting(c, "a"))[1]) == "1"
+    assert store.setting("a") == "1"
+    assert store.setting("b", "default") == "default"
+
+
+async def test_a_change_that_raises_undoes_only_itself(store: Store) -> None:
+    def bad(connection: sqlite3.Connection) -> None:
+        set_setting(connection, "bad", "1")
+        raise ValueError("no")
+
+    results = await asyncio.gather(
+        store.write(lambda c: set_setting(c, "before", "1")),
+        store.write(bad),
+        store.write(lambda c: set_setting(c, "after", "1")),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [type(None), ValueError, type(None)]
+    assert [store.setting(name) for name in ("before", "bad", "after")] == ["1", "", "1"]
+
+
+async def test_many_writers_share_commits(store: Store) -> None:
+    await asyncio.gather(*(store.write(lambda c, n=n: set_setting(c, f"k{n}", "v")) for n in range(500)))
+    row = store.row("SELECT count(*) AS n FROM setting")
+    assert row is not None
+    assert row["n"] == 500
+
+
+async def test_a_full_disk_is_storage_full_and_harms_nothing(store: Store) -> None:
+    await store.write(lambda c: set_setting(c, "kept", "1"))
+    pages = await store.write(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+    await store.write(lambda c: c.execute(f"PRAGMA max_page_count = {pages + 2}"))
+    with pytest.raises(Refusal) as full:
+        await store.write(lambda c: set_setting(c, "large", "x" * 1_000_000))
+    assert full.value.name == "storage_full"
+    assert store.setting("kept") == "1"
+    await store.write(lambda c: set_setting(c, "small", "1"))
+    assert store.setting("small") == "1"
+
+
+async def test_a_cancelled_caller_leaves_the_writer_working(store: Store) -> None:
+    task = asyncio.create_task(store.write(lambda c: set_setting(c, "a", "1")))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await store.write(lambda c: set_setting(c, "b", "1"))
+    assert (store.setting("a"), store.setting("b")) == ("1", "1")
+
+
+def test_a_closed_store_refuses(tmp_path: Path) -> None:
+    store = Store(tmp_path / "agency.sqlite")
+    store.close()
+    store.close()
+    with pytest.raises(Refusal) as refused:
+        store.write_now(lambda c: None)
+    assert refused.value.name == "shutting_down"
+
+
+def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "agency.sqlite"
+    script = (
+        "import os, pathlib; from agencies.store import Store, set_setting;"
+        f"s = Store(pathlib.Path({str(path)!r})); s.write_now(lambda c: set_setting(c, 'a', '1'));"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert done.returncode == -9
+    store = Store(path)
+    assert store.setting("a") == "1"
+    store.close()
+
+
+def test_a_newer_store_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "agency.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(sqlite3.DatabaseError, match="version 99"):
+        Store(path)
