@@ -104,7 +104,7 @@ async def _of_bytes(content: bytes) -> AsyncIterator[bytes]:
 def _checked_name(name: str) -> str:
     """The sender's file name without any folder. Refusal `field_invalid` for one that is none."""
     name = _form_name(name).replace("\\", "/").rpartition("/")[2].strip()
-    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable() or name in (".", ".."):
         raise Refusal("field_invalid", f"file: {name[:60]!r} is no file name of 1 to {MAX_NAME} characters")
     return name
 
