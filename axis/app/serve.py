@@ -29,7 +29,7 @@ from axis.http.limits import Limiter
 from axis.http.server import AgencyServer
 from axis.http.tls import server_context
 from axis.logs import get_logger
-from axis.ports import Clock
+from axis.ports import Clock, StorageFull
 
 __all__ = ["Running", "serve", "serving"]
 
@@ -160,12 +160,18 @@ async def _background(node: Node, failed: asyncio.Event) -> AsyncIterator[None]:
             get_logger().critical("part_failed", part=task.get_name(), exc_info=task.exception())
             failed.set()
 
+    async def collect() -> None:
+        named = node.journal.get
+        deleted = await node.blobs.collect(node.clock.now(), lambda sha256: bool(named(blob_key(sha256))))
+        if deleted:
+            get_logger().info("blobs_collected", deleted=deleted)
+
     parts: dict[str, Coroutine[Any, Any, Any]] = {
         "feed": node.feed.follow(),
         "views": node.views.follow(node.journal),
         "deadlines": node.deadlines.run(),
         "rejections": _every(node, _SUM_UP_SECONDS, node.rejections.sum_up),
-        "blobs": _every(node, _COLLECT_SECONDS, lambda: _collect(node)),
+        "blobs": _every(node, _COLLECT_SECONDS, collect),
     }
     tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
     for task in (*tasks, node.sequencing):
@@ -181,12 +187,7 @@ async def _background(node: Node, failed: asyncio.Event) -> AsyncIterator[None]:
 async def _every(node: Node, seconds: float, act: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     while True:
         await node.clock.sleep(seconds)
-        await act()
-
-
-async def _collect(node: Node) -> None:
-    deleted = await node.blobs.collect(
-        node.clock.now(), lambda sha256: bool(node.journal.get(blob_key(sha256)))
-    )
-    if deleted:
-        get_logger().info("blobs_collected", deleted=deleted)
+        try:
+            await act()
+        except (OSError, StorageFull) as error:  # a full disk ends; what was not done now is done later
+            get_logger().error("housekeeping_failed", part=act.__name__, detail=str(error))

@@ -149,7 +149,11 @@ class Sequencer:
 
     async def _turn(self) -> None:
         """Decide what is waiting, up to one frame's worth, and append it."""
-        turn = self._decide_waiting()
+        try:
+            turn = self._decide_waiting()
+        except (JournalBroken, StorageFull) as error:  # the head itself cannot be read
+            self._stop([], error)
+            return
         if turn.records and not await self._append(turn):
             return
         for waiting, answer in turn.decided:
@@ -207,33 +211,37 @@ class Sequencer:
             return False
         except StorageFull as error:
             get_logger().error("journal_full", detail=str(error))
-            self._refuse(turn, "storage_full", "the journal has no room", _FULL_RETRY_SECONDS)
+            refusal = Refusal("storage_full", "the journal has no room", retry_after=_FULL_RETRY_SECONDS)
+            _refuse([waiting for waiting, _ in turn.decided], refusal)
             return False
         except (KeyTaken, JournalBroken) as error:
-            self._stop(turn, error)
+            self._stop([waiting for waiting, _ in turn.decided], error)
             return False
         except Exception:
             # Whether the frame is there is unknown: repeats of the same bytes will find out.
             get_logger().exception("append_failed", frame=frame.head.number)
-            self._refuse(turn, "unavailable", "the journal did not answer", 1)
+            refusal = Refusal("unavailable", "the journal did not answer", retry_after=1)
+            _refuse([waiting for waiting, _ in turn.decided], refusal)
             return False
         self._metrics.appended(self._timer() - began, len(turn.records), frame.head.sequence)
         for listener in self._listeners:
             listener(frame, turn.overlay.changes)
         return True
 
-    def _refuse(self, turn: _Turn, code: str, detail: str, retry_after: int | None) -> None:
-        for waiting, _ in turn.decided:
-            if not waiting.answer.done():
-                waiting.answer.set_exception(Refusal(code, detail, retry_after=retry_after))
-
-    def _stop(self, turn: _Turn, error: Exception) -> None:
+    def _stop(self, undone: list[_Waiting], error: Exception) -> None:
         """Append nothing any more: two truths about one place must not grow into two journals."""
         self._broken = f"{type(error).__name__}: {error}"
         get_logger().critical("journal_forked", detail=self._broken)
-        turn.decided.extend((waiting, None) for waiting in self._queue)
+        undone += self._queue
         self._queue.clear()
-        self._refuse(turn, "journal_forked", self._broken, None)
+        _refuse(undone, Refusal("journal_forked", self._broken))
+
+
+def _refuse(waiting: list[_Waiting], refusal: Refusal) -> None:
+    """Answer each with a refusal of its own: an exception is raised once."""
+    for each in waiting:
+        if not each.answer.done():
+            each.answer.set_exception(Refusal(refusal.name, refusal.detail, retry_after=refusal.retry_after))
 
 
 def _changes(records: tuple[journal_pb2.Record, ...], first: int, at: int, facts: Facts) -> Changes:

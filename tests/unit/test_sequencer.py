@@ -11,7 +11,7 @@ from axispb.v1 import journal_pb2
 
 from axis.core.commands import Accept, Register, Resume, Suspend
 from axis.core.errors import Refusal
-from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORDS, encode
+from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORDS, Head, encode
 from axis.core.state import reduce, unit
 from axis.flow import sequencer as module
 from axis.flow.sequencer import Sequencer
@@ -133,6 +133,17 @@ async def test_a_journal_that_contradicts_itself_stops_all_appends(error: Except
         assert type(error).__name__ in world.sequencer.broken
         assert await outcome(world.do(Resume("G22"))) == "journal_forked"
         assert world.journal.head() == head
+
+
+async def test_a_head_that_cannot_be_read_stops_all_appends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with flow_world("G22") as world:
+
+        def head() -> Head:
+            raise JournalBroken("the file is damaged")
+
+        monkeypatch.setattr(world.journal, "head", head)
+        assert await outcome(world.do(Resume("G22"))) == "journal_forked"
+        assert "damaged" in world.sequencer.broken
 
 
 async def test_an_append_of_unknown_outcome_is_temporary(world: FlowWorld) -> None:
