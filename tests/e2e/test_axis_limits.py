@@ -10,6 +10,8 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import pytest
@@ -17,9 +19,12 @@ import pytest_asyncio
 from axispb.v1 import api_pb2
 from structlog.testing import capture_logs
 
-from axis.app import open_home
+from axis.app import Node, open_home
+from axis.app.serve import _every
 from axis.control import HomeBusy
+from axis.ports import StorageFull
 from tests.e2e.test_axis_bad_input import self_signed
+from tests.support.flow import HandClock
 from tests.support.wire import AxisNode, axis_node, call, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -367,6 +372,23 @@ class TestLife:
             rows = {row["serial"]: row for row in (await axis.registry.certificates())["certificates"]}
             assert rows[organisation.tls.serial]["state"] == "active"
             assert rows[organisation.sign.serial]["state"] == "revoked"
+
+    async def test_housekeeping_goes_on_after_a_full_disk(self) -> None:
+        clock, tried = HandClock(), []
+
+        async def act() -> None:
+            tried.append(len(tried))
+            if len(tried) == 1:
+                raise StorageFull("no room")
+
+        running = asyncio.create_task(_every(cast(Node, SimpleNamespace(clock=clock)), 60, act))
+        for expected in (1, 2):
+            await asyncio.sleep(0)
+            clock.advance(60_000)
+            await until(lambda expected=expected: len(tried) == expected)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
     async def test_too_many_requests(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         folder = tmp_path_factory.mktemp("rate")
