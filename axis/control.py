@@ -75,6 +75,8 @@ class HomeLock:
     def release(self) -> None:
         """Let the home go. Idempotent."""
         if self._descriptor >= 0:
+            # Unlocked, not only closed: a child between fork and exec holds a copy of the descriptor.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
 
