@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,6 +17,7 @@ from axis.core.envelope import Envelope, Kind, signed_bytes
 from axis.core.trust import read_certificate
 from certs import profiles
 from certs.authority import Authority
+from tests.signers import openssl
 from tests.support.wire import DAY, AxisNode, KeyPair, Organisation, axis_node, read_token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -177,6 +179,37 @@ class TestSignature:
         header = 2 + (good.signature[1] & 0x7F)
         ber = b"\x30\x80" + good.signature[header:] + b"\0\0"
         await refused(sender, Envelope(good.signed, ber), "signature_malformed")
+
+    @pytest.mark.parametrize(
+        ("options", "code"),
+        [
+            ("-cades -nosmimecap", ""),  # what openssl makes within the profile is as good as ours
+            ("-cades", "signature_malformed"),  # an attribute more
+            ("-nosmimecap", "signature_malformed"),  # one less
+            ("-noattr", "signature_malformed"),
+            ("-cades -nosmimecap -nodetach", "signature_malformed"),
+            ("-cades -nosmimecap -stream", "signature_malformed"),  # BER
+            ("-cades -nosmimecap -signer other.pem", "signature_malformed"),  # two signers
+            ("-cades -nosmimecap -md sha1", "algorithm_not_allowed"),
+            ("-cades -nosmimecap -md sha512", "algorithm_not_allowed"),
+        ],
+    )
+    async def test_signatures_made_by_openssl(
+        self, two: tuple[Organisation, Organisation], tmp_path: Path, options: str, code: str
+    ) -> None:
+        sender, receiver = two
+        signed = signed_bytes(Kind.DOCUMENT, sender.document(receiver.code))
+        (tmp_path / "content").write_bytes(signed)
+        sender.sign.write(tmp_path / "own.pem")
+        receiver.sign.write(tmp_path / "other.pem")
+        command = f"cms -sign -binary -in content -signer own.pem {options} -outform DER -out signature"
+        made = openssl(tmp_path, *command.split())
+        assert made.returncode == 0, made.stderr
+        envelope = Envelope(signed, (tmp_path / "signature").read_bytes())
+        if code:
+            await refused(sender, envelope, code)
+        else:
+            assert (await sender.submit(envelope)).status == 201
 
     async def test_too_large_a_signature(self, two: tuple[Organisation, Organisation]) -> None:
         sender, receiver = two
