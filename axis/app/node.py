@@ -20,6 +20,7 @@ from axis.core.decide import Found
 from axis.core.state import FactCertificates, reduce
 from axis.core.verify import Context
 from axis.flow.deadlines import Deadlines
+from axis.flow.desk import Desk
 from axis.flow.directory import DirectoryPages
 from axis.flow.downloads import Downloads
 from axis.flow.enrolment import Enrolment
@@ -32,7 +33,7 @@ from axis.flow.registry import Registry
 from axis.flow.rejections import Rejections
 from axis.flow.sequencer import Sequencer
 from axis.journal.sqlite import SqliteJournal
-from axis.ports import Clock, Issuer
+from axis.ports import Clock, Issuer, Journal
 from axis.views.projection import Views
 
 __all__ = ["Node", "open_home"]
@@ -44,7 +45,7 @@ class Node:
 
     home: Home
     clock: Clock
-    journal: SqliteJournal
+    journal: Journal
     blobs: FileBlobs
     views: Views
     sequencer: Sequencer
@@ -122,7 +123,6 @@ def _wire(
     metrics: Metrics,
 ) -> Node:
     anchors = home.anchors
-    context = Context(anchors.axis_id, anchors, FactCertificates(journal))
     sequencer = Sequencer(
         journal,
         clock,
@@ -131,7 +131,6 @@ def _wire(
         timer=time.perf_counter,
     )
     peers = Peers(anchors, journal, clock)
-    rejections = Rejections(sequencer, clock)
     directory = DirectoryPages(journal)
     feed = Feed(journal, peers, directory)
     sequencer.on_landed(peers.landed)
@@ -146,34 +145,41 @@ def _wire(
         url=lambda: node.url,
         token_days=home.settings.limits.token_days,
     )
-    node = Node(
+    desk = Desk(
+        journal=journal,
+        clock=clock,
+        context=Context(anchors.axis_id, anchors, FactCertificates(journal)),
+        peers=peers,
+        sequencer=sequencer,
+        rejections=Rejections(sequencer, clock),
+    )
+    node = _node(home, blobs, views, desk, directory, feed, enrolment)
+    return node  # named, because the enrolment asks it for its address
+
+
+def _node(
+    home: Home,
+    blobs: FileBlobs,
+    views: Views,
+    desk: Desk,
+    directory: DirectoryPages,
+    feed: Feed,
+    enrolment: Enrolment,
+) -> Node:
+    journal, sequencer, clock = desk.journal, desk.sequencer, desk.clock
+    return Node(
         home=home,
         clock=clock,
         journal=journal,
         blobs=blobs,
         views=views,
         sequencer=sequencer,
-        peers=peers,
-        rejections=rejections,
+        peers=desk.peers,
+        rejections=desk.rejections,
         directory=directory,
         feed=feed,
-        ingress=Ingress(
-            journal=journal,
-            blobs=blobs,
-            clock=clock,
-            context=context,
-            peers=peers,
-            sequencer=sequencer,
-            rejections=rejections,
-        ),
-        receipts=Receipts(
-            journal=journal,
-            clock=clock,
-            context=context,
-            peers=peers,
-            sequencer=sequencer,
-            rejections=rejections,
-        ),
+        ingress=Ingress(desk, blobs),
+        receipts=Receipts(desk),
         downloads=Downloads(journal),
         deadlines=Deadlines(journal, sequencer, clock),
         enrolment=enrolment,
@@ -181,4 +187,3 @@ def _wire(
         url=home.settings.public_url,
         sequencing=asyncio.create_task(sequencer.run(), name="sequencer"),
     )
-    return node

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from aiohttp import web
+
 from axis.app.console import start_console
 from axis.app.home import VIEWS_FILE, SystemClock
 from axis.app.node import Node, open_home
@@ -98,32 +100,7 @@ async def serving(home: Path, *, clock: Clock | None = None) -> AsyncIterator[Ru
 async def _listening(node: Node) -> AsyncIterator[str]:
     """The agency API; its address."""
     home, limits = node.home, node.home.settings.limits
-    limiter = Limiter(
-        node.clock,
-        limits.requests_per_second,
-        limits.request_burst,
-        limits.concurrent_requests,
-        limits.concurrent_uploads,
-    )
-    heads = HeadGuard(node.journal)
-    node.sequencer.on_landed(heads.landed)
-    gate = Gate(
-        peers=node.peers,
-        heads=heads,
-        limiter=limiter,
-        rejections=node.rejections,
-        clock=node.clock,
-    )
-    flows = Flows(
-        ingress=node.ingress,
-        receipts=node.receipts,
-        feed=node.feed,
-        directory=node.directory,
-        downloads=node.downloads,
-        enrolment=node.enrolment,
-        blobs=node.blobs,
-        clock=node.clock,
-    )
+    application, gate = _application(node)
     context = server_context(
         certificate=home.keys_path / "tls.crt",
         key=home.keys_path / "tls.key",
@@ -131,7 +108,7 @@ async def _listening(node: Node) -> AsyncIterator[str]:
         intermediates=home.anchors.intermediates,
     )
     server = AgencyServer(
-        AgencyApi(flows, gate, limiter, idle=limits.idle_seconds).application(),
+        application,
         context,
         connections=limits.connections,
         handshake=limits.handshake_seconds,
@@ -149,6 +126,32 @@ async def _listening(node: Node) -> AsyncIterator[str]:
         gate.stopping = True
         node.feed.close()
         await server.finish()
+
+
+def _application(node: Node) -> tuple[web.Application, Gate]:
+    """The agency API's routes, behind their gate."""
+    limits = node.home.settings.limits
+    limiter = Limiter(
+        node.clock,
+        limits.requests_per_second,
+        limits.request_burst,
+        limits.concurrent_requests,
+        limits.concurrent_uploads,
+    )
+    heads = HeadGuard(node.journal)
+    node.sequencer.on_landed(heads.landed)
+    gate = Gate(peers=node.peers, heads=heads, limiter=limiter, rejections=node.rejections, clock=node.clock)
+    flows = Flows(
+        ingress=node.ingress,
+        receipts=node.receipts,
+        feed=node.feed,
+        directory=node.directory,
+        downloads=node.downloads,
+        enrolment=node.enrolment,
+        blobs=node.blobs,
+        clock=node.clock,
+    )
+    return AgencyApi(flows, gate, limiter, idle=limits.idle_seconds).application(), gate
 
 
 @asynccontextmanager

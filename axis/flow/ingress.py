@@ -17,12 +17,11 @@ from axis.core.decide import Accept, AcceptanceAnswer
 from axis.core.document import check_created
 from axis.core.envelope import MAX_SIGNATURE_BYTES, MAX_SIGNED_BYTES, Envelope, Kind, parse
 from axis.core.errors import Refusal
-from axis.core.verify import Context, Place, Verified, verify_document, verify_status
-from axis.flow.peers import Peer, Peers
-from axis.flow.rejections import Rejections
-from axis.flow.sequencer import Sequencer
+from axis.core.verify import Place, Verified, verify_document, verify_status
+from axis.flow.desk import Desk
+from axis.flow.peers import Peer
 from axis.logs import get_logger
-from axis.ports import Blobs, Clock, Journal
+from axis.ports import Blobs
 
 __all__ = ["Ingress"]
 
@@ -45,24 +44,14 @@ class _Submission:
 class Ingress:
     """Takes documents and statuses."""
 
-    def __init__(
-        self,
-        *,
-        journal: Journal,
-        blobs: Blobs,
-        clock: Clock,
-        context: Context,
-        peers: Peers,
-        sequencer: Sequencer,
-        rejections: Rejections,
-    ) -> None:
-        self._journal = journal
+    def __init__(self, desk: Desk, blobs: Blobs) -> None:
+        self._journal = desk.journal
+        self._clock = desk.clock
+        self._context = desk.context
+        self._peers = desk.peers
+        self._sequencer = desk.sequencer
+        self._rejections = desk.rejections
         self._blobs = blobs
-        self._clock = clock
-        self._context = context
-        self._peers = peers
-        self._sequencer = sequencer
-        self._rejections = rejections
 
     async def submit(self, envelope: Envelope, peer: Peer, trace_id: str) -> api_pb2.SubmitResponse:
         """Accept an envelope, or give back the acceptance that these very bytes already have.

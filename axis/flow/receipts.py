@@ -17,12 +17,10 @@ from axis.core import state
 from axis.core.decide import ReceiptAnswer, TakeReceipt
 from axis.core.envelope import Envelope, Kind, parse
 from axis.core.errors import Refusal
-from axis.core.verify import Context, Place, verify_receipt
-from axis.flow.peers import Peer, Peers
-from axis.flow.rejections import Rejections
-from axis.flow.sequencer import Sequencer
+from axis.core.verify import Place, verify_receipt
+from axis.flow.desk import Desk
+from axis.flow.peers import Peer
 from axis.logs import get_logger
-from axis.ports import Clock, Journal
 
 __all__ = ["MAX_BATCH", "Receipts"]
 
@@ -33,22 +31,13 @@ _OUTCOMES: Final = {evidence_pb2.OUTCOME_RECEIVED: "received", evidence_pb2.OUTC
 class Receipts:
     """Takes receipts."""
 
-    def __init__(
-        self,
-        *,
-        journal: Journal,
-        clock: Clock,
-        context: Context,
-        peers: Peers,
-        sequencer: Sequencer,
-        rejections: Rejections,
-    ) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._context = context
-        self._peers = peers
-        self._sequencer = sequencer
-        self._rejections = rejections
+    def __init__(self, desk: Desk) -> None:
+        self._journal = desk.journal
+        self._clock = desk.clock
+        self._context = desk.context
+        self._peers = desk.peers
+        self._sequencer = desk.sequencer
+        self._rejections = desk.rejections
 
     async def take(self, receipts: Sequence[Envelope], peer: Peer, trace_id: str) -> api_pb2.ReceiptResults:
         """One result for each receipt, in order, each durable when this returns.

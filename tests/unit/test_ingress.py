@@ -9,6 +9,7 @@ import pytest
 
 from axis.core.errors import Refusal
 from axis.flow import rejections as module
+from axis.flow.desk import Desk
 from axis.flow.ingress import Ingress
 from axis.flow.rejections import Rejections
 from tests.support.flow import FlowWorld, flow_world
@@ -92,14 +93,7 @@ async def test_a_refusal_that_cannot_be_journalled_is_given_all_the_same(world: 
 
 async def test_an_acceptance_that_cannot_be_read_is_temporary(world: FlowWorld) -> None:
     nothing = cast(Any, None)
-    ingress = Ingress(
-        journal=world.journal,
-        blobs=nothing,
-        clock=world.clock,
-        context=nothing,
-        peers=nothing,
-        sequencer=world.sequencer,
-        rejections=nothing,
-    )
+    desk = Desk(world.journal, world.clock, nothing, nothing, world.sequencer, nothing)
+    ingress = Ingress(desk, nothing)
     with pytest.raises(Refusal, match="unavailable"):
         ingress._stored(10_000)
