@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
-from aiohttp import BodyPartReader, hdrs, web
+from aiohttp import BodyPartReader, content_disposition_filename, hdrs, parse_content_disposition, web
 from pydantic import ValidationError
 
 from agencies import listing
@@ -45,7 +45,6 @@ _JSON_LIMIT: Final = 2 * MAX_SIGNED_BYTES
 _CHUNK: Final = 256 * 1024
 _MAX_WAIT: Final = 60
 _READ_SECONDS: Final = 60.0
-_OPEN_STATES: Final = ("queued", "accepted")
 
 _KEY = Parameter("Idempotency-Key", "header", "the same key and content get the same answer again")
 _ID = Parameter("id", "path", "the document's id")
@@ -160,7 +159,8 @@ class Api:
         return web.json_response(answer, status=202)
 
     async def _multipart(self, request: web.Request) -> tuple[object, list[AttachmentRow]]:
-        if not request.content_type.startswith("multipart/"):
+        # Not request.content_type: that parses by the rules of e-mail, at the cost of a signature.
+        if not request.headers.get(hdrs.CONTENT_TYPE, "").lower().startswith("multipart/"):
             raise Refusal("field_invalid", "the body is multipart/form-data with a part `document`")
         raw: object = None
         files: list[AttachmentRow] = []
@@ -168,29 +168,26 @@ class Api:
             async for part in await request.multipart():
                 if not isinstance(part, BodyPartReader):
                     raise Refusal("field_invalid", "a part is itself multipart")
-                if part.name == "document" and raw is None:
+                _, disposition = parse_content_disposition(part.headers.get(hdrs.CONTENT_DISPOSITION))
+                name = disposition.get("name", "")
+                if name == "document" and raw is None:
                     raw = json.loads(await _small(part))
-                elif part.name == "file" and len(files) < MAX_ATTACHMENTS:
-                    files.append(await self._file(part))
+                elif name == "file" and len(files) < MAX_ATTACHMENTS:
+                    files.append(await self._file(part, content_disposition_filename(disposition) or ""))
                 else:
-                    raise Refusal(
-                        "field_invalid", f"part {str(part.name)[:60]!r}: not expected, or one too many"
-                    )
+                    raise Refusal("field_invalid", f"part {name[:60]!r}: not expected, or one too many")
         except (ValueError, RecursionError) as error:
             raise Refusal("field_invalid", f"the body is malformed: {error}") from error
         if raw is None:
             raise Refusal("field_invalid", "the part `document` is missing")
         return raw, files
 
-    async def _file(self, part: BodyPartReader) -> AttachmentRow:
+    async def _file(self, part: BodyPartReader, name: str) -> AttachmentRow:
         media_type = part.headers.get(hdrs.CONTENT_TYPE, "")
-        if part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower() not in (
-            "binary",
-            "8bit",
-            "7bit",
-        ):
+        encoding = part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower()
+        if encoding not in ("binary", "8bit", "7bit"):
             raise Refusal("field_invalid", "files are sent as they are, without a transfer encoding")
-        return await self._parts.spool.take(part.filename or "", media_type, _chunks(part))
+        return await self._parts.spool.take(name, media_type, _chunks(part))
 
     async def sent(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents."""
@@ -203,9 +200,8 @@ class Api:
         """GET /v1/documents/{id}."""
         document_id = request.match_info["id"]
 
-        def look() -> dict[str, Any] | None:
-            found = listing.sent_one(self._parts.store, document_id)
-            return found if found["state"] not in _OPEN_STATES else None
+        def look() -> bool | None:
+            return listing.is_settled(self._parts.store, document_id) or None
 
         await self._until(look, _number(request, "wait", 0, _MAX_WAIT))
         return web.json_response(listing.sent_one(self._parts.store, document_id))

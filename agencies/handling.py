@@ -18,7 +18,13 @@ from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, no
 from agencies.fetch import Fetcher
 from agencies.identity import Identity
 from agencies.judge import Accepted, addressed_to, judge_accepted, judge_notice
-from agencies.own_documents import acceptance_effect, claimed_document, notice_effect, receipt_effect
+from agencies.own_documents import (
+    acceptance_effect,
+    claimed_document,
+    is_known,
+    notice_effect,
+    receipt_effect,
+)
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
@@ -68,10 +74,13 @@ class Handler:
         return nothing
 
     async def _accepted(self, item: api_pb2.FeedItem, tries: int) -> Effect:
+        units = addressed_to(item, self._identity.code)
         try:
+            if not units and is_known(item, self._identity, self._store):
+                return nothing
             accepted = judge_accepted(item, self._identity.context)
         except Refusal as refusal:
-            return self._invalid(item, refusal, addressed_to(item, self._identity.code))
+            return self._invalid(item, refusal, units)
         effects: list[Effect] = []
         if accepted.message.acting_organisation == self._identity.code:
             effects.append(acceptance_effect(accepted, item.trace_id))

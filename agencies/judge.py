@@ -27,15 +27,26 @@ from axis.core.verify import (
 
 __all__ = [
     "Accepted",
+    "Known",
     "addressed_to",
     "check_binding",
     "judge_acceptance",
     "judge_accepted",
+    "judge_again",
     "judge_notice",
     "judge_receipt",
 ]
 
 Original = document_pb2.Document | document_pb2.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A document of ours with the acceptance that was verified when it was answered."""
+
+    signed: bytes
+    acceptance: Envelope
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,23 @@ def judge_acceptance(
     verified = verify_acceptance(acceptance, context, Place(sequence, at))
     check_binding(verified.message, envelope, document_id)
     return verified
+
+
+def judge_again(item: api_pb2.FeedItem, context: Context, known: Known) -> bool:
+    """Whether an item is the very acceptance that this node has verified, and holds at its place.
+
+    The document is ours, byte for byte, and so is bound; what may be new is the axis's own certificate's
+    state, now that the directory is as new as the item.
+    """
+    same = (
+        item.envelope.signed == known.signed
+        and item.acceptance.signed == known.acceptance.signed
+        and item.acceptance.signature == known.acceptance.signature
+        and item.sequence == known.sequence
+    )
+    if same:
+        verify_acceptance(known.acceptance, context, Place(item.sequence, item.at))
+    return same
 
 
 def judge_accepted(item: api_pb2.FeedItem, context: Context) -> Accepted:

@@ -16,7 +16,7 @@ from axis.core.envelope import Kind
 from axis.core.errors import Refusal
 from axis.core.lifecycle import DeliveryState, DocumentState, document_state
 
-__all__ = ["attachment", "inbox_documents", "inbox_one", "sent_documents", "sent_one"]
+__all__ = ["attachment", "inbox_documents", "inbox_one", "is_settled", "sent_documents", "sent_one"]
 
 Json = dict[str, Any]
 
@@ -35,6 +35,16 @@ def sent_documents(store: Store, after: int, limit: int, kind: str = "document")
         store, "SELECT * FROM sent_delivery WHERE document_id IN ({}) ORDER BY unit", rows
     )
     return [_sent(row, deliveries.get(row["document_id"], [])) for row in rows], _last(rows, after)
+
+
+def is_settled(store: Store, document_id: str) -> bool:
+    """Whether no outcome is missing. Cheap: asked at every event while somebody waits."""
+    row = store.row(
+        "SELECT state, EXISTS (SELECT 1 FROM sent_delivery d WHERE d.document_id = sent.document_id"
+        " AND d.state = 'in_flight') AS open FROM sent WHERE document_id = ?",
+        document_id,
+    )
+    return row is None or row["state"] == "rejected" or (row["state"] == "accepted" and not row["open"])
 
 
 def sent_one(store: Store, document_id: str) -> Json:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from agencies import outbox
 from agencies.effects import Effect, Happened, as_listed, document_changed
 from agencies.identity import Identity
-from agencies.judge import Accepted, judge_receipt
+from agencies.judge import Accepted, Known, judge_again, judge_receipt
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
@@ -22,7 +22,14 @@ from axis.core.lifecycle import DeliveryEvent, DeliveryState, document_state
 from axis.core.receipt import Binding
 from axis.logs import get_logger
 
-__all__ = ["acceptance_effect", "binding_of", "claimed_document", "notice_effect", "receipt_effect"]
+__all__ = [
+    "acceptance_effect",
+    "binding_of",
+    "claimed_document",
+    "is_known",
+    "notice_effect",
+    "receipt_effect",
+]
 
 _ID_LIMIT = 64
 
@@ -48,6 +55,22 @@ def acceptance_effect(accepted: Accepted, trace_id: str) -> Effect:
         return document_changed(outgoing.document_id, "accepted") if new else []
 
     return apply
+
+
+def is_known(item: api_pb2.FeedItem, identity: Identity, store: Store) -> bool:
+    """Whether an `accepted` item only repeats what the axis answered to a submission of ours.
+
+    Refusal for an acceptance that does not hold at its place.
+    """
+    row = store.row(
+        "SELECT signed, acceptance_signed, acceptance_signature FROM sent"
+        " WHERE accepted_sequence = ? AND state = 'accepted'",
+        item.sequence,
+    )
+    if row is None:
+        return False
+    acceptance = Envelope(row["acceptance_signed"], row["acceptance_signature"])
+    return judge_again(item, identity.context, Known(row["signed"], acceptance, item.sequence))
 
 
 def receipt_effect(item: api_pb2.FeedItem, identity: Identity, store: Store) -> Effect:

@@ -33,6 +33,7 @@ CREATE TABLE sent (                       -- the outbox; the signed bytes never 
     CHECK (state <> 'accepted' OR acceptance_signed IS NOT NULL)
 ) STRICT;
 CREATE INDEX sent_due ON sent (urgent DESC, next_attempt_at) WHERE state = 'queued';
+CREATE INDEX sent_by_place ON sent (accepted_sequence);
 CREATE INDEX sent_by_time ON sent (created_at);
 
 CREATE TABLE sent_signature (             -- the axis keeps the first it accepted, which may be an older one
