@@ -17,6 +17,7 @@ from agencies.api import application
 from agencies.axis_client import AxisClient
 from agencies.backoff import Random
 from agencies.clock import SystemClock
+from agencies.contents import Contents
 from agencies.directory_sync import DirectorySync
 from agencies.enrol import Token, enrol
 from agencies.events import Events
@@ -40,7 +41,7 @@ from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
 from axis.core.errors import Refusal
 from axis.logs import get_logger
-from axis.ports import Clock
+from axis.ports import Blobs, Clock
 
 __all__ = ["Node"]
 
@@ -104,7 +105,7 @@ class Node:
         credentials = keys.load_credentials(self.home)
         store = Store(self.home / "agency.sqlite")
         self._stack.callback(store.close)
-        blobs = FileBlobs.open_root(self.home / "blobs")
+        blobs = Contents(store, FileBlobs.open_root(self.home / "blobs"))
         self._stack.push_async_callback(blobs.close)
         heads = Heads(store.setting("head"))
         client = AxisClient(settings.axis, _context(credentials), heads)
@@ -121,7 +122,7 @@ class Node:
         self,
         settings: config.Settings,
         store: Store,
-        blobs: FileBlobs,
+        blobs: Blobs,
         client: AxisClient,
         directory: DirectorySync,
         identity: Identity,

@@ -1,5 +1,5 @@
 -- The agency node's store: what was handed in for sending, what came, and where the feed stands.
--- Times are milliseconds since the epoch. Content is never here: it is in the blobs, by its SHA-256.
+-- Times are milliseconds since the epoch. Content is named by its SHA-256.
 
 CREATE TABLE setting (                    -- cursors, the highest head seen, the directory's place
     name  TEXT PRIMARY KEY,
@@ -68,6 +68,13 @@ CREATE TABLE attachment (
     PRIMARY KEY (side, document_id, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attachment_by_content ON attachment (sha256);
+
+CREATE TABLE content (                    -- small contents; the others are files in the blobs
+    sha256       BLOB PRIMARY KEY CHECK (length(sha256) = 32),
+    content      BLOB NOT NULL,
+    owner        TEXT NOT NULL,
+    pinned_until INTEGER NOT NULL         -- while it is not named by an attachment yet
+) STRICT;
 
 CREATE TABLE idempotency (                -- what a key was used for, and what was answered
     scope          TEXT NOT NULL,
