@@ -7,12 +7,11 @@ the home's owner.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
-from aiohttp import BodyPartReader, content_disposition_filename, hdrs, parse_content_disposition, web
+from aiohttp import web
 from pydantic import ValidationError
 
 from agencies import listing
@@ -29,22 +28,17 @@ from agencies.api_models import (
 from agencies.api_node import NodeRoutes
 from agencies.guard import Guard
 from agencies.openapi import Parameter, Route, docs_page, document
-from agencies.outbox import AttachmentRow
 from agencies.parts import NodeParts
+from agencies.problems import plain_problem, problem_response
 from agencies.service import Submission
-from axis.control import PROBLEM_JSON, problem
-from axis.core.document import MAX_ATTACHMENTS
-from axis.core.envelope import MAX_SIGNED_BYTES
+from agencies.uploads import JSON_LIMIT, read_submission
 from axis.core.errors import Refusal
 from axis.logs import bound_trace, get_logger, new_trace_id, parse_traceparent
 from axis.ports import BlobMissing
 
 __all__ = ["application"]
 
-_JSON_LIMIT: Final = 2 * MAX_SIGNED_BYTES
-_CHUNK: Final = 256 * 1024
 _MAX_WAIT: Final = 60
-_READ_SECONDS: Final = 60.0
 
 _KEY = Parameter("Idempotency-Key", "header", "the same key and content get the same answer again")
 _ID = Parameter("id", "path", "the document's id")
@@ -149,7 +143,7 @@ class Api:
         """POST /v1/documents."""
         trace_id = parse_traceparent(request.headers.get("traceparent")) or new_trace_id()
         with bound_trace(trace_id):
-            raw, files = await self._multipart(request)
+            raw, files = await read_submission(request, self._parts.spool)
             try:
                 checked = DocumentInput.model_validate(raw)
             except ValidationError as error:
@@ -157,37 +151,6 @@ class Api:
             key = request.headers.get("Idempotency-Key", "")
             answer = await self._parts.service.send(Submission(raw, checked, files, key, trace_id))
         return web.json_response(answer, status=202)
-
-    async def _multipart(self, request: web.Request) -> tuple[object, list[AttachmentRow]]:
-        # Not request.content_type: that parses by the rules of e-mail, at the cost of a signature.
-        if not request.headers.get(hdrs.CONTENT_TYPE, "").lower().startswith("multipart/"):
-            raise Refusal("field_invalid", "the body is multipart/form-data with a part `document`")
-        raw: object = None
-        files: list[AttachmentRow] = []
-        try:
-            async for part in await request.multipart():
-                if not isinstance(part, BodyPartReader):
-                    raise Refusal("field_invalid", "a part is itself multipart")
-                _, disposition = parse_content_disposition(part.headers.get(hdrs.CONTENT_DISPOSITION))
-                name = disposition.get("name", "")
-                if name == "document" and raw is None:
-                    raw = json.loads(await _small(part))
-                elif name == "file" and len(files) < MAX_ATTACHMENTS:
-                    files.append(await self._file(part, content_disposition_filename(disposition) or ""))
-                else:
-                    raise Refusal("field_invalid", f"part {name[:60]!r}: not expected, or one too many")
-        except (ValueError, RecursionError) as error:
-            raise Refusal("field_invalid", f"the body is malformed: {error}") from error
-        if raw is None:
-            raise Refusal("field_invalid", "the part `document` is missing")
-        return raw, files
-
-    async def _file(self, part: BodyPartReader, name: str) -> AttachmentRow:
-        media_type = part.headers.get(hdrs.CONTENT_TYPE, "")
-        encoding = part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower()
-        if encoding not in ("binary", "8bit", "7bit"):
-            raise Refusal("field_invalid", "files are sent as they are, without a transfer encoding")
-        return await self._parts.spool.take(name, media_type, _chunks(part))
 
     async def sent(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents."""
@@ -254,9 +217,8 @@ class Api:
 
     async def _attachment(self, request: web.Request, side: str) -> web.StreamResponse:
         number = request.match_info["n"]
-        if not number.isascii() or not number.isdigit() or len(number) > 4:
-            raise Refusal("document_unknown", "attachments are numbered from 0")
-        row = listing.attachment(self._parts.store, side, request.match_info["id"], int(number))
+        index = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else -1
+        row = listing.attachment(self._parts.store, side, request.match_info["id"], index)
         response = web.StreamResponse(
             headers={
                 "Content-Type": _media_type(row["media_type"]),
@@ -300,43 +262,19 @@ def application(parts: NodeParts, guard: Guard | None) -> web.Application:
                 guard.check(request)
             return await handler(request)
         except Refusal as refusal:
-            return _problem(refusal)
+            return problem_response(refusal)
         except web.HTTPException as error:
-            return _plain_problem(error)
+            return plain_problem(error)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
             get_logger().exception("request_failed", method=request.method, path=request.path)
-            return _problem(Refusal("unavailable", "the node failed; its log says why"))
+            return problem_response(Refusal("unavailable", "the node failed; its log says why"))
 
-    app = web.Application(middlewares=[outside], client_max_size=_JSON_LIMIT)
+    app = web.Application(middlewares=[outside], client_max_size=JSON_LIMIT)
     for route in api.routes:
         app.router.add_route(route.method, route.path, route.handler)
     return app
-
-
-def _problem(refusal: Refusal) -> web.Response:
-    headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
-    return web.json_response(
-        problem(refusal), status=refusal.code.http_status, content_type=PROBLEM_JSON, headers=headers
-    )
-
-
-def _plain_problem(error: web.HTTPException) -> web.Response:
-    """What HTTP itself refuses (no such route, no token), in the same form."""
-    code = {401: "organisation_mismatch", 404: "document_unknown", 413: "header_too_large"}.get(
-        error.status, "field_invalid"
-    )
-    members = {
-        "type": "about:blank",
-        "title": error.reason,
-        "status": error.status,
-        "code": code,
-        "detail": error.reason,
-        "temporary": False,
-    }
-    headers = {k: v for k, v in error.headers.items() if k in ("WWW-Authenticate", "Allow")}
-    return web.json_response(members, status=error.status, content_type=PROBLEM_JSON, headers=headers)
 
 
 def _invalid(error: ValidationError) -> Refusal:
@@ -361,21 +299,3 @@ def _number(request: web.Request, name: str, default: int, most: int) -> int:
 def _media_type(text: str) -> str:
     """Printable ASCII by the header's rules; anything that is no type is plain bytes."""
     return text if "/" in text and text.isprintable() else "application/octet-stream"
-
-
-async def _small(part: BodyPartReader) -> bytes:
-    body = bytearray()
-    async for chunk in _chunks(part):
-        body += chunk
-        if len(body) > _JSON_LIMIT:
-            raise Refusal("header_too_large", "the part `document` is too large")
-    return bytes(body)
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while True:
-        async with asyncio.timeout(_READ_SECONDS):
-            chunk = await part.read_chunk(_CHUNK)
-        if not chunk:
-            return
-        yield bytes(chunk)

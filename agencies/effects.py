@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from axispb.v1 import document_pb2
 
+from agencies.attachments import AttachmentRow
 from agencies.judge import Accepted
-from agencies.outbox import AttachmentRow, Outgoing
+from agencies.outbox import Outgoing
 from axis.core.document import is_urgent
 
 __all__ = ["Effect", "Happened", "alarm", "all_effects", "as_listed", "document_changed", "nothing"]

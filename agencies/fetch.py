@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
+from agencies.attachments import AttachmentRow
 from agencies.axis_client import AxisClient
-from agencies.outbox import AttachmentRow
 from agencies.tasks import all_of
 from agencies.times import DAY_MS
 from axis.core.errors import Refusal

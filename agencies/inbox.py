@@ -1,4 +1,4 @@
-"""The inbox: documents and statuses for this node's units, the receipts for them, and what is held back.
+"""The inbox: documents and statuses for this node's units, decisions on them, and what is held back.
 
 Every function that takes a connection is a change for `Store.write` and can be repeated without effect.
 """
@@ -10,26 +10,19 @@ from dataclasses import dataclass
 
 from axispb.v1 import api_pb2, evidence_pb2
 
+from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
-from agencies.outbox import AttachmentRow, put_attachments
-from agencies.store import Store
+from agencies.receipt_queue import count_outcome
 from axis.core.envelope import Envelope
 from axis.core.lifecycle import InboxEvent, InboxState, inbox_after
 
 __all__ = [
     "Incoming",
-    "ReceiptDue",
     "SignedReceipt",
     "close_by_axis",
     "decide",
     "drop_held",
     "hold",
-    "next_receipt_due",
-    "postpone_receipt",
-    "receipts_due",
-    "resign_receipt",
-    "send_receipts_again",
-    "settle_receipt",
     "store_document",
 ]
 
@@ -68,19 +61,6 @@ class Incoming:
     attachments: tuple[AttachmentRow, ...]
     receipts: tuple[SignedReceipt, ...]
     requeued_at: int = 0  # of the notice; 0 for a first attempt
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptDue:
-    """A receipt to be sent now."""
-
-    document_id: str
-    unit: str
-    attempt: int
-    outcome: str
-    envelope: Envelope
-    certificate_sha256: bytes
-    attempts: int
 
 
 def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
@@ -208,94 +188,6 @@ def decide(connection: sqlite3.Connection, document_id: str, receipt: SignedRece
     return changed.rowcount == 1
 
 
-def receipts_due(store: Store, now: int, limit: int) -> list[ReceiptDue]:
-    """Receipts whose time has come, those of urgent documents first."""
-    rows = store.rows(
-        "SELECT r.document_id, r.unit, r.attempt, r.outcome, r.signed, r.signature, r.certificate_sha256,"
-        " r.attempts FROM receipt r JOIN received d USING (document_id)"
-        " WHERE r.state = 'queued' AND r.next_attempt_at <= ?"
-        " ORDER BY d.urgent DESC, r.next_attempt_at, d.number LIMIT ?",
-        now,
-        limit,
-    )
-    return [
-        ReceiptDue(
-            row["document_id"],
-            row["unit"],
-            row["attempt"],
-            row["outcome"],
-            Envelope(row["signed"], row["signature"]),
-            row["certificate_sha256"],
-            row["attempts"],
-        )
-        for row in rows
-    ]
-
-
-def next_receipt_due(store: Store, now: int) -> int | None:
-    """When the next receipt that is not due yet will be."""
-    row = store.row(
-        "SELECT min(next_attempt_at) AS at FROM receipt WHERE state = 'queued' AND next_attempt_at > ?", now
-    )
-    return row["at"] if row is not None else None
-
-
-_THIS = " WHERE document_id = ? AND unit = ? AND attempt = ? AND signed = ?"
-
-
-def _this(due: ReceiptDue) -> tuple[object, ...]:
-    return due.document_id, due.unit, due.attempt, due.envelope.signed
-
-
-def resign_receipt(
-    connection: sqlite3.Connection, due: ReceiptDue, envelope: Envelope, certificate_sha256: bytes
-) -> None:
-    """The same signed bytes under a newer certificate."""
-    connection.execute(
-        "UPDATE receipt SET signature = ?, certificate_sha256 = ?" + _THIS,
-        (envelope.signature, certificate_sha256, *_this(due)),
-    )
-
-
-def postpone_receipt(connection: sqlite3.Connection, due: ReceiptDue, code: str, at: int) -> None:
-    """A try failed for now."""
-    connection.execute(
-        "UPDATE receipt SET attempts = attempts + 1, code = ?, next_attempt_at = ?" + _THIS,
-        (code, at, *_this(due)),
-    )
-
-
-def settle_receipt(
-    connection: sqlite3.Connection, due: ReceiptDue, *, sequence: int, code: str, at: int
-) -> None:
-    """The axis answered for good: taken at `sequence`, or stopped with `code`."""
-    connection.execute(
-        "UPDATE receipt SET attempts = attempts + 1, state = ?, code = ?, sequence = ?" + _THIS,
-        ("stopped" if code else "taken", code, sequence, *_this(due)),
-    )
-    if not code:
-        _count_outcome(connection, due.document_id, due.unit, due.attempt, due.outcome, at)
-
-
-def _count_outcome(
-    connection: sqlite3.Connection, document_id: str, unit: str, attempt: int, event: str, at: int
-) -> None:
-    row = connection.execute(
-        "SELECT kind, accepted_at, bytes FROM received WHERE document_id = ?", (document_id,)
-    ).fetchone()
-    count(
-        connection,
-        event,
-        document_id=document_id,
-        unit=unit,
-        attempt=attempt,
-        kind=row["kind"],
-        at=at,
-        accepted_at=row["accepted_at"],
-        size=row["bytes"],
-    )
-
-
 def close_by_axis(connection: sqlite3.Connection, notice: evidence_pb2.Notice, at: int) -> bool:
     """The axis closed an attempt that this node had: no receipt is needed any more.
 
@@ -311,17 +203,8 @@ def close_by_axis(connection: sqlite3.Connection, notice: evidence_pb2.Notice, a
         "SELECT 1 FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?", key
     ).fetchone():
         return False
-    _count_outcome(connection, *key, "dead", at)
+    count_outcome(connection, *key, "dead", at)
     return changed == 1
-
-
-def send_receipts_again(connection: sqlite3.Connection, since: int) -> int:
-    """After the axis lost part of its journal: every receipt signed since then is sent once more."""
-    return connection.execute(
-        "UPDATE receipt SET state = 'queued', attempts = 0, next_attempt_at = 0"
-        " WHERE state IN ('taken', 'stopped', 'queued') AND signed IS NOT NULL AND stored_at >= ?",
-        (since,),
-    ).rowcount
 
 
 def hold(connection: sqlite3.Connection, item: api_pb2.FeedItem, code: str, detail: str, at: int) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from axispb.v1 import evidence_pb2
 
+from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
 from agencies.store import Store
 from axis.core.envelope import Envelope
@@ -26,7 +27,6 @@ from axis.core.lifecycle import (
 )
 
 __all__ = [
-    "AttachmentRow",
     "Due",
     "Outgoing",
     "accept",
@@ -36,22 +36,11 @@ __all__ = [
     "next_due",
     "postpone",
     "put",
-    "put_attachments",
     "reject",
     "reopen_delivery",
     "resign",
     "send_again",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class AttachmentRow:
-    """What a header says of one attachment."""
-
-    name: str
-    media_type: str
-    size: int
-    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +99,6 @@ def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
     )
     _keep_signature(connection, outgoing.document_id, outgoing.envelope)
     put_attachments(connection, "sent", outgoing.document_id, outgoing.attachments)
-
-
-def put_attachments(
-    connection: sqlite3.Connection, side: str, document_id: str, attachments: tuple[AttachmentRow, ...]
-) -> None:
-    """Name the contents of a document; repeats change nothing."""
-    connection.executemany(
-        "INSERT OR IGNORE INTO attachment (side, document_id, number, name, media_type, size, sha256)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (side, document_id, number, item.name, item.media_type, item.size, item.sha256)
-            for number, item in enumerate(attachments)
-        ],
-    )
 
 
 def _keep_signature(connection: sqlite3.Connection, document_id: str, envelope: Envelope) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from agencies import inbox
+from agencies import receipt_queue
 from agencies.axis_client import AxisClient
 from agencies.backoff import Random, back_off, wait_for_signal
 from agencies.config import Settings
@@ -59,15 +59,15 @@ class ReceiptSender:
         while True:
             self._signal.clear()
             now = self._clock.now()
-            batch = inbox.receipts_due(self._store, now, _BATCH)
+            batch = receipt_queue.receipts_due(self._store, now, _BATCH)
             if batch:
                 await self.send(batch)
                 continue
-            at = inbox.next_receipt_due(self._store, now)
+            at = receipt_queue.next_receipt_due(self._store, now)
             seconds = _IDLE_SECONDS if at is None else min(_IDLE_SECONDS, (at - now) / 1000)
             await wait_for_signal(self._signal, self._clock, seconds)
 
-    async def send(self, batch: list[inbox.ReceiptDue]) -> None:
+    async def send(self, batch: list[receipt_queue.ReceiptDue]) -> None:
         """One batch: afterwards each of its receipts is taken, stopped or postponed."""
         batch = await self._signed_now(batch)
         try:
@@ -87,9 +87,11 @@ class ReceiptSender:
             for due, result in zip(batch, results, strict=True):
                 if result.code and _is_temporary(result.code):
                     at = self._clock.now() + self._wait(due.attempts, None)
-                    inbox.postpone_receipt(connection, due, result.code, at)
+                    receipt_queue.postpone_receipt(connection, due, result.code, at)
                 else:
-                    inbox.settle_receipt(connection, due, sequence=result.sequence, code=result.code, at=now)
+                    receipt_queue.settle_receipt(
+                        connection, due, sequence=result.sequence, code=result.code, at=now
+                    )
 
         await self._store.write(change)
         for due, result in zip(batch, results, strict=True):
@@ -107,10 +109,10 @@ class ReceiptSender:
             if not result.code
         )
 
-    async def _postpone(self, batch: list[inbox.ReceiptDue], name: str, at: int) -> None:
+    async def _postpone(self, batch: list[receipt_queue.ReceiptDue], name: str, at: int) -> None:
         def change(connection: sqlite3.Connection) -> None:
             for due in batch:
-                inbox.postpone_receipt(connection, due, name, at)
+                receipt_queue.postpone_receipt(connection, due, name, at)
 
         await self._store.write(change)
         get_logger().info("receipts_postponed", receipts=len(batch), code=name)
@@ -118,7 +120,7 @@ class ReceiptSender:
     def _wait(self, attempts: int, retry_after: int | None) -> int:
         return back_off(attempts, self._settings.max_back_off_seconds, self._random, retry_after)
 
-    async def _signed_now(self, batch: list[inbox.ReceiptDue]) -> list[inbox.ReceiptDue]:
+    async def _signed_now(self, batch: list[receipt_queue.ReceiptDue]) -> list[receipt_queue.ReceiptDue]:
         """The same bytes signed anew where a newer certificate has come (design decision 8)."""
         current = self._identity.credentials.certificate_sha256
         old = [due for due in batch if due.certificate_sha256 != current]
@@ -128,7 +130,7 @@ class ReceiptSender:
 
         def change(connection: sqlite3.Connection) -> None:
             for due in old:
-                inbox.resign_receipt(connection, due, signed[id(due)], current)
+                receipt_queue.resign_receipt(connection, due, signed[id(due)], current)
 
         await self._store.write(change)
         return [replace(due, envelope=signed.get(id(due), due.envelope)) for due in batch]

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 
-from agencies import inbox, outbox
+from agencies import outbox, receipt_queue
 from agencies.directory_sync import DirectorySync
 from agencies.events import Events
 from agencies.heads import Heads
@@ -56,7 +56,9 @@ class Recovery:
                 set_setting(connection, "head", "")
                 # Held items were of the lost journal's numbering: the feed brings what still holds.
                 connection.execute("DELETE FROM held")
-                return outbox.send_again(connection, since), inbox.send_receipts_again(connection, since)
+                return outbox.send_again(connection, since), receipt_queue.send_receipts_again(
+                    connection, since
+                )
 
             documents, receipts = await self._store.write(change)
             await self._directory.restart()

@@ -18,11 +18,11 @@ from axispb.v1 import document_pb2
 
 from agencies import inbox, outbox
 from agencies.api_models import DocumentInput, ReceiptInput
+from agencies.attachments import AttachmentRow
 from agencies.directory_sync import DirectorySync
 from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
-from agencies.outbox import AttachmentRow
 from agencies.store import Store
 from axis.core.document import check_document, is_urgent, new_document_id
 from axis.core.envelope import MAX_SIGNED_BYTES, Envelope, Kind, signed_bytes

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote, unquote
 
+from agencies.attachments import AttachmentRow
 from agencies.fetch import OWNER
-from agencies.outbox import AttachmentRow
 from agencies.times import DAY_MS
 from axis.core.document import MAX_ATTACHMENT_BYTES, MAX_NAME
 from axis.core.errors import Refusal

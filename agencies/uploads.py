@@ -1,0 +1,77 @@
+"""multipart/form-data from the agency's software: one part `document`, any number of parts `file`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import BodyPartReader, content_disposition_filename, hdrs, parse_content_disposition, web
+
+from agencies.attachments import AttachmentRow
+from agencies.spool import Spool
+from axis.core.document import MAX_ATTACHMENTS
+from axis.core.envelope import MAX_SIGNED_BYTES
+from axis.core.errors import Refusal
+
+__all__ = ["JSON_LIMIT", "read_submission"]
+
+JSON_LIMIT: Final = 2 * MAX_SIGNED_BYTES
+_CHUNK: Final = 256 * 1024
+_READ_SECONDS: Final = 60.0
+
+
+async def read_submission(request: web.Request, spool: Spool) -> tuple[object, list[AttachmentRow]]:
+    """The JSON of the part `document`, unchecked, and the stored files, in their order.
+
+    Refusal `field_invalid`, `header_too_large`, `storage_full`.
+    """
+    # Not request.content_type: that parses by the rules of e-mail, at the cost of a signature.
+    if not request.headers.get(hdrs.CONTENT_TYPE, "").lower().startswith("multipart/"):
+        raise Refusal("field_invalid", "the body is multipart/form-data with a part `document`")
+    raw: object = None
+    files: list[AttachmentRow] = []
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader):
+                raise Refusal("field_invalid", "a part is itself multipart")
+            _, disposition = parse_content_disposition(part.headers.get(hdrs.CONTENT_DISPOSITION))
+            name = disposition.get("name", "")
+            if name == "document" and raw is None:
+                raw = json.loads(await _small(part))
+            elif name == "file" and len(files) < MAX_ATTACHMENTS:
+                files.append(await _file(part, content_disposition_filename(disposition) or "", spool))
+            else:
+                raise Refusal("field_invalid", f"part {name[:60]!r}: not expected, or one too many")
+    except (ValueError, RecursionError) as error:
+        raise Refusal("field_invalid", f"the body is malformed: {error}") from error
+    if raw is None:
+        raise Refusal("field_invalid", "the part `document` is missing")
+    return raw, files
+
+
+async def _file(part: BodyPartReader, name: str, spool: Spool) -> AttachmentRow:
+    media_type = part.headers.get(hdrs.CONTENT_TYPE, "")
+    encoding = part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower()
+    if encoding not in ("binary", "8bit", "7bit"):
+        raise Refusal("field_invalid", "files are sent as they are, without a transfer encoding")
+    return await spool.take(name, media_type, _chunks(part))
+
+
+async def _small(part: BodyPartReader) -> bytes:
+    body = bytearray()
+    async for chunk in _chunks(part):
+        body += chunk
+        if len(body) > JSON_LIMIT:
+            raise Refusal("header_too_large", "the part `document` is too large")
+    return bytes(body)
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while True:
+        async with asyncio.timeout(_READ_SECONDS):
+            chunk = await part.read_chunk(_CHUNK)
+        if not chunk:
+            return
+        yield bytes(chunk)
