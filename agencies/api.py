@@ -26,6 +26,7 @@ from agencies.api_models import (
     UnitList,
 )
 from agencies.api_node import NodeRoutes
+from agencies.asked import cursor, invalid, media_type, number
 from agencies.guard import Guard
 from agencies.openapi import Parameter, Route, docs_page, document
 from agencies.parts import NodeParts
@@ -147,7 +148,7 @@ class Api:
             try:
                 checked = DocumentInput.model_validate(raw)
             except ValidationError as error:
-                raise _invalid(error) from error
+                raise invalid(error) from error
             key = request.headers.get("Idempotency-Key", "")
             answer = await self._parts.service.send(Submission(raw, checked, files, key, trace_id))
         return web.json_response(answer, status=202)
@@ -155,7 +156,7 @@ class Api:
     async def sent(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents."""
         found, last = listing.sent_documents(
-            self._parts.store, _cursor(request), _number(request, "limit", 100, 500)
+            self._parts.store, cursor(request), number(request, "limit", 100, 500)
         )
         return web.json_response({"documents": found, "next": str(last)})
 
@@ -166,18 +167,18 @@ class Api:
         def look() -> bool | None:
             return listing.is_settled(self._parts.store, document_id) or None
 
-        await self._until(look, _number(request, "wait", 0, _MAX_WAIT))
+        await self._until(look, number(request, "wait", 0, _MAX_WAIT))
         return web.json_response(listing.sent_one(self._parts.store, document_id))
 
     async def inbox(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox."""
-        after, limit = _cursor(request), _number(request, "limit", 100, 500)
+        after, limit = cursor(request), number(request, "limit", 100, 500)
 
         def look() -> tuple[list[dict[str, Any]], int] | None:
             page = listing.inbox_documents(self._parts.store, after, limit)
             return page if page[0] else None
 
-        documents, last = await self._until(look, _number(request, "wait", 0, _MAX_WAIT)) or ([], after)
+        documents, last = await self._until(look, number(request, "wait", 0, _MAX_WAIT)) or ([], after)
         return web.json_response({"documents": documents, "next": str(last)})
 
     async def _until(self, look: Callable[[], Any], seconds: int) -> Any:
@@ -201,7 +202,7 @@ class Api:
         try:
             decision = ReceiptInput.model_validate_json(await request.read())
         except ValidationError as error:
-            raise _invalid(error) from error
+            raise invalid(error) from error
         key = request.headers.get("Idempotency-Key", "")
         document_id = request.match_info["id"]
         await self._parts.service.receipt(document_id, decision, key)
@@ -216,12 +217,12 @@ class Api:
         return await self._attachment(request, "sent")
 
     async def _attachment(self, request: web.Request, side: str) -> web.StreamResponse:
-        number = request.match_info["n"]
-        index = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else -1
+        given = request.match_info["n"]
+        index = int(given) if given.isascii() and given.isdigit() and len(given) < 5 else -1
         row = listing.attachment(self._parts.store, side, request.match_info["id"], index)
         response = web.StreamResponse(
             headers={
-                "Content-Type": _media_type(row["media_type"]),
+                "Content-Type": media_type(row["media_type"]),
                 "Content-Disposition": f"attachment; filename*=UTF-8''{quote(row['name'], safe='')}",
                 "ETag": f'"{row["sha256"].hex()}"',
                 # A sender chose the type: no browser shall run it as a page of this address.
@@ -275,27 +276,3 @@ def application(parts: NodeParts, guard: Guard | None) -> web.Application:
     for route in api.routes:
         app.router.add_route(route.method, route.path, route.handler)
     return app
-
-
-def _invalid(error: ValidationError) -> Refusal:
-    first = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "document"
-    return Refusal("field_invalid", f"{where}: {first['msg']}")
-
-
-def _cursor(request: web.Request) -> int:
-    return _number(request, "after", 0, 1 << 62)
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 19:
-        raise Refusal("field_invalid", f"{name}: {text[:60]!r} is not a number")
-    return min(int(text), most)
-
-
-def _media_type(text: str) -> str:
-    """Printable ASCII by the header's rules; anything that is no type is plain bytes."""
-    return text if "/" in text and text.isprintable() else "application/octet-stream"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import sqlite3
@@ -314,3 +315,22 @@ async def test_openssl_accepts_what_the_stores_hold(country: Country) -> None:
             check=False,
         )
         assert done.returncode == 0, (name, done.stderr)
+
+
+async def test_the_secret_goes_to_nobody_but_the_tokens_axis(country: Country) -> None:
+    token = await country.token("G14")
+    members = json.loads(enrol._unpadded(token.removeprefix("axis1.")))
+    members["anchor_sha256"] = "00" * 32
+    forged = "axis1." + base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
+    with pytest.raises(Refusal) as refused:
+        await enrol.init(country.folder / "G14", forged, SystemClock())
+    assert refused.value.name == "token_invalid"
+    assert "another anchor" in refused.value.detail
+    assert not (country.folder / "G14" / "agency.toml").exists()
+    # Nothing was used up: the true token still works, and works again.
+    for _ in range(2):
+        settings = await enrol.init(country.folder / "G14", token, SystemClock())
+    assert settings.code == "G14"
+    for name in ("tls.key", "sign.key"):
+        (key,) = (country.folder / "G14" / "keys").glob(f"*/{name}")
+        assert key.stat().st_mode & 0o777 == 0o600
