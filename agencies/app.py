@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from structlog.contextvars import bound_contextvars
 
 from agencies import config, keys
 from agencies.api import application
@@ -234,7 +235,9 @@ class Node:
     async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
         """A task that ends by itself is a defect: better a stopped node than half a one."""
         try:
-            await work()
+            # In a fleet one log has several nodes' events.
+            with bound_contextvars(node=self.parts.identity.code):
+                await work()
         except asyncio.CancelledError:
             raise
         except BaseException:
