@@ -37,8 +37,10 @@ class Kind(enum.StrEnum):
     @property
     def line(self) -> bytes:
         """The first line of signed bytes of this kind."""
-        return b"axis/v1/" + self.value.encode("ascii") + b"\n"
+        return _LINES[self]
 
+
+_LINES: Final = {kind: b"axis/v1/" + kind.value.encode("ascii") + b"\n" for kind in Kind}
 
 _MESSAGES: Final[dict[Kind, type[Message]]] = {
     Kind.DOCUMENT: document_pb2.Document,

@@ -244,7 +244,7 @@ _ALL: Final = (
     _final(
         "head_unknown",
         409,
-        "The axis's journal does not hold the head that the caller has seen: it was restored from an older copy.",
+        "The journal does not hold the head that the caller has seen: the axis was restored from a copy.",
         "Restart the feed at 0 and send what is unconfirmed again; the agency node does so by itself.",
     ),
     _temporary(
@@ -268,7 +268,7 @@ _ALL: Final = (
     _temporary(
         "unavailable",
         503,
-        "The node cannot do this now: the axis is out of reach, a part of it is down, or a limit of time ran out.",
+        "Not possible now: the axis is out of reach, a part of the node is down, or time ran out.",
         "Try again; if it stays, ask the operator.",
     ),
 )

@@ -32,6 +32,10 @@ _ENVELOPE_LIMIT: Final = MAX_SIGNED_BYTES + MAX_SIGNATURE_BYTES + 1024
 _RECEIPTS_LIMIT: Final = 8 * 1024 * 1024
 _ENROL_LIMIT: Final = 64 * 1024
 _HAVE_LIMIT: Final = 64 * 1024
+_CONTENTS_ASKED_LIMIT: Final = 64 * 1024
+_CONTENTS_KEYS: Final = 200
+_CONTENT_BYTES: Final = 64 * 1024
+_CONTENTS_BYTES: Final = 4 * 1024 * 1024
 _MAX_WAIT_SECONDS: Final = 30.0
 _PIN_MS: Final = 24 * 60 * 60 * 1000
 #: A blob counts as there while its pin lasts at least as long as acceptance will ask for.
@@ -81,6 +85,7 @@ class AgencyApi:
         add.add_post("/v1/receipts", self._receipts, name=RECEIPTS)
         add.add_get("/v1/feed", self._feed, allow_head=False)
         add.add_get("/v1/documents/{id}/attachments/{number}", self._attachment, allow_head=False)
+        add.add_post("/v1/contents", self._contents)
         add.add_get("/v1/directory", self._directory, allow_head=False)
         return application
 
@@ -163,6 +168,27 @@ class AgencyApi:
         except BlobMissing as error:
             raise Refusal("unavailable", "the attachment cannot be read now") from error
         return response
+
+    async def _contents(self, request: web.Request) -> web.Response:
+        """Small attachments of many documents at once: most are small, and a request each costs more."""
+        asked = await message(request, api_pb2.ContentRequest, _CONTENTS_ASKED_LIMIT, self._idle)
+        if len(asked.keys) > _CONTENTS_KEYS:
+            raise Refusal("field_invalid", f"keys: {len(asked.keys)}, the limit is {_CONTENTS_KEYS}")
+        batch, room = api_pb2.ContentBatch(), _CONTENTS_BYTES
+        for key in asked.keys:
+            try:
+                content = self._flows.downloads.find(key.document_id, key.number, request[PEER])
+            except Refusal:
+                continue  # left out, as what is too large: asking for it alone says why
+            if content.size > min(_CONTENT_BYTES, room):
+                continue
+            try:
+                async with self._flows.blobs.open(content.sha256) as data:
+                    batch.contents.add(key=key, data=b"".join([chunk async for chunk in data]))
+            except BlobMissing:
+                continue
+            room -= content.size
+        return protobuf(batch)
 
 
 def _download(size: int, start: int | None) -> web.StreamResponse:

@@ -18,6 +18,7 @@ __all__ = [
     "connect_writer",
     "errors_named",
     "found",
+    "named",
     "raw_frames",
     "read_head",
     "verify_head",
@@ -42,12 +43,17 @@ def errors_named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        extended = getattr(error, "sqlite_errorcode", 0)
-        if extended & 0xFF in _BROKEN or extended in _UNREADABLE:
-            raise JournalBroken(f"{path}: {error}") from error
-        if extended & 0xFF in _FULL:
-            raise StorageFull(f"{path}: {error}") from error
-        raise
+        raise named(error, path) from error
+
+
+def named(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """The port's error for one of SQLite's; the error itself where the port has no name for it."""
+    extended = getattr(error, "sqlite_errorcode", 0)
+    if extended & 0xFF in _BROKEN or extended in _UNREADABLE:
+        return JournalBroken(f"{path}: {error}")
+    if extended & 0xFF in _FULL:
+        return StorageFull(f"{path}: {error}")
+    return error
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:

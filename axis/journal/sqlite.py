@@ -20,7 +20,7 @@ from typing import Any, Final
 from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head, decode
 from axis.journal.appender import Appender
-from axis.journal.files import connect_reader, errors_named, found, read_head, verify_head
+from axis.journal.files import connect_reader, errors_named, found, named, read_head, verify_head
 from axis.journal.replay import index_problems
 from axis.journal.waiting import Wakeup
 from axis.ports import JournalBroken, Reduce, StoredRecord
@@ -224,8 +224,11 @@ class SqliteJournal:
             await asyncio.to_thread(self._appender.close)  # the last connection: it folds the WAL in
 
     def _rows(self, query: str, values: Any) -> list[Any]:
-        with errors_named(self._path):
+        # Not `errors_named`: this runs thirty times a document, and entering a context costs more.
+        try:
             return self._reader.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise named(error, self._path) from error
 
     def _frame_with(self, sequence: int) -> Frame | None:
         rows = self._rows(

@@ -217,3 +217,18 @@ async def test_the_directory_holds_units_and_certificates(axis: AxisNode) -> Non
     assert certificates[organisation.sign.serial].organisation == organisation.code
     assert {c.usage for c in certificates.values() if c.organisation == "axis"} == {"tls", "sign"}
     assert (await organisation.feed(wait=0)).directory_sequence <= after
+
+
+async def test_small_contents_come_together_and_only_to_parties(axis: AxisNode) -> None:
+    sender, receiver, outsider = [await axis.organisation() for _ in range(3)]
+    small, large = b"small", bytes(70_000)
+    sent = await sender.send(receiver.code, files=(small, large))
+    keys = [api_pb2.ContentKey(document_id=sent.document_id, number=number) for number in range(3)]
+    keys.append(api_pb2.ContentKey(document_id="unknown"))
+    asked = api_pb2.ContentRequest(keys=keys)
+
+    batch = (await receiver.post("/v1/contents", asked)).message(api_pb2.ContentBatch)
+    assert [(content.key.number, content.data) for content in batch.contents] == [(0, small)]
+    assert not (await outsider.post("/v1/contents", asked)).message(api_pb2.ContentBatch).contents
+    many = await receiver.post("/v1/contents", api_pb2.ContentRequest(keys=keys[:1] * 201))
+    assert many.code == "field_invalid"

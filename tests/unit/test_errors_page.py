@@ -11,7 +11,7 @@ INTRODUCTION = """# Error codes
 
 One code per cause, the same in every HTTP answer (`application/problem+json`, field `code`), command line
 (`refused [code]: …`) and log. *Temporary* means that the same bytes may be accepted later, and the agency
-node tries again by itself; † marks codes that are temporary for receipts and statuses and final for documents.
+node tries again by itself; † marks codes that are final for documents, temporary for receipts and statuses.
 This page is written from the registry in `axis/core/errors.py`.
 
 | code | HTTP | | cause | remedy |
@@ -24,7 +24,8 @@ def render() -> str:
     for entry in CODES.values():
         kind = "temporary" if entry.temporary else "final"
         dagger = " †" if entry.name in TEMPORARY_FOR_RECEIPTS else ""
-        lines.append(f"| `{entry.name}` | {entry.http_status} | {kind}{dagger} | {entry.cause} | {entry.remedy} |")
+        cells = (f"`{entry.name}`", str(entry.http_status), kind + dagger, entry.cause, entry.remedy)
+        lines.append(f"| {' | '.join(cells)} |")
     return INTRODUCTION + "\n".join(lines) + "\n"
 
 

@@ -58,6 +58,34 @@ class BlobList(_message.Message):
     sha256: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, sha256: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class ContentRequest(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[ContentKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[ContentKey, _Mapping]]] = ...) -> None: ...
+
+class ContentKey(_message.Message):
+    __slots__ = ("document_id", "number")
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    document_id: str
+    number: int
+    def __init__(self, document_id: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class ContentBatch(_message.Message):
+    __slots__ = ("contents",)
+    CONTENTS_FIELD_NUMBER: _ClassVar[int]
+    contents: _containers.RepeatedCompositeFieldContainer[Content]
+    def __init__(self, contents: _Optional[_Iterable[_Union[Content, _Mapping]]] = ...) -> None: ...
+
+class Content(_message.Message):
+    __slots__ = ("key", "data")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    key: ContentKey
+    data: bytes
+    def __init__(self, key: _Optional[_Union[ContentKey, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
 class ReceiptBatch(_message.Message):
     __slots__ = ("receipts",)
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
