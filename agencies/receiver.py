@@ -36,7 +36,7 @@ __all__ = ["Receiver"]
 
 _PAGE: Final = 100
 _WAIT_SECONDS: Final = 25
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 64
 _HELD_AT_ONCE: Final = 4
 _IDLE_SECONDS: Final = 60.0
 _HELD_FOR: Final = 30 * DAY_MS

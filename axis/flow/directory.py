@@ -1,15 +1,17 @@
 """The register as nodes read it: every unit, and every certificate ever counted with its two places.
 
-A page is a cut through the journal: it holds every change up to `as_of` and nothing of a later one, so a
-node that has read up to `as_of` may judge everything the journal holds up to there (design decision 8).
+A page holds every change up to `as_of`, so a node that has read up to `as_of` may judge everything the
+journal holds up to there (design decision 8). It may hold later changes too: one of those can hide an
+earlier change of the same unit or certificate.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from axispb.v1 import api_pb2, facts_pb2
+from axispb.v1 import api_pb2
 
+from axis.core.directory import directory_page
 from axis.ports import Journal
 
 __all__ = ["DirectoryPages"]
@@ -41,20 +43,7 @@ class DirectoryPages:
 
     def page(self, after: int, limit: int = _PAGE) -> api_pb2.DirectoryPage:
         """What changed after a sequence, in order; each entry as it stands now."""
-        head = self._journal.head().sequence
+        head = self._journal.head().sequence  # before the listings: what they hold beyond it stays in
         units = self._journal.facts(_UNITS, after, limit)
         certificates = self._journal.facts(_CERTIFICATES, after, limit)
-        full = [found[-1][2] for found in (units, certificates) if len(found) >= limit]
-        as_of = min(full) if full else max(head, after)
-        entries = [
-            api_pb2.DirectoryEntry(sequence=sequence, unit=facts_pb2.UnitFact.FromString(value))
-            for _, value, sequence in units
-            if sequence <= as_of
-        ]
-        entries += [
-            api_pb2.DirectoryEntry(sequence=sequence, certificate=facts_pb2.CertificateFact.FromString(value))
-            for _, value, sequence in certificates
-            if sequence <= as_of
-        ]
-        entries.sort(key=lambda entry: entry.sequence)
-        return api_pb2.DirectoryPage(entries=entries, as_of=as_of, more=bool(full))
+        return directory_page(units, certificates, limit=limit, head=max(head, after))

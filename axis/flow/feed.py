@@ -114,8 +114,13 @@ class Feed:
         page = api_pb2.FeedPage(
             urgent_next=query.urgent_after,
             normal_next=query.normal_after,
-            directory_sequence=self._directory.newest(),
         )
+        self._fill(page, peer, query)
+        # After the rows: a node takes it to mean that its directory needs nothing newer for these items.
+        page.directory_sequence = self._directory.newest()
+        return page
+
+    def _fill(self, page: api_pb2.FeedPage, peer: Peer, query: FeedQuery) -> None:
         limit = max(1, min(query.limit, _MAX_LIMIT))
         room = _PAGE_BYTES
         for urgent in (True, False):
@@ -124,15 +129,14 @@ class Feed:
             for item in self._items.render(rows, urgent):
                 room -= item.ByteSize()
                 if room < 0 and page.items:
-                    return page
+                    return
                 page.items.append(item)
                 if urgent:
                     page.urgent_next = item.sequence
                 else:
                     page.normal_next = item.sequence
             if len(page.items) >= limit:
-                break
-        return page
+                return
 
 
 def _says_something(page: api_pb2.FeedPage, query: FeedQuery) -> bool:

@@ -81,6 +81,7 @@ class StubAxis:
                 web.put("/v1/blobs/{sha256}", self._upload),
                 web.get("/v1/feed", self._feed),
                 web.get("/v1/directory", self._directory),
+                web.post("/v1/contents", self._contents),
                 web.get("/v1/documents/{id}/attachments/{n}", self._attachment),
             ]
         )
@@ -388,10 +389,20 @@ class StubAxis:
         entries.sort(key=lambda entry: entry.sequence)
         return _answer(api_pb2.DirectoryPage(entries=entries, as_of=self.sequence))
 
-    async def _attachment(self, request: web.Request) -> web.Response:
-        envelope, _, _ = self.accepted[request.match_info["id"]]
+    async def _contents(self, request: web.Request) -> web.Response:
+        asked = api_pb2.ContentRequest.FromString(await request.read())
+        batch = api_pb2.ContentBatch()
+        for key in asked.keys:
+            batch.contents.add(key=key, data=self._content(key.document_id, key.number))
+        return _answer(batch)
+
+    def _content(self, document_id: str, number: int) -> bytes:
+        envelope, _, _ = self.accepted[document_id]
         document = document_pb2.Document.FromString(envelope.signed[len(Kind.DOCUMENT.line) :])
-        content = self.serve_content(self.contents[document.attachments[int(request.match_info["n"])].sha256])
+        return self.serve_content(self.contents[document.attachments[number].sha256])
+
+    async def _attachment(self, request: web.Request) -> web.Response:
+        content = self._content(request.match_info["id"], int(request.match_info["n"]))
         start = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
         return web.Response(body=content[start:], status=206 if start else 200)
 
