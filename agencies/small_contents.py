@@ -6,7 +6,6 @@ import asyncio
 from typing import Final
 
 from agencies.axis_client import AxisClient
-from axis.core.errors import Refusal
 from axis.logs import get_logger
 
 __all__ = ["SMALL_BYTES", "SmallContents"]
@@ -46,9 +45,9 @@ class SmallContents:
             asked = {key: self._waiting.pop(key) for key in list(self._waiting)[:_MOST]}
             try:
                 contents = await self._client.contents(list(asked))
-            except Refusal as refusal:
-                # Each is then asked for by itself, and gets an answer of its own.
-                get_logger().info("contents_not_given_together", code=refusal.name, detail=refusal.detail)
+            except Exception as error:
+                # Each is then asked for by itself, and gets an answer of its own; nobody waits for ever.
+                get_logger().info("contents_not_given_together", detail=repr(error))
                 contents = {}
             for key, future in asked.items():
                 future.set_result(contents.get(key))
