@@ -7,6 +7,7 @@ a misspelt setting would otherwise be a default in force that nobody meant.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final
@@ -100,7 +101,7 @@ def load(home: Path) -> Settings:
 
 
 def save(home: Path, settings: Settings) -> None:
-    """Write a home's settings with what differs from the defaults, and where to find the rest."""
+    """Write what differs from the defaults, and where to find the rest; whole or not at all."""
     lines = [
         "# Settings of this axis node; docs/operations.md lists them all.",
         f"listen = {_toml(settings.listen)}    # the agency API",
@@ -116,7 +117,12 @@ def save(home: Path, settings: Settings) -> None:
     if changed:
         lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed.items())]
     path = home / SETTINGS_FILE
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    partial = path.with_suffix(".new")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def _toml(text: str) -> str:
