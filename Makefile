@@ -22,7 +22,7 @@ demo: install  ## A complete local axis with six agencies and traffic (Ctrl-C st
 	$(BIN)/axis demo
 
 test: install system  ## The whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov=axis.core --cov=axis.flow --cov-branch --cov-report=term:skip-covered --cov-fail-under=99.5
 
 lint: install  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -40,6 +40,8 @@ def demo(
         raise typer.BadParameter("--json needs --exit")
     if exit_ and documents is None:
         raise typer.BadParameter("--exit needs --documents")
+    import aiohttp
+
     from axis.demo.processes import StartFailed
     from axis.demo.run import DemoSettings, run_demo
 
@@ -53,6 +55,9 @@ def demo(
         result = asyncio.run(run_demo(settings, show.say, show.progress))
     except StartFailed as error:
         typer.echo(f"cannot start: {error}", err=True)
+        raise typer.Exit(2) from error
+    except aiohttp.ClientError as error:
+        typer.echo(f"an agency's node failed: {error}; its log is in {home}/agencies", err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

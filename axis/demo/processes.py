@@ -68,7 +68,9 @@ class NodeProcess:
             line = b""
         if not line:
             await self.kill()
-            raise StartFailed(f"{' '.join(self.command[2:])} did not become ready; its log: {self.log}")
+            raise StartFailed(
+                f"{' '.join(self.command[2:])} did not become ready: {_last_line(self.log)} (log: {self.log})"
+            )
         self.ready_line = line.decode().strip()
         self._output = asyncio.create_task(self._drain())
         return self.ready_line
@@ -108,3 +110,8 @@ class NodeProcess:
             await self._output
             self._output = None
         return status
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -134,7 +135,8 @@ class Traffic:
     async def _post(self, sender: Agency, text: Draft, recipients: list[str]) -> Sent:
         pdf = await asyncio.to_thread(write_pdf, text)
         name = f"{text.number}-{text.notation}.pdf".replace("/", "-")
-        headers = {"Idempotency-Key": f"{self._rng.getrandbits(128):032x}"}
+        # Not from the seed: a second run on the same home sends other documents.
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
 
         def post(session: aiohttp.ClientSession) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
             form = aiohttp.FormData(quote_fields=False)  # names as UTF-8, as curl sends them

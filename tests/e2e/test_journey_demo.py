@@ -108,6 +108,17 @@ def test_the_log_and_show_tell_a_document_s_life(demo: dict[str, Any]) -> None:
     assert sorted(events) == ["accepted", *["received"] * 5]
 
 
+def test_a_second_demo_goes_on_with_the_home(demo: dict[str, Any], tmp_path: Path) -> None:
+    # A home of its own: the module's must keep its 200 documents.
+    home = tmp_path / "axis"
+    arguments = ("demo", "--home", str(home), "--agencies", "2", "--documents", "3", "--exit")
+    first = answer("axis.cli", *arguments)
+    second = answer("axis.cli", *arguments)
+    assert first["documents_sent"] == second["documents_sent"] == 3
+    assert not set(first["document_ids"]) & set(second["document_ids"])
+    assert answer("axis.cli", "volumes", "--home", str(home))["total"]["sent"] == 6
+
+
 # --- what was damaged is named ------------------------------------------------------------------
 
 
