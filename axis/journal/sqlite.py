@@ -31,7 +31,7 @@ __all__ = ["SqliteJournal"]
 _POLL_SECONDS: Final = 0.1
 
 #: Decoded frames kept for `record`, by the size of their bytes.
-_CACHE_BYTES: Final = 16 * 1024 * 1024
+_CACHE_BYTES: Final = 4 * 1024 * 1024
 
 _AFTER_LAST: Final = "\U0010ffff"  # sorts after every key that starts with what stands before it
 
