@@ -232,7 +232,7 @@ _BROKEN: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 
 
 def _session(context: ssl.SSLContext) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(ssl=context, limit=64, keepalive_timeout=50)
+    connector = aiohttp.TCPConnector(ssl=context, limit=32, keepalive_timeout=50)
     return aiohttp.ClientSession(
         connector=connector, auto_decompress=False, headers={"User-Agent": "document-axis-agency"}
     )
