@@ -107,6 +107,7 @@ class Books:
     aliases: dict[str, tuple[str, int]] = field(default_factory=dict)
     certificates: dict[bytes, tuple[facts_pb2.CertificateFact, int]] = field(default_factory=dict)
     serials: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    early: dict[str, int] = field(default_factory=dict)  # certified before it was registered → sequence
     tokens: dict[bytes, tuple[journal_pb2.TokenIssued, int]] = field(default_factory=dict)
     enrolments: dict[bytes, tuple[journal_pb2.Enrolled, int]] = field(default_factory=dict)
     papers: dict[str, Paper] = field(default_factory=dict)

@@ -34,7 +34,10 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
         judge.require(holder in {"", body.code}, "code_taken", f"{code} is a code of {holder}")
     known = books.units.get(body.code)
     if known is None:
-        books.units[body.code] = Unit(body.name, body.parent, old_codes, sequence, sequence)
+        has_node = body.code in books.early
+        books.units[body.code] = Unit(
+            body.name, body.parent, old_codes, sequence, sequence, enrolled=has_node
+        )
     else:
         for gone in set(known.old_codes) - set(old_codes):
             books.aliases[gone] = ("", sequence)
@@ -114,7 +117,9 @@ def _issued(judge: Judge, body: journal_pb2.CertificateIssued) -> Line:
     books.certificates[sha256] = (fact, judge.sequence)
     if body.organisation != "axis":
         unit = books.units.get(body.organisation)
-        if unit is not None:  # perhaps registered later
+        if unit is None:  # perhaps registered later
+            books.early.setdefault(body.organisation, judge.sequence)
+        else:
             unit.enrolled, unit.changed = True, judge.sequence
         books.into_feeds(judge.sequence, False, body.organisation)
     return Line("issued", party=body.organisation)

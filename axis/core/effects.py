@@ -32,6 +32,7 @@ from axis.core.lookup import (
     enrolled_key,
     late_key,
     open_key,
+    organisation_key,
     outcome,
     outcome_key,
     resolve,
@@ -71,7 +72,9 @@ def _founded(body: journal_pb2.Founded, step: Step) -> None:
 
 def _registered(body: journal_pb2.UnitRegistered, step: Step) -> None:
     fact = unit(step.facts, body.code) or facts_pb2.UnitFact(
-        code=body.code, registered_sequence=step.sequence
+        code=body.code,
+        registered_sequence=step.sequence,
+        enrolled=step.facts.get(organisation_key(body.code)) is not None,
     )
     for gone in set(fact.old_codes) - set(body.old_codes):
         step.put(alias_key(gone), b"")
@@ -132,8 +135,12 @@ def _issued(body: journal_pb2.CertificateIssued, step: Step) -> None:
     step.put(certificate_key(sha256), fact)
     if body.organisation != AXIS:
         # Whoever holds a certificate has a node; said by the enrolment too, which a journal that was
-        # restored from an older copy may have lost.
-        _change_unit(body.organisation, step, enrolled=True)
+        # restored from an older copy may have lost. It may have lost the registration, too: that comes
+        # again later, and finds what is noted here.
+        if unit(step.facts, body.organisation) is not None:
+            _change_unit(body.organisation, step, enrolled=True)
+        elif step.facts.get(organisation_key(body.organisation)) is None:
+            step.put(organisation_key(body.organisation), b"1")
         step.changes.add_feed([body.organisation], False, step.sequence)
 
 

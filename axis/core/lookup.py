@@ -34,6 +34,7 @@ __all__ = [
     "late_key",
     "nearest_host",
     "open_key",
+    "organisation_key",
     "outcome",
     "outcome_key",
     "resolve",
@@ -85,6 +86,11 @@ def document_key(document_id: str) -> str:
 def delivery_key(document_id: str, unit_code: str) -> str:
     """delivery/<document id>/<unit> → DeliveryFact."""
     return f"delivery/{document_id}/{unit_code}"
+
+
+def organisation_key(code: str) -> str:
+    """organisation/<code> → b"1": it held a certificate before it was registered (again)."""
+    return f"organisation/{code}"
 
 
 def open_key(opened_at: int, document_id: str, unit_code: str) -> str:

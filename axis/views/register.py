@@ -29,7 +29,9 @@ class Register:
         """A unit is new, or its name, parent or old codes changed."""
         self.forget()
         self._connection.execute(
-            "INSERT INTO units VALUES (?,?,?,?,0,0,?) ON CONFLICT DO UPDATE SET name = excluded.name,"
+            "INSERT INTO units VALUES (?1, ?2, ?3, ?4, 0,"
+            " EXISTS (SELECT 1 FROM certificates WHERE organisation = ?1), ?5)"
+            " ON CONFLICT DO UPDATE SET name = excluded.name,"
             " parent = excluded.parent, old_codes = excluded.old_codes",
             (unit.code, unit.name, unit.parent, json.dumps(list(unit.old_codes)), sequence),
         )

@@ -434,3 +434,23 @@ async def test_forged_records_are_named(
     tmp_path: Path, spoil: Callable[[History, Signers], object], code: str
 ) -> None:
     assert await forged(tmp_path, spoil) == {code}
+
+
+async def with_certificates_before_the_registration(history: History, signers: Signers) -> None:
+    """As after a restore: the issuer's list comes first, the unit is registered again later."""
+    for certificate in signers.certificates("H26"):
+        await history.issue(certificate)
+    await history.flush()
+    await history.register("H26", "Hà Tĩnh")
+    await history.register("H26.01", "Sở Tư pháp", parent="H26")
+    history.hosts["H26.01"] = "H26"
+    await history.send("G22", ["H26.01"])
+
+
+async def test_a_unit_that_is_registered_again_has_its_node(tmp_path: Path) -> None:
+    assert await forged(tmp_path, with_certificates_before_the_registration) == set()
+    with closing(sqlite3.connect(tmp_path / "views.sqlite")) as views:
+        rows = views.execute(
+            "SELECT code, enrolled FROM units WHERE code LIKE 'H26%' ORDER BY code"
+        ).fetchall()
+    assert rows == [("H26", 1), ("H26.01", 0)]

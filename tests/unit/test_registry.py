@@ -239,6 +239,18 @@ async def test_reconcile_brings_both_lists_together(office: Office) -> None:
     assert await office.enrolment.reconcile() == 0, "nothing is left to do"
 
 
+async def test_a_unit_that_is_registered_again_after_a_restore_has_its_node(office: Office) -> None:
+    """The journal is older than the issuer's list: the certificates come first, the unit later."""
+    assert office.issuer is not None
+    await office.registry.add("G22", "Văn phòng")
+    await office.issuer.issue(
+        organisation="G22.01", tls_request=KeyPair.new().request(), sign_request=KeyPair.new().request()
+    )
+    assert await office.enrolment.reconcile() >= 2
+    await office.registry.add("G22.01", "Vụ Hành chính", "G22", [])
+    assert state.host_of(office.world.journal, "G22.01") == "G22.01"
+
+
 async def test_a_revocation_without_a_reason_has_one_in_the_journal(office: Office) -> None:
     issuer = office.issuer
     assert issuer is not None
