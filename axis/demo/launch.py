@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from axis import control
+from axis.demo.ports import Ports, agency_api
 from axis.demo.processes import NodeProcess, StartFailed
 from axis.demo.units import DemoUnit
 
@@ -47,7 +46,7 @@ class LocalAxis:
         self.agencies: list[Agency] = []
         self.axis = NodeProcess("axis.cli", ["serve", "--home", str(home)], home / "axis.log")
         self.nodes: list[NodeProcess] = []
-        self._say = say
+        self._ports = Ports(say)
 
     async def start(
         self, units: list[DemoUnit], listen: str | None = None, console: str | None = None
@@ -56,7 +55,9 @@ class LocalAxis:
 
         `listen` with port 0: any free ports, for the agencies too.
         """
-        if not (self.home / "axis.toml").exists():
+        if (self.home / "axis.toml").exists():
+            self._ports.settle(self.home, console)
+        else:
             await self._found(listen or "127.0.0.1:8443", console or "127.0.0.1:8080")
         await self._start_axis()
         await self._join(units, 0 if (listen or "").endswith(":0") else _FIRST_API_PORT)
@@ -75,8 +76,7 @@ class LocalAxis:
     async def _found(self, listen: str, console: str) -> None:
         from axis.app import init_home
 
-        taken: set[int] = set()
-        addresses = [self._free(address, taken) for address in (listen, console)]
+        addresses = [self._ports.free(address) for address in (listen, console)]
         self.home.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(init_home, self.home, *addresses)
 
@@ -89,20 +89,18 @@ class LocalAxis:
 
     async def _join(self, units: list[DemoUnit], first_port: int) -> None:
         """Register and enrol every unit that has no home yet."""
-        taken: set[int] = set()
         joining = []
         for number, unit in enumerate(units):
             home = self.home / "agencies" / unit.code
             if not (home / "agency.toml").exists():
                 port = first_port + number if first_port else 0
-                joining.append((unit, home, self._free(f"127.0.0.1:{port}", taken)))
+                joining.append((unit, home, self._ports.free(f"127.0.0.1:{port}")))
         # Two at a time: each start of Python takes about a second of one core.
         gate = asyncio.Semaphore(2)
         await asyncio.gather(*(self._enrol(gate, *each) for each in joining))
         for unit in units:
             home = self.home / "agencies" / unit.code
-            settings = tomllib.loads((home / "agency.toml").read_text(encoding="utf-8"))
-            self.agencies.append(Agency(unit.code, unit.name, home, f"http://{settings['api']}"))
+            self.agencies.append(Agency(unit.code, unit.name, home, f"http://{agency_api(home)}"))
 
     async def _enrol(self, gate: asyncio.Semaphore, unit: DemoUnit, home: Path, api: str) -> None:
         async with gate:
@@ -139,36 +137,3 @@ class LocalAxis:
         if len(group) == 1:
             return NodeProcess("agencies.cli", ["serve", *homes], log)
         return NodeProcess("agencies.fleet", homes, log)
-
-    def _free(self, address: str, taken: set[int]) -> str:
-        """`address`, or the next free port after it, said so. `taken`: chosen here already."""
-        host, _, port_text = address.rpartition(":")
-        wanted = port = int(port_text)
-        if wanted == 0:
-            port = _any_port(
-                host
-            )  # a race with others, as any choice in advance; the node says so if it loses
-        while port in taken or not _is_free(host, port):
-            port += 1
-            if port > wanted + 1000:
-                raise StartFailed(f"no free port after {address}")
-        taken.add(port)
-        if wanted and port != wanted:
-            self._say(f"port {wanted} is taken, using {port}")
-        return f"{host}:{port}"
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _any_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -5,11 +5,14 @@ One run of 200 documents serves the whole module; tests that damage something wo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +111,20 @@ def test_the_log_and_show_tell_a_document_s_life(demo: dict[str, Any]) -> None:
     assert sorted(events) == ["accepted", *["received"] * 5]
 
 
-def test_a_second_demo_goes_on_with_the_home(demo: dict[str, Any], tmp_path: Path) -> None:
-    # A home of its own: the module's must keep its 200 documents.
+def test_a_second_demo_goes_on_with_the_home_although_its_ports_are_taken(tmp_path: Path) -> None:
     home = tmp_path / "axis"
-    arguments = ("demo", "--home", str(home), "--agencies", "2", "--documents", "3", "--exit")
-    first = answer("axis.cli", *arguments)
-    second = answer("axis.cli", *arguments)
+    arguments = ("demo", "--home", str(home), "--documents", "3", "--exit", "--agencies")
+    first = answer("axis.cli", *arguments, "2")
+    listen = tomllib.loads((home / "axis.toml").read_text())["listen"]
+    with contextlib.ExitStack() as held:
+        for address in (listen, first["agencies"][1]["api_url"]):
+            port = int(address.rpartition(":")[2])
+            held.enter_context(socket.create_server(("127.0.0.1", port)))
+        second = answer("axis.cli", *arguments, "3")
     assert first["documents_sent"] == second["documents_sent"] == 3
+    assert second["lost"] == 0
     assert not set(first["document_ids"]) & set(second["document_ids"])
+    assert len({agency["api_url"] for agency in second["agencies"]}) == 3
     assert answer("axis.cli", "volumes", "--home", str(home))["total"]["sent"] == 6
 
 
