@@ -19,6 +19,7 @@ from cryptography import x509
 from axis import config, control
 from axis.core.errors import Refusal
 from axis.core.state import reduce
+from axis.flow.timekeeper import AHEAD_MS
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StorageFull
 from axis.views.file import open_readonly, read_position
@@ -28,7 +29,7 @@ __all__ = ["Check", "examine"]
 _DAY: Final = 86_400
 _WARN_DAYS: Final = 30
 _FREE_BYTES: Final = 1024**3
-_CLOCK_MS: Final = 60_000
+_SYNCHRONISE: Final = "Synchronise the clock (Decision 28/2018, article 13)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def _running(home: Path) -> Iterator[Check]:
     remedy = "Stop the node, run axis audit, and mend or restore the journal." if broken else ""
     detail = f"appends are stopped: {broken}" if broken else f"running, {status.get('in_flight')} in flight"
     yield Check("node", not broken, detail, remedy)
+    if doubt := status.get("clock_doubt"):
+        yield Check("clock", False, f"nothing is appended: {doubt}", _SYNCHRONISE)
 
 
 def _permissions(home: Path) -> Iterator[Check]:
@@ -130,11 +133,13 @@ def _journal(home: Path) -> Iterator[Check]:
     detail = f"SQLite {sqlite3.sqlite_version}, {head.number} frames, {head.sequence} records"
     yield Check("engine", True, detail)
     ahead = head.at - time.time_ns() // 1_000_000
-    ok = ahead < _CLOCK_MS
+    ok = ahead <= AHEAD_MS
     detail = (
-        f"the newest frame is {ahead // 1000} s in the future" if not ok else "not before the journal's time"
+        f"the newest frame is {ahead // 1000} s ahead of the clock: nothing is appended"
+        if not ok
+        else "not before the journal's time"
     )
-    yield Check("clock", ok, detail, "" if ok else "Synchronise the clock (Decision 28/2018, article 13).")
+    yield Check("clock", ok, detail, "" if ok else _SYNCHRONISE)
 
 
 def _views(home: Path) -> Iterator[Check]:

@@ -31,7 +31,7 @@ from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.sqlite import SqliteJournal
 
-__all__ = ["VIEWS_FILE", "Home", "HomeExists", "SystemClock", "init_home", "read_home"]
+__all__ = ["VIEWS_FILE", "Home", "HomeExists", "SystemClock", "boot_seconds", "init_home", "read_home"]
 
 VIEWS_FILE: Final = "views.sqlite"
 _PRIVATE: Final = 0o700
@@ -51,6 +51,11 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+
+def boot_seconds() -> float:
+    """Seconds since the machine started, asleep or awake: nobody sets this clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True, slots=True)

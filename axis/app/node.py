@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from axis.app.home import Home, SystemClock, read_home
+from axis.app.home import Home, SystemClock, boot_seconds, read_home
 from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
 from axis.core.decide import Found
@@ -128,7 +127,7 @@ def _wire(
         clock,
         lambda signed: home.sign(signed, clock.now()),
         metrics=metrics,
-        timer=time.perf_counter,
+        timer=boot_seconds if isinstance(clock, SystemClock) else None,
     )
     peers = Peers(anchors, journal, clock)
     directory = DirectoryPages(journal)

@@ -86,6 +86,7 @@ class Enrolment:
                 return self._response(code, used.tls_serial, used.sign_serial)
             if self._issuer is None:
                 raise Refusal("unavailable", "this node has no issuer")
+            self._sequencer.check_clock()
             tls, sign = await self._issuer.issue(
                 organisation=code, tls_request=request.tls_request, sign_request=request.sign_request
             )

@@ -78,6 +78,7 @@ class Ingress:
         repeated = self._repeat(envelope, peer, message.document_id)
         if repeated is not None:
             return repeated
+        self._sequencer.check_clock()
         self._peers.check(peer)
         verified = self._verify(envelope, kind)
         now = self._clock.now()

@@ -76,6 +76,7 @@ class Receipts:
     async def _take(
         self, envelope: Envelope, receipt: evidence_pb2.Receipt, peer: Peer, trace_id: str
     ) -> int:
+        self._sequencer.check_clock()
         self._peers.check(peer)
         # Judged at the place that the record would get now; the sequencer checks revocation again.
         place = Place(self._journal.head().sequence + 1, self._clock.now())

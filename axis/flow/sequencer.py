@@ -8,6 +8,8 @@ frame did not land.
 When somebody else appended first (Conflict) nothing of the turn was stored: the head has moved, so
 everything is decided again. A journal that contradicts itself stops all appends until a person has looked.
 
+While the clock is not to be believed nothing is appended either (`axis.flow.timekeeper`).
+
 Not handled here: signatures, blobs and limits. Commands arrive verified.
 """
 
@@ -27,6 +29,7 @@ from axis.core.errors import Refusal
 from axis.core.facts import Changes, Facts, Overlay
 from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, Frame, Head, encode
 from axis.flow.metrics import Metrics, NoMetrics
+from axis.flow.timekeeper import Timekeeper
 from axis.logs import get_logger
 from axis.ports import Clock, Conflict, Journal, JournalBroken, KeyTaken, StorageFull
 
@@ -99,6 +102,7 @@ class Sequencer:
         self._sign = sign
         self._metrics = metrics or NoMetrics()
         self._timer = timer or (lambda: clock.now() / 1000)
+        self._time = Timekeeper(clock, timer)
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
@@ -110,6 +114,15 @@ class Sequencer:
         """Why nothing is appended any more; empty while all is well."""
         return self._broken
 
+    @property
+    def clock_doubt(self) -> str:
+        """Why the clock is not believed, and nothing appended by it; empty while all is well."""
+        return self._time.doubt
+
+    def check_clock(self) -> None:
+        """Raise Refusal `unavailable` while the clock is not believed: nothing may be judged by it then."""
+        self._time.check()
+
     def on_landed(self, listener: Landed) -> None:
         """Have `listener` told of every frame."""
         self._listeners.append(listener)
@@ -117,14 +130,15 @@ class Sequencer:
     async def submit(self, command: Command) -> Any:
         """Decide a command and return its answer once the frame that it rests on is durable.
 
-        Raises the Refusal that was decided; `unavailable` when too much is waiting; `shutting_down`;
-        `storage_full` (nothing was stored); `journal_forked` once the journal has contradicted itself.
-        Cancellation does not take a command back: it may have been decided already.
+        Raises the Refusal that was decided; `unavailable` when too much is waiting or the clock is wrong;
+        `shutting_down`; `storage_full` (nothing was stored); `journal_forked` once the journal has
+        contradicted itself. Cancellation does not take a command back: it may have been decided already.
         """
         if self._broken:
             raise Refusal("journal_forked", self._broken)
         if self._closing:
             raise Refusal("shutting_down")
+        self.check_clock()
         if len(self._queue) >= _QUEUE_LIMIT:
             raise Refusal("unavailable", "too much is waiting to be journalled", retry_after=1)
         waiting = _Waiting(command, asyncio.get_running_loop().create_future())
@@ -154,8 +168,14 @@ class Sequencer:
         except (JournalBroken, StorageFull) as error:  # the head itself cannot be read
             self._stop([], error)
             return
-        if turn.records and not await self._append(turn):
-            return
+        if turn.records:
+            try:
+                self.check_clock()
+            except Refusal as refusal:
+                _refuse([waiting for waiting, _ in turn.decided], refusal)
+                return
+            if not await self._append(turn):
+                return
         for waiting, answer in turn.decided:
             if not waiting.answer.done():
                 if isinstance(answer, BaseException):
@@ -165,6 +185,7 @@ class Sequencer:
 
     def _decide_waiting(self) -> _Turn:
         head = self._journal.head()
+        self._time.appended(head.at)
         turn = _Turn(head, max(self._clock.now(), head.at), Overlay(_AtHead(self._journal)))
         while self._queue and len(turn.records) < MAX_RECORDS:
             waiting = self._queue[0]
@@ -223,6 +244,7 @@ class Sequencer:
             refusal = Refusal("unavailable", "the journal did not answer", retry_after=1)
             _refuse([waiting for waiting, _ in turn.decided], refusal)
             return False
+        self._time.appended(frame.at)
         self._metrics.appended(self._timer() - began, len(turn.records), frame.head.sequence)
         for listener in self._listeners:
             listener(frame, turn.overlay.changes)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from axispb.v1 import journal_pb2
+from structlog.testing import capture_logs
 
-from axis.core.commands import Accept, Register, Resume, Suspend
+from axis.core.commands import Accept, Found, Register, Resume, Suspend
 from axis.core.errors import Refusal
 from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORDS, Head, encode
 from axis.core.state import reduce, unit
@@ -17,7 +18,7 @@ from axis.flow import sequencer as module
 from axis.flow.sequencer import Sequencer
 from axis.ports import JournalBroken, KeyTaken
 from tests.support.flow import FlowWorld, flow_world
-from tests.world import sign
+from tests.world import AXIS_ID, DAY, sign
 
 
 @pytest.fixture
@@ -178,6 +179,69 @@ async def test_times_never_run_backwards(world: FlowWorld) -> None:
     world.clock.advance(-60_000)
     await world.do(Register("U2", "Unit"))
     assert world.journal.head().at == at
+
+
+async def test_a_newest_frame_far_ahead_of_the_clock_stops_appends(world: FlowWorld) -> None:
+    """Somebody appended with a wrong clock: time must not be dragged along after it."""
+    world.clock.advance(60_001)
+    await world.do(Register("U1", "Unit"))
+    at = world.journal.head().at
+    world.clock.advance(-60_001)
+    again = Sequencer(world.journal, world.clock, sign)
+    running = asyncio.create_task(again.run())
+    with capture_logs() as logs:
+        repeats = [await outcome(again.submit(Found(AXIS_ID, (b"anchor",), ())))]
+        answers = [await outcome(again.submit(Register(f"V{n}", "Unit"))) for n in range(3)]
+        assert "ahead of the clock" in again.clock_doubt
+        world.clock.advance(1)
+        answers.append(await outcome(again.submit(Register("V3", "Unit"))))
+    assert (repeats, answers) == (["Done"], ["unavailable"] * 3 + ["Done"]), "at a minute it is believed"
+    assert [(log["log_level"], log["event"]) for log in logs] == [
+        ("critical", "clock_wrong"),
+        ("info", "clock_right"),
+    ]
+    assert world.journal.head().at == at
+    again.drain()
+    await running
+
+
+async def test_a_frame_of_another_node_ahead_of_the_clock_stops_the_turn(world: FlowWorld) -> None:
+    """It is seen only when the turn begins: the answers of the turn rest on nothing then."""
+    world.clock.advance(120_000)
+    other = Sequencer(world.journal, world.clock, sign)
+    running = asyncio.create_task(other.run())
+    await other.submit(Register("U1", "Unit"))
+    world.clock.advance(-120_000)
+    assert await outcome(world.do(Register("U2", "Unit"))) == "unavailable"
+    assert unit(world.journal, "U2") is None
+    other.drain()
+    await running
+
+
+async def test_a_clock_that_jumps_forward_is_not_believed(world: FlowWorld) -> None:
+    seconds = 0.0
+    running = Sequencer(world.journal, world.clock, sign, timer=lambda: seconds)
+    task = asyncio.create_task(running.run())
+    start = world.clock.time
+    answers = []
+    for passed, wall in ((0, 300_000), (0, 600_001), (10, 610_001), (20, 620_000), (9000, 9_600_000)):
+        seconds, world.clock.time = passed, start + wall
+        answers.append(await outcome(running.submit(Register(f"V{wall}", "Unit"))))
+    assert answers == ["Done", "unavailable", "unavailable", "Done", "Done"]
+    assert world.journal.head().at == start + 9_600_000
+    world.clock.time += 400_000
+    assert "has jumped 400 s forward" in running.clock_doubt
+    running.drain()
+    await task
+
+
+async def test_nothing_is_judged_by_a_wrong_clock(world: FlowWorld) -> None:
+    """Not `created_too_old`, which is for ever."""
+    world.clock.advance(DAY)
+    await world.do(Register("U1", "Unit"))
+    world.clock.advance(-DAY)
+    with pytest.raises(Refusal, match="unavailable"):
+        world.sequencer.check_clock()
 
 
 async def test_a_caller_who_went_away_holds_up_nobody(world: FlowWorld) -> None:

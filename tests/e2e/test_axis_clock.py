@@ -1,0 +1,52 @@
+"""A home whose journal was appended to with a wrong clock: the node starts, says so, and appends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from axis import control
+from axis.app.home import init_home
+from axis.app.node import open_home
+from axis.app.serve import serving
+from axis.core.commands import Register
+from axis.core.errors import Refusal
+from axis.doctor import examine
+
+HOUR_MS = 3_600_000
+
+
+class FastClock:
+    """An hour ahead."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000 + HOUR_MS
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def test_a_journal_ahead_of_the_clock_is_said_everywhere(tmp_path: Path) -> None:
+    home = tmp_path / "axis"
+    await asyncio.to_thread(init_home, home, "127.0.0.1:0", "127.0.0.1:0")
+    async with serving(home, clock=FastClock()) as running:
+        await running.node.sequencer.submit(Register("G22", "Văn phòng"))
+    async with serving(home) as running:
+        console = urlsplit(running.console_url)
+        url = f"http://{console.netloc}/readyz"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            assert response.status == 503
+            assert "ahead of the clock" in (await response.json())["reason"]
+        with pytest.raises(Refusal, match="unavailable"):
+            await control.call(home, "org.add", {"code": "G14", "name": "Bộ Nội vụ"}, 10)
+        checks = await asyncio.to_thread(examine, home)
+        wrong = [check for check in checks if check.name == "clock"]
+        assert [check.ok for check in wrong] == [False, False]
+        assert all("nothing is appended" in check.detail and check.remedy for check in wrong)
+    async with open_home(home) as node:
+        assert node.sequencer.clock_doubt
