@@ -129,13 +129,17 @@ def show(document_id: DocumentId, home: Home, as_json: Json = False) -> None:
 
 def audit(
     home: Home,
-    deep: Annotated[bool, typer.Option(help="Read and hash every attachment as well.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not read the attachments, only look at their sizes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check every frame and signature, and recount everything."""
+    """Check every frame, signature and attachment, and recount everything."""
     from axis.cli_views import audit_home
 
-    report = audit_home(home, deep)
+    report = audit_home(home, quick)
+    if quick:
+        typer.echo("attachments not read", err=True)
     if as_json:
         print_json(report.as_json())
     else:

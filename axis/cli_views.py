@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import typer
 
@@ -21,7 +21,7 @@ from axis.core.state import reduce
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StoredRecord
 from axis.views.file import ask_rebuild, open_readonly, read_position
-from axis.views.projection import SCHEMA_VERSION, Progress, Views
+from axis.views.projection import SCHEMA_VERSION, Views
 from axis.views.traffic import Filter, traffic
 
 __all__ = ["audit_home", "follow_log", "read_record", "reading", "rebuild"]
@@ -31,6 +31,12 @@ _LOCK_SECONDS: Final = 15.0
 _SYNC_SECONDS: Final = 30.0
 _FOLLOW_SECONDS: Final = 0.5
 _STALLED_SECONDS: Final = 60.0
+
+
+class _Tell(Protocol):
+    """Moves a bar; fits both the views' progress and the audit's."""
+
+    def __call__(self, done: int, of: int, what: str = "") -> None: ...
 
 
 @contextmanager
@@ -84,7 +90,7 @@ def rebuild(home: Path) -> dict[str, object]:
     return {"head": str(head), "sequence": sequence, "seconds": round(time.monotonic() - began, 1)}
 
 
-def audit_home(home: Path, deep: bool) -> AuditReport:
+def audit_home(home: Path, quick: bool) -> AuditReport:
     """Audit a home's files, running or not; the views are brought up first if they belong to the journal."""
     from axis.app import read_home
 
@@ -94,17 +100,13 @@ def audit_home(home: Path, deep: bool) -> AuditReport:
     except (JournalBroken, Refusal, sqlite3.DatabaseError) as error:
         typer.echo(f"the views cannot be brought up: {error}", err=True)
     with _progress("audit") as tell:
-
-        def step(_: str, done: int, of: int) -> None:
-            tell(done, of)
-
         return audit(
             settings.journal_path,
             settings.views_path,
             settings.blobs_path,
             anchors=settings.anchors.anchors,
-            deep=deep,
-            progress=step,
+            quick=quick,
+            progress=lambda what, done, of: tell(done, of, what),
         )
 
 
@@ -184,21 +186,29 @@ def _views(home: Path) -> Iterator[Views]:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Progress]:
+def _progress(title: str) -> Iterator[_Tell]:
     """A bar on a terminal's standard error, shown once there is something to wait for."""
     if not sys.stderr.isatty():
-        yield lambda done, of: None
+        yield lambda done, of, what="": None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns: tuple[Any, ...] = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, visible=False)
         began = time.monotonic()
 
-        def tell(done: int, of: int) -> None:
-            bar.update(task, completed=done, total=of, visible=time.monotonic() - began > 0.5)
+        def tell(done: int, of: int, what: str = "") -> None:
+            shown = f"{title}: {what}" if what else title
+            bar.update(
+                task, description=shown, completed=done, total=of, visible=time.monotonic() - began > 0.5
+            )
 
         yield tell

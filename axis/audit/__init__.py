@@ -37,10 +37,11 @@ def audit(
     blobs: Path | None = None,
     *,
     anchors: Sequence[bytes] | None = None,
-    deep: bool = False,
+    quick: bool = False,
     progress: Progress | None = None,
 ) -> AuditReport:
-    """Audit the files of one axis; `anchors` (DER) are those that the home trusts, `blobs` the blobs' folder.
+    """Audit the files of one axis; `anchors` (DER) are those that the home trusts, `blobs` the blobs' folder:
+    every attachment is read, unless `quick`.
 
     Works beside a running node: up to the head at the start, and then to where index and views stand when
     they are compared. Raises FileNotFoundError without a journal, sqlite3.DatabaseError when the file cannot
@@ -49,7 +50,7 @@ def audit(
     if not journal.is_file():
         raise FileNotFoundError(f"no journal at {journal}")
     with closing(_open(journal)) as connection, closing(Words()) as words:
-        return _Audit(connection, words, anchors, progress).run(views, blobs, deep)
+        return _Audit(connection, words, anchors, progress).run(views, blobs, quick)
 
 
 class _Audit:
@@ -71,7 +72,7 @@ class _Audit:
         self._chain = Chain(connection, journal_id, self._findings)
         self._judge = Judge(self._books, self._findings, words, anchors)
 
-    def run(self, views: Path | None, blobs: Path | None, deep: bool) -> AuditReport:
+    def run(self, views: Path | None, blobs: Path | None, quick: bool) -> AuditReport:
         number, sequence, _ = self._head()
         self._walk(number, sequence)
         equal = views is not None and self._compare_views(views)
@@ -84,10 +85,11 @@ class _Audit:
             check_index(self._books, self._connection, self._findings)
         except sqlite3.DatabaseError as error:
             self._findings.add(0, "journal_unreadable", f"index: {error}")
+        self._connection.execute("ROLLBACK")  # reading all contents must not keep the WAL from being reused
         if blobs is not None:
             tell = self._progress
             counting = (lambda done, of: tell("attachments", done, of)) if tell else None
-            check_blobs(self._books, blobs, self._findings, deep=deep, progress=counting)
+            check_blobs(self._books, blobs, self._findings, quick=quick, progress=counting)
         chain = self._chain
         return AuditReport(
             head=f"{chain.journal_id}:{chain.sequence}:{chain.sha256.hex()}",

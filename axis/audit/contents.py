@@ -1,4 +1,4 @@
-"""The blobs that accepted documents name: there, of the right size and, if asked, of the right hash."""
+"""The blobs that accepted documents name: there, of the right size and of the right hash."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def check_blobs(
     root: Path,
     findings: Findings,
     *,
-    deep: bool,
+    quick: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Look at every blob once; `deep` reads and hashes it."""
+    """Read and hash every blob once; `quick` looks at sizes only."""
     for done, (sha256, (document_id, sequence, size)) in enumerate(books.blobs.items(), 1):
         name = sha256.hex()
         path = root / name[:2] / name[2:]
@@ -29,10 +29,12 @@ def check_blobs(
             stored = path.stat().st_size
             if stored != size:
                 findings.add(sequence, "blob_mismatch", f"{what}: {stored} bytes, not {size}")
-            elif deep and _sha256(path) != sha256:
+            elif not quick and _sha256(path) != sha256:
                 findings.add(sequence, "blob_mismatch", f"{what}: other bytes")
         except FileNotFoundError:
             findings.add(sequence, "blob_missing", what)
+        except OSError as error:
+            findings.add(sequence, "blob_unreadable", f"{what}: {error.strerror}")
         if progress:
             progress(done, len(books.blobs))
 

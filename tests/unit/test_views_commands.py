@@ -189,6 +189,13 @@ def test_the_audit_names_damage(home: Path, tmp_path: Path, file: str, statement
     assert (done.returncode, f"[{code}]" in done.stdout) == (1, True)
 
 
+def test_a_quick_audit_says_what_it_leaves_out(home: Path) -> None:
+    answer("volumes", "--home", home)
+    assert "attachments not read" not in axis("audit", "--home", home).stderr
+    for more in ([], ["--json"]):
+        assert "attachments not read" in axis("audit", "--home", home, "--quick", *more).stderr
+
+
 def test_the_doctor_says_what_to_do(home: Path) -> None:
     key = home / "keys" / "sign.key"
     key.chmod(0o644)
