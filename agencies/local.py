@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 
@@ -72,22 +72,16 @@ class LocalApi:
             raise refusal_from_problem(body)
         return body
 
-    async def download(self, path: str, target: Path) -> None:
-        """Write an answer's body to a file, whole or not at all."""
-        partial = target.with_name(target.name + ".part")
+    async def download(self, path: str, file: BinaryIO) -> None:
+        """Write an answer's body to an open file."""
         try:
             async with self._session.get(_BASE + path) as response:
                 if response.status != 200:
                     raise refusal_from_problem(await response.json(content_type=None))
-                with partial.open("wb") as file:
-                    async for chunk in response.content.iter_chunked(256 * 1024):
-                        file.write(chunk)
-        except aiohttp.ClientError as error:
+                async for chunk in response.content.iter_chunked(256 * 1024):
+                    file.write(chunk)
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise Refusal("unavailable", f"the node broke off: {error!r}") from error
-        else:
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 @asynccontextmanager

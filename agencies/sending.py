@@ -6,11 +6,12 @@ import mimetypes
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 
 from agencies.local import LocalApi
+from agencies.saving import Folder
 from agencies.spool import safe_name
 from axis.core.errors import Refusal
 
@@ -82,19 +83,20 @@ async def either(api: LocalApi, document_id: str) -> Json:
 
 
 async def save_attachments(api: LocalApi, document_id: str, out: Path) -> list[Path]:
-    """Write the attachments into a folder, none over another. Refusal `document_unknown`."""
+    """Write the attachments into a folder, none over anything. Refusal `document_unknown`.
+
+    What an earlier call saved there, and is unchanged, is kept and named again.
+    """
     found = await either(api, document_id)
     path = "documents" if found["side"] == "sent" else "inbox"
     listed = found["received"] if found["side"] == "both" else found
-    out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    taken: set[str] = set()
-    for number, attachment in enumerate(listed["attachments"]):
-        name = safe_name(attachment["name"], number)
-        if name.casefold() in taken:
-            name = f"{number}-{name}"
-        taken.add(name.casefold())
-        target = out / name
-        await api.download(f"/v1/{path}/{document_id}/attachments/{number}", target)
-        written.append(target)
+    with Folder(out) as folder:
+        for number, attachment in enumerate(listed["attachments"]):
+            content = f"/v1/{path}/{document_id}/attachments/{number}"
+
+            async def fill(file: BinaryIO, content: str = content) -> None:
+                await api.download(content, file)
+
+            written.append(await folder.save(safe_name(attachment["name"], number), number, fill))
     return written
