@@ -37,6 +37,7 @@ from agencies.recovery import Recovery
 from agencies.service import Service
 from agencies.spool import Spool
 from agencies.store import Store
+from agencies.tasks import keep_running
 from agencies.tls import axis_context
 from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
@@ -156,6 +157,7 @@ class Node:
             clock=clock,
             settings=settings,
             own_keys=lambda: keys.known_keys(self.home),
+            doubt=directory.doubt,
         )
         receiver = Receiver(
             store=store,
@@ -222,27 +224,21 @@ class Node:
         self.api_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _start_tasks(self) -> None:
-        work = (
-            self._pump.run,
-            self._receipts.run,
-            self.parts.receiver.run,
-            self.parts.receiver.run_held,
-            lambda: keep_house(self.parts.store, self.parts.blobs, self._clock),
-        )
-        tasks = [asyncio.create_task(self._always(one)) for one in work]
+        receiver = self.parts.receiver
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "pump": self._pump.run,
+            "receipts": self._receipts.run,
+            "feed": receiver.run,
+            "held": receiver.run_held,
+            "housekeeping": lambda: keep_house(self.parts.store, self.parts.blobs, self._clock),
+        }
+        # In a fleet one log has several nodes' events.
+        with bound_contextvars(node=self.parts.identity.code):
+            tasks = [
+                asyncio.create_task(keep_running(part, run, self._clock, self._random))
+                for part, run in work.items()
+            ]
         self._stack.push_async_callback(_end, tasks)
-
-    async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
-        """A task that ends by itself is a defect: better a stopped node than half a one."""
-        try:
-            # In a fleet one log has several nodes' events.
-            with bound_contextvars(node=self.parts.identity.code):
-                await work()
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            get_logger().exception("node_failed", node=self.parts.identity.code)
-        self.parts.stopping.set()
 
     async def _control_enrol(self, request: web.Request) -> web.Response:
         """POST /control/enrol, at the control socket only."""

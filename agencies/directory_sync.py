@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 from axispb.v1 import api_pb2, facts_pb2
@@ -16,7 +17,6 @@ from axis.core.errors import Refusal
 __all__ = ["DirectorySync"]
 
 _AS_OF: Final = "directory_as_of"
-_CURSOR: Final = "directory_cursor"
 _MOST_PAGES: Final = 10_000
 
 
@@ -27,11 +27,18 @@ class DirectorySync:
         self._store = store
         self._client = client
         self._refreshing: asyncio.Task[None] | None = None
+        #: How far the newest reading reached that had begun at 0 in this process.
+        self._whole = 0
+        #: Read from 0 before anything up to here is judged.
+        self._doubted = 0
+        #: Read, but not stored yet: the head that they rest on was not seen then.
+        self._unsaved: list[api_pb2.DirectoryEntry] = []
+        self._replacing = False
         self.directory = Directory()
         rows = store.rows("SELECT entry FROM directory ORDER BY sequence")
         self.directory.add(api_pb2.DirectoryEntry.FromString(row["entry"]) for row in rows)
         self.directory.as_of = int(store.setting(_AS_OF, "0"))
-        self.directory.cursor = int(store.setting(_CURSOR, "0"))
+        self.directory.cursor = self.directory.as_of
 
     @property
     def as_of(self) -> int:
@@ -44,13 +51,21 @@ class DirectorySync:
 
     async def at_least(self, sequence: int) -> None:
         """Return once the directory is as new as `sequence`. Refusal `unavailable` if the axis's is not."""
-        if self.as_of < sequence:
-            await self.refresh()
-        if self.as_of < sequence:
-            # Shared with a reading that had begun before: one of our own.
-            await self.refresh()
-        if self.as_of < sequence:
+        for _ in range(2):  # a reading that is shared may have begun too early: then one of our own
+            if self.as_of < sequence or self._doubted > self._whole:
+                await self.refresh()
+        if self.as_of < sequence or self._doubted > self._whole:
             raise Refusal("unavailable", "the axis's directory is older than what it sent")
+
+    def doubt(self, sequence: int) -> bool:
+        """A certificate that something at `sequence` needs is not in the directory.
+
+        True: it is read from 0 first, before `at_least` returns again. False: it was.
+        """
+        if self._whole >= sequence:
+            return False
+        self._doubted = max(self._doubted, sequence)
+        return True
 
     def vouch(self, newest_change: int, sequence: int) -> None:
         """The axis says that nothing has changed beyond `newest_change` up to `sequence`."""
@@ -64,32 +79,54 @@ class DirectorySync:
         await asyncio.shield(self._refreshing)
 
     async def _refresh(self) -> None:
-        directory = self.directory
+        before = self.directory
+        anew = before.cursor == 0 or self._doubted > self._whole
+        directory = Directory() if anew else before
+        entries: list[api_pb2.DirectoryEntry] = [] if anew else self._unsaved
         for _ in range(_MOST_PAGES):
             page = await self._client.directory(directory.cursor)
             directory.take(page)
-            if page.entries:
-                await self._store.write(
-                    lambda c, page=page: _keep(c, page)  # type: ignore[misc]
-                )
+            entries += page.entries
             if not page.more:
-                return
-        raise Refusal("unavailable", "the axis's directory does not end")
+                break
+        else:
+            raise Refusal("unavailable", "the axis's directory does not end")
+        if self.directory is not before:
+            raise Refusal("unavailable", "the directory was restarted while it was read")
+        if anew:
+            self.directory, self._whole = directory, directory.as_of
+            self._unsaved, self._replacing = entries, True
+        # Never stored without the head that it rests on: an axis restored from an older copy would know an
+        # older head, and what is no longer true would stay here.
+        if self._unsaved and self._client.heads.sequence >= directory.cursor:
+            await self._save(directory)
+
+    async def _save(self, directory: Directory) -> None:
+        entries, replacing, as_of = list(self._unsaved), self._replacing, directory.as_of
+
+        def change(connection: sqlite3.Connection) -> None:
+            if replacing:
+                _forget(connection)
+            _keep(connection, entries, as_of)
+            set_setting(connection, "head", str(self._client.heads))
+
+        await self._store.write(change)
+        self._unsaved, self._replacing = [], False
 
     async def restart(self) -> None:
         """The axis was restored from an older copy: read everything anew."""
         await self._store.write(_forget)
         self.directory = Directory()
+        self._whole = self._doubted = 0
+        self._unsaved, self._replacing = [], False
 
 
-def _keep(connection: sqlite3.Connection, page: api_pb2.DirectoryPage) -> None:
+def _keep(connection: sqlite3.Connection, entries: Sequence[api_pb2.DirectoryEntry], as_of: int) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO directory (key, sequence, entry) VALUES (?, ?, ?)",
-        [(_key(entry), entry.sequence, entry.SerializeToString()) for entry in page.entries],
+        [(_key(entry), entry.sequence, entry.SerializeToString()) for entry in entries],
     )
-    set_setting(connection, _CURSOR, str(page.as_of))
-    if not page.more:
-        set_setting(connection, _AS_OF, str(page.as_of))
+    set_setting(connection, _AS_OF, str(as_of))
 
 
 def _key(entry: api_pb2.DirectoryEntry) -> str:
@@ -101,4 +138,3 @@ def _key(entry: api_pb2.DirectoryEntry) -> str:
 def _forget(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM directory")
     set_setting(connection, _AS_OF, "0")
-    set_setting(connection, _CURSOR, "0")

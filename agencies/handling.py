@@ -52,6 +52,7 @@ class Handler:
         clock: Clock,
         settings: Settings,
         own_keys: Callable[[], set[bytes]],
+        doubt: Callable[[int], bool],
     ) -> None:
         self._store = store
         self._identity = identity
@@ -59,6 +60,7 @@ class Handler:
         self._clock = clock
         self._settings = settings
         self._own_keys = own_keys
+        self._doubt = doubt
 
     async def handle(self, item: api_pb2.FeedItem, tries: int = 0) -> Effect:
         """The item's effect. Raises Refusal for "not now"; `tries` counts how often that was."""
@@ -162,7 +164,12 @@ class Handler:
     def _invalid(
         self, item: api_pb2.FeedItem, refusal: Refusal, units: list[str], attempt: int = 1
     ) -> Effect:
-        """An item that fails for good. A document for us gets a refused receipt that says why."""
+        """An item that fails for good. A document for us gets a refused receipt that says why.
+
+        A certificate that is missing may be this node's own fault: the directory is read from 0 first.
+        """
+        if refusal.name == "certificate_unknown" and self._doubt(item.sequence):
+            raise Refusal("unavailable", f"once the directory is read anew: {refusal.detail}") from refusal
         get_logger().error(
             "item_invalid",
             sequence=item.sequence,

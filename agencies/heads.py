@@ -50,6 +50,11 @@ class Heads:
         ):
             self.seen = head
 
+    @property
+    def sequence(self) -> int:
+        """How far the journal reaches that this node has seen; 0 if it has seen none."""
+        return self.seen.sequence if self.seen is not None else 0
+
     def forget(self) -> None:
         """The axis does not know this head: start afresh."""
         self.seen = None

@@ -123,6 +123,9 @@ class Receiver:
         newest = max((item.sequence for item in page.items), default=0)
         self._directory.vouch(page.directory_sequence, newest)
         await self._directory.at_least(max(newest, page.directory_sequence))
+        if newest > self._client.heads.sequence:
+            # The answer's head was older than what it brought; the cursors must not rest on that.
+            await self._directory.refresh()
         if not self.connected:
             get_logger().info("feed_connected")
             self.connected, self.trouble = True, ""
@@ -131,6 +134,8 @@ class Receiver:
             self._held_signal.set()
         if page.items:
             await self.take(page)
+        elif str(self._client.heads) != self._store.setting("head"):
+            await self._store.write(lambda c: set_setting(c, "head", str(self._client.heads)))
 
     async def take(self, page: api_pb2.FeedPage) -> None:
         """Judge a page and store it with its cursors, in one transaction."""

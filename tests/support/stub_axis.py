@@ -47,6 +47,7 @@ class StubAxis:
         self.axis_id = hashlib.sha256(self.authority.anchors[0]).hexdigest()
         self.journal_id = "5f0c3b9e-0000-4000-8000-00000000000a"
         self.sequence = 0
+        self._branches: list[int] = []
         self.items: dict[str, list[api_pb2.FeedItem]] = {}
         self.entries: dict[str, api_pb2.DirectoryEntry] = {}
         self.accepted: dict[str, tuple[Envelope, Envelope, int]] = {}
@@ -283,11 +284,33 @@ class StubAxis:
         self.items = {code: [] for code in self.items}
         self._news.set()
 
+    def rewind(self, sequence: int) -> None:
+        """A copy that ends at `sequence` took this journal's place; other records follow."""
+        self.sequence = sequence
+        self._branches.append(sequence)
+        self.items = {
+            code: [item for item in items if item.sequence <= sequence] for code, items in self.items.items()
+        }
+        self.entries = {key: entry for key, entry in self.entries.items() if entry.sequence <= sequence}
+        self.accepted = {key: one for key, one in self.accepted.items() if one[2] <= sequence}
+        self._news.set()
+
     # --- the wire
 
     @property
     def head(self) -> str:
-        return f"{self.journal_id}:{self.sequence}:{hashlib.sha256(str(self.sequence).encode()).hexdigest()}"
+        return f"{self.journal_id}:{self.sequence}:{self._frame_hash(self.sequence)}"
+
+    def _frame_hash(self, sequence: int) -> str:
+        branch = sum(sequence > end for end in self._branches)
+        return hashlib.sha256(f"{branch} {sequence}".encode()).hexdigest()
+
+    def _knows(self, echoed: str) -> bool:
+        journal_id, _, rest = echoed.partition(":")
+        sequence, _, frame = rest.partition(":")
+        if journal_id != self.journal_id or int(sequence) > self.sequence:
+            return False
+        return self._frame_hash(int(sequence)) == frame
 
     @web.middleware
     async def _outside(
@@ -295,9 +318,9 @@ class StubAxis:
     ) -> web.StreamResponse:
         name = request.path.split("/")[2]
         self.calls.append(name)
-        echoed = request.headers.get("Axis-Head", "").partition(":")
+        echoed = request.headers.get("Axis-Head", "")
         refusal = None
-        if echoed[0] and echoed[0] != self.journal_id:
+        if echoed and not self._knows(echoed):
             refusal = Refusal("head_unknown")
         elif self.refuse.get(name):
             refusal = self.refuse[name].pop(0)

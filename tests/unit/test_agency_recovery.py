@@ -1,0 +1,77 @@
+"""An agency node when the axis comes back from an older copy, or its own store cannot be written."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from axispb.v1 import evidence_pb2
+
+from tests.unit.test_agency_node import World, claimed, parsed, world
+
+__all__ = ["world"]
+
+
+def head_sequence(world: World) -> int:
+    return int(world.node.parts.store.setting("head", "x:0:").split(":")[1])
+
+
+def directory_stored(world: World) -> int:
+    return int(world.node.parts.store.setting("directory_as_of", "0"))
+
+
+def receipt_for(world: World, document_id: str) -> evidence_pb2.Receipt | None:
+    found = [parsed(r) for r in world.axis.receipts if parsed(r).document_id == document_id]
+    return found[-1] if found else None
+
+
+async def test_the_directory_is_stored_with_the_head_that_it_rests_on(world: World) -> None:
+    await world.until(lambda: world.node.parts.receiver.connected)
+    world.axis.unit("K01")
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    assert head_sequence(world) == world.axis.sequence
+
+
+async def test_a_head_is_stored_that_brought_nothing(world: World) -> None:
+    await world.until(lambda: world.node.parts.receiver.connected)
+    world.axis.sequence += 5
+    world.axis._news.set()
+    await world.restart()
+    await world.until(lambda: head_sequence(world) == world.axis.sequence)
+
+
+async def test_an_older_copy_is_found_out_by_the_directory_alone(world: World) -> None:
+    """The head that a node echoes is never older than its directory."""
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    copied = world.axis.sequence
+    world.axis.stranger("K01")
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    await world.node.stop()
+    world.axis.rewind(copied)
+    world.axis.stranger("K02")  # at the very places where K01 stood
+    document_id = claimed(world.axis.accept(world.axis.document("K02", "G22")))
+    await world.start()
+    receipt = await world.until(lambda: receipt_for(world, document_id))
+    assert (receipt.outcome, receipt.reason) == (evidence_pb2.OUTCOME_RECEIVED, "")
+
+
+async def test_a_gap_in_the_directory_refuses_no_document(world: World) -> None:
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    world.axis.stranger("K01")
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    await world.node.stop()
+    with closing(sqlite3.connect(world.home / "agency.sqlite")) as store:
+        store.execute("DELETE FROM directory WHERE sequence > ?", (world.axis.sequence - 2,))
+        store.commit()
+    document_id = claimed(world.axis.accept(world.axis.document("K01", "G22")))
+    await world.start()
+    receipt = await world.until(lambda: receipt_for(world, document_id))
+    assert receipt.outcome == evidence_pb2.OUTCOME_RECEIVED
+    # Once read from 0, what is missing is missing.
+    other = world.axis.document("K01", "G22")
+    world.axis.entries = {k: e for k, e in world.axis.entries.items() if e.certificate.organisation != "K01"}
+    await world.restart()
+    world.node.parts.directory.directory._certificates.clear()
+    document_id = claimed(world.axis.accept(other))
+    receipt = await world.until(lambda: receipt_for(world, document_id))
+    assert receipt.reason == "certificate_unknown"
