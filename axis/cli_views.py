@@ -12,10 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import typer
-
 from axis import config, control
-from axis.audit import AuditReport, audit
+from axis.audit import AuditReport, Problem, audit
 from axis.core.errors import Refusal
 from axis.core.state import reduce
 from axis.journal.sqlite import SqliteJournal
@@ -95,12 +93,15 @@ def audit_home(home: Path, quick: bool) -> AuditReport:
     from axis.app import read_home
 
     settings = read_home(home)
+    odd: tuple[Problem, ...] = ()
     try:
         _beside(home, lambda: _catch_up(home, foreign=False))
-    except (JournalBroken, Refusal, sqlite3.DatabaseError) as error:
-        typer.echo(f"the views cannot be brought up: {error}", err=True)
+    except JournalBroken as error:
+        odd = (Problem(0, "journal_broken", f"no node would start with it: {error}"),)
+    except (Refusal, sqlite3.DatabaseError) as error:
+        odd = (Problem(0, "views_behind", f"the views cannot be brought up: {error}"),)
     with _progress("audit") as tell:
-        return audit(
+        report = audit(
             settings.journal_path,
             settings.views_path,
             settings.blobs_path,
@@ -108,6 +109,7 @@ def audit_home(home: Path, quick: bool) -> AuditReport:
             quick=quick,
             progress=lambda what, done, of: tell(done, of, what),
         )
+    return replace(report, problems=(*odd, *report.problems))
 
 
 def _beside(home: Path, here: Callable[[], None], operation: str = "views.sync") -> bool:
@@ -143,8 +145,10 @@ def _ours(path: Path, journal: SqliteJournal) -> bool:
         return True
     with closing(open_readonly(path)) as connection:
         position = read_position(connection)
-    if position is None or position.version != SCHEMA_VERSION:
+    if position is None:
         return True
+    if (position.version, position.journal_id) != (SCHEMA_VERSION, journal.head().journal_id):
+        return False
     return position.sequence == 0 or journal.frame_hash(position.sequence) == position.sha256
 
 

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from axis.audit.books import Books
 from axis.audit.chain import Chain
@@ -26,6 +27,11 @@ from axis.audit.rows import check_views
 from axis.audit.words import Words
 
 __all__ = ["AuditReport", "Problem", "Progress", "audit"]
+
+_FORMAT: Final = 1
+
+#: One, number, sequence, at, sha256.
+_Head = tuple[int, int, int, int, bytes]
 
 #: Told what is being done, how far it is and how far it goes.
 Progress = Callable[[str, int, int], None]
@@ -63,24 +69,23 @@ class _Audit:
         anchors: Sequence[bytes] | None,
         progress: Progress | None,
     ) -> None:
-        (journal_id,) = connection.execute("SELECT journal_id FROM journal").fetchone()
         self._connection = connection
         self._words = words
         self._progress = progress
         self._books = Books()
         self._findings = Findings()
-        self._chain = Chain(connection, journal_id, self._findings)
+        self._chain = Chain(connection, _journal_id(connection, self._findings), self._findings)
         self._judge = Judge(self._books, self._findings, words, anchors)
 
     def run(self, views: Path | None, blobs: Path | None, quick: bool) -> AuditReport:
-        number, sequence, _ = self._head()
+        _, number, sequence, *_ = self._head()
         self._walk(number, sequence)
         equal = views is not None and self._compare_views(views)
         # One transaction for head, frames and index, so that they belong together beside a running node.
         self._connection.execute("BEGIN")
-        number, sequence, sha256 = self._head()
+        head = _, number, sequence, *_ = self._head()
         self._walk(number, sequence)
-        self._check_head(number, sequence, sha256)
+        self._check_head(*head)
         try:
             check_index(self._books, self._connection, self._findings)
         except sqlite3.DatabaseError as error:
@@ -100,9 +105,9 @@ class _Audit:
             problems=self._findings.final(),
         )
 
-    def _head(self) -> tuple[int, int, bytes]:
-        row = self._connection.execute("SELECT number, sequence, sha256 FROM head").fetchone()
-        return row if row is not None else (0, 0, bytes(32))
+    def _head(self) -> _Head:
+        rows = self._connection.execute("SELECT one, number, sequence, at, sha256 FROM head").fetchall()
+        return rows[0] if rows else (0, 0, 0, 0, bytes(32))
 
     def _walk(self, number: int, sequence: int) -> None:
         try:
@@ -113,8 +118,11 @@ class _Audit:
         except sqlite3.DatabaseError as error:
             self._findings.add(self._chain.sequence + 1, "journal_unreadable", str(error))
 
-    def _check_head(self, number: int, sequence: int, sha256: bytes) -> None:
+    def _check_head(self, one: int, number: int, sequence: int, at: int, sha256: bytes) -> None:
         chain = self._chain
+        if one != 1 or at != chain.at:
+            detail = f"head {one} says time {at}; the frames end at {chain.at}"
+            self._findings.add(sequence, "head_mismatch", detail)
         if (number, sequence, sha256) != (chain.number, chain.sequence, chain.sha256):
             detail = f"the head names frame {number}, record {sequence}; the frames end with {chain.number}"
             self._findings.add(sequence, "head_mismatch", detail)
@@ -148,6 +156,14 @@ class _Audit:
             self._findings.add(chain.sequence, "views_elsewhere", detail)
             return False
         return check_views(self._books, chain, self._words, views, self._findings)
+
+
+def _journal_id(connection: sqlite3.Connection, findings: Findings) -> str:
+    """Which journal the file says it is; the frames are then held to it."""
+    rows = connection.execute("SELECT one, format, journal_id FROM journal").fetchall()
+    if len(rows) != 1 or rows[0][:2] != (1, _FORMAT):
+        findings.add(0, "journal_invalid", f"not one journal of format {_FORMAT}: {rows}")
+    return rows[0][2] if rows else ""
 
 
 def _open(path: Path) -> sqlite3.Connection:

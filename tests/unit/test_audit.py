@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from axispb.v1 import journal_pb2
 
+import axis
 from axis.audit import AuditReport, audit
+from axis.audit.tables import VIEWS_VERSION
 from axis.core.merkle import root_of
 from axis.core.state import reduce
 from axis.journal.sqlite import SqliteJournal
-from axis.views.projection import Views
+from axis.views.projection import SCHEMA_VERSION, Views
 from bench.history import History, Signers
 
 START = 1_795_000_000_000
@@ -318,6 +320,63 @@ def test_peaks_and_head_are_compared(files: Files) -> None:
     with changing(files.journal) as connection:
         connection.execute("UPDATE head SET sha256 = zeroblob(32)")
     assert codes(files.audit()) == {"head_mismatch"}
+
+
+def columns(schema: Path) -> list[tuple[str, str]]:
+    """(table, column) of everything that a file is made of."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema.read_text("utf-8"))
+        return connection.execute(
+            "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c"
+            " WHERE t.type = 'table' AND t.name NOT LIKE 'search%' ORDER BY 1, 2"
+        ).fetchall()
+
+
+_ROOT = Path(axis.__file__).parent
+JOURNAL_COLUMNS = columns(_ROOT / "journal" / "schema.sql")
+VIEW_COLUMNS = columns(_ROOT / "views" / "schema.sql")
+
+
+def damage(path: Path, table: str, column: str) -> None:
+    """Another value of the same type in one row, past every guard."""
+    with changing(path) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        information = connection.execute(
+            "SELECT name, type, pk FROM pragma_table_info(?) ORDER BY pk", (table,)
+        ).fetchall()
+        kind = {name: kind for name, kind, _ in information}[column]
+        other = {
+            "TEXT": f"{column} || 'x'",
+            "BLOB": f"CAST({column} || 'x' AS BLOB)",
+        }.get(kind, f"coalesce({column}, 0) + 1000")
+        key = ", ".join(name for name, _, place in information if place)
+        done = connection.execute(
+            f"UPDATE {table} SET {column} = {other} WHERE ({key}) = (SELECT {key} FROM {table} LIMIT 1)"
+        )
+        assert done.rowcount == 1
+
+
+@pytest.mark.parametrize(("table", "column"), JOURNAL_COLUMNS)
+def test_no_column_of_the_journal_is_silent(files: Files, table: str, column: str) -> None:
+    damage(files.journal, table, column)
+    assert files.audit().problems
+
+
+@pytest.mark.parametrize(("table", "column"), VIEW_COLUMNS)
+def test_no_column_of_the_views_is_silent(files: Files, table: str, column: str) -> None:
+    damage(files.views, table, column)
+    assert files.audit().problems
+
+
+@pytest.mark.parametrize("table", ["journal", "head"])
+def test_a_single_row_that_is_gone_is_named(files: Files, table: str) -> None:
+    with changing(files.journal) as connection:
+        connection.execute(f"DELETE FROM {table}")
+    assert files.audit().problems
+
+
+def test_the_audit_knows_this_version_of_the_views() -> None:
+    assert VIEWS_VERSION == SCHEMA_VERSION
 
 
 def test_other_anchors_are_named(files: Files) -> None:
