@@ -46,13 +46,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     import sqlite3
 
     from agencies.config import ConfigError
-    from axis.control import HomeBusy
+    from axis.control import HomeBusy, NotRunning
 
     try:
         return asyncio.run(work)
     except Refusal as refusal:
         _refused(refusal.name, refusal.detail)
-    except (ConfigError, HomeBusy, OSError, sqlite3.DatabaseError) as error:
+    except (ConfigError, HomeBusy, NotRunning, OSError, sqlite3.DatabaseError) as error:
         _cannot(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -134,11 +134,13 @@ def send(
     type_: Annotated[str, typer.Option("--type", help="Quyết định")] = "",
     priority: Annotated[int, typer.Option(min=0, max=3, help="1 to 3 are urgent.")] = 0,
     due: Annotated[str, typer.Option(help="YYYY-MM-DD")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Until every delivery has its outcome.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until every delivery has its outcome; needs the running node.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send files as one document. Prints its id."""
-    from agencies.sending import send_files, wait_for_outcomes
+    from agencies.sending import send_files
 
     request: dict[str, object] = {
         "to": [code.strip() for code in to.split(",") if code.strip()],
@@ -159,12 +161,23 @@ def send(
     if not queued["online"]:
         typer.echo("the node is not running: the document waits in the outbox", err=True)
     found = {"document_id": document_id, "state": "queued"}
-    if wait and queued["online"]:
-        found = with_node(home, lambda api: wait_for_outcomes(api, document_id))
-    if as_json:
-        _show({key: found[key] for key in ("document_id", "state", "code", "deliveries") if key in found})
+    try:
+        if wait:
+            found = _outcomes(home, document_id, online=queued["online"])
+    finally:
+        if as_json:
+            _show({key: found[key] for key in ("document_id", "state", "code", "deliveries") if key in found})
     if wait:
         _judge(found)
+
+
+def _outcomes(home: Path, document_id: str, *, online: bool) -> dict[str, Any]:
+    """The document when nothing is open any more; exit 2 where no node runs that could see to that."""
+    from agencies.waiting import wait_for_outcomes
+
+    if not online:
+        _cannot("there is nothing to wait for until the node is started (agency serve)")
+    return run(wait_for_outcomes(home, document_id, lambda text: typer.echo(text, err=True)))
 
 
 def _judge(found: dict[str, Any]) -> None:
@@ -230,7 +243,11 @@ def save(
     out: Annotated[Path, typer.Option(help="The folder to write to.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write a document's attachments under their own names, made safe."""
+    """Write a document's attachments under their own names, made safe.
+
+    No file that is there is replaced: a name that is taken gets a number before it. What an earlier save
+    wrote there, and is unchanged, is kept.
+    """
     from agencies.sending import save_attachments
 
     written = with_node(home, lambda api: save_attachments(api, document_id, out))

@@ -15,12 +15,11 @@ from agencies.saving import Folder
 from agencies.spool import safe_name
 from axis.core.errors import Refusal
 
-__all__ = ["either", "everything", "save_attachments", "send_files", "wait_for_outcomes"]
+__all__ = ["either", "everything", "save_attachments", "send_files"]
 
 Json = dict[str, Any]
 
 _PAGE: Final = 500
-_POLL_SECONDS: Final = 30
 
 
 async def send_files(api: LocalApi, request: Json, files: Sequence[Path]) -> Json:
@@ -42,15 +41,6 @@ async def send_files(api: LocalApi, request: Json, files: Sequence[Path]) -> Jso
             for file in opened:
                 file.close()
     return answer | {"online": online}
-
-
-async def wait_for_outcomes(api: LocalApi, document_id: str) -> Json:
-    """The document as soon as no outcome is missing."""
-    while True:
-        path = f"/v1/documents/{document_id}"
-        found: Json = await api.json("GET", path, params={"wait": str(_POLL_SECONDS)})
-        if found["state"] not in ("queued", "accepted"):
-            return found
 
 
 async def everything(api: LocalApi, path: str) -> list[Json]:
