@@ -159,10 +159,10 @@ def postpone(connection: sqlite3.Connection, document_id: str, code: str, detail
 
 
 def reject(connection: sqlite3.Connection, document_id: str, code: str, detail: str) -> bool:
-    """The axis refused for good. False where an acceptance has come meanwhile: that wins."""
+    """The axis refused for good. False where it is not queued any more: an acceptance that came wins."""
     changed = connection.execute(
         "UPDATE sent SET state = 'rejected', attempts = attempts + 1, code = ?, detail = ?"
-        " WHERE document_id = ? AND state = 'queued' AND acceptance_signed IS NULL",
+        " WHERE document_id = ? AND state = 'queued'",
         (code, detail, document_id),
     )
     return changed.rowcount == 1
@@ -191,14 +191,6 @@ def accept(
             message.document_id,
         ),
     )
-    if known:
-        return False
-    connection.execute("DELETE FROM sent_delivery WHERE document_id = ?", (message.document_id,))
-    connection.executemany(
-        "INSERT INTO sent_delivery (document_id, unit, host, attempt, state)"
-        " VALUES (?, ?, ?, 1, 'in_flight')",
-        [(message.document_id, destination.unit, destination.host) for destination in message.deliveries],
-    )
     count(
         connection,
         "sent",
@@ -209,6 +201,14 @@ def accept(
         at=message.accepted_at,
         accepted_at=message.accepted_at,
         size=row["bytes"],
+    )
+    if known:
+        return False
+    connection.execute("DELETE FROM sent_delivery WHERE document_id = ?", (message.document_id,))
+    connection.executemany(
+        "INSERT INTO sent_delivery (document_id, unit, host, attempt, state)"
+        " VALUES (?, ?, ?, 1, 'in_flight')",
+        [(message.document_id, destination.unit, destination.host) for destination in message.deliveries],
     )
     return True
 
@@ -259,10 +259,18 @@ def reopen_delivery(
 
 
 def send_again(connection: sqlite3.Connection, since: int) -> int:
-    """After the axis lost part of its journal: everything accepted since then is submitted once more."""
+    """After the axis lost part of its journal: everything accepted since then is submitted once more.
+
+    The acceptance stays as evidence, without a place in the journal: it may have vanished.
+    """
+    connection.execute(
+        "DELETE FROM counted WHERE event = 'sent' AND document_id IN"
+        " (SELECT document_id FROM sent WHERE created_at >= ? AND state = 'accepted')",
+        (since,),
+    )
     changed = connection.execute(
-        "UPDATE sent SET state = 'queued', next_attempt_at = 0, attempts = 0"
-        " WHERE created_at >= ? AND state = 'accepted'",
+        "UPDATE sent SET state = 'queued', next_attempt_at = 0, attempts = 0, accepted_sequence = 0,"
+        " accepted_at = 0 WHERE created_at >= ? AND state = 'accepted'",
         (since,),
     )
     connection.execute("UPDATE sent SET next_attempt_at = 0 WHERE state = 'queued'")

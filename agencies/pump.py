@@ -199,18 +199,25 @@ class Pump:
             return
         newer = self._identity.credentials.certificate_sha256 != used
         if refusal.code.temporary or (newer and refusal.name.startswith("certificate_")):
-            cap = self._settings.max_back_off_seconds
-            wait = 0 if newer else back_off(due.attempts, cap, self._random, refusal.retry_after)
-            at = self._clock.now() + wait
-            await self._store.write(
-                lambda c: outbox.postpone(c, due.document_id, refusal.name, refusal.detail, at)
-            )
-            get_logger().info(
-                "submission_postponed", document_id=due.document_id, code=refusal.name, seconds=wait / 1000
-            )
-            return
-        if await self._store.write(lambda c: outbox.reject(c, due.document_id, refusal.name, refusal.detail)):
+            await self._postpone(due, refusal, at_once=newer)
+        elif await self._store.write(
+            lambda c: outbox.reject(c, due.document_id, refusal.name, refusal.detail)
+        ):
             get_logger().warning(
                 "document_rejected", document_id=due.document_id, code=refusal.name, detail=refusal.detail
             )
             self._events.publish(document_changed(due.document_id, "rejected", code=refusal.name))
+        else:
+            # It was not to be sent any more; if it is after all, then not without a pause.
+            await self._postpone(due, refusal)
+
+    async def _postpone(self, due: outbox.Due, refusal: Refusal, *, at_once: bool = False) -> None:
+        cap = self._settings.max_back_off_seconds
+        wait = 0 if at_once else back_off(due.attempts, cap, self._random, refusal.retry_after)
+        at = self._clock.now() + wait
+        await self._store.write(
+            lambda c: outbox.postpone(c, due.document_id, refusal.name, refusal.detail, at)
+        )
+        get_logger().info(
+            "submission_postponed", document_id=due.document_id, code=refusal.name, seconds=wait / 1000
+        )

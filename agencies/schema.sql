@@ -26,9 +26,9 @@ CREATE TABLE sent (                       -- the outbox; the signed bytes never 
     detail             TEXT NOT NULL DEFAULT '',
     attempts           INTEGER NOT NULL DEFAULT 0,
     next_attempt_at    INTEGER NOT NULL DEFAULT 0,
-    acceptance_signed    BLOB,
+    acceptance_signed    BLOB,            -- also one that the axis lost, as evidence
     acceptance_signature BLOB,
-    accepted_sequence  INTEGER NOT NULL DEFAULT 0,
+    accepted_sequence  INTEGER NOT NULL DEFAULT 0,  -- 0 while the axis's journal is not known to hold it
     accepted_at        INTEGER NOT NULL DEFAULT 0,
     CHECK (state <> 'accepted' OR acceptance_signed IS NOT NULL)
 ) STRICT;

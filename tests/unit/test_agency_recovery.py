@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import pytest
 from axispb.v1 import evidence_pb2
 
+from axis.core.errors import CODES, Refusal
 from tests.unit.test_agency_node import World, claimed, parsed, world
 
 __all__ = ["world"]
@@ -75,3 +77,32 @@ async def test_a_gap_in_the_directory_refuses_no_document(world: World) -> None:
     document_id = claimed(world.axis.accept(other))
     receipt = await world.until(lambda: receipt_for(world, document_id))
     assert receipt.reason == "certificate_unknown"
+
+
+FINAL = sorted(name for name, code in CODES.items() if not code.temporary and name != "head_unknown")
+
+
+@pytest.mark.parametrize("name", FINAL)
+async def test_what_is_sent_again_after_a_restore_may_be_refused_for_good(world: World, name: str) -> None:
+    document_id = await world.send("G14")
+    await world.until(lambda: world.state(document_id) == "accepted")
+    world.axis.accepted.clear()
+    world.axis.refuse["envelopes"] = [Refusal(name)] * 1000
+    world.axis.restore("5f0c3b9e-0000-4000-8000-00000000000b")
+    await world.until(lambda: world.state(document_id) == "rejected")
+    assert (world.sent(document_id)["code"], world.sent(document_id)["sequence"]) == (name, 0)
+    assert len(world.axis.refuse["envelopes"]) == 999
+    # The evidence stays; nothing counts as sent.
+    assert world.node.parts.store.row("SELECT 1 FROM sent WHERE acceptance_signed IS NOT NULL")
+    assert not world.node.parts.store.rows("SELECT * FROM counted WHERE event = 'sent'")
+
+
+async def test_an_acceptance_that_the_older_copy_holds_stays(world: World) -> None:
+    document_id = await world.send("G14")
+    await world.until(lambda: world.state(document_id) == "accepted")
+    before = world.sent(document_id)
+    world.axis.restore("5f0c3b9e-0000-4000-8000-00000000000b")
+    await world.until(lambda: world.node.parts.events.after(0)[-1].data.get("what") == "axis_restored")
+    await world.until(lambda: world.state(document_id) == "accepted")
+    assert world.sent(document_id)["sequence"] == before["sequence"]
+    assert len(world.node.parts.store.rows("SELECT * FROM counted WHERE event = 'sent'")) == 1
