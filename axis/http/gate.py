@@ -33,7 +33,6 @@ RECEIPTS: Final = "receipts"
 PEER: Final = web.RequestKey("peer", Peer)
 TRACE: Final = web.RequestKey("trace", str)
 
-_NOBODY: Final = ""
 _FULL_RETRY_SECONDS: Final = 30
 
 
@@ -89,7 +88,7 @@ class Gate:
             raise Refusal("shutting_down", retry_after=1)
         name = request.match_info.route.name
         if name in (ENROL, f"{ENROL}-post"):
-            held.enter_context(self._limiter.request(_NOBODY))
+            held.enter_context(self._limiter.stranger(request.remote or ""))
             return
         peer = self._peers.authenticate(_peer_certificate(request))
         request[PEER] = peer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import ssl
 from typing import Final
@@ -15,6 +16,8 @@ __all__ = ["AgencyServer"]
 
 _BACKLOG: Final = 1024
 _TLS_SHUTDOWN_SECONDS: Final = 5.0
+#: So many connections are looked at to find one that may go: where half may, it is missed once in 2^32.
+_LOOKED_AT: Final = 32
 
 
 class _Full(asyncio.Protocol):
@@ -87,6 +90,24 @@ class AgencyServer:
 
     def _protocol(self) -> asyncio.Protocol:
         server = self._runner.server
-        if server is None or len(server.connections) >= self._connections:
+        if server is None:
+            return _Full()
+        if len(server.connections) >= self._connections and not _make_room(server):
             return _Full()
         return server()
+
+
+def _make_room(server: web.Server[web.Request]) -> bool:
+    """End a connection without a client certificate, if a few taken at random hold one.
+
+    So strangers, however many, never keep an agency's node out: where they hold many places one is found.
+    """
+    connections = server.connections
+    for handler in random.sample(connections, min(_LOOKED_AT, len(connections))):
+        transport = handler.transport
+        tls = transport.get_extra_info("ssl_object") if transport is not None else None
+        if transport is not None and tls is not None and tls.getpeercert(binary_form=True) is None:
+            get_logger().warning("connection_ended", reason="room for others, and no certificate")
+            transport.abort()
+            return True
+    return False

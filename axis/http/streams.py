@@ -14,6 +14,8 @@ from axis.logs import get_logger
 
 __all__ = ["PROTOBUF", "chunks", "message", "protobuf", "send"]
 
+#: For a small body as a whole: a byte now and then must not hold a place for hours.
+_BODY_SECONDS = 30.0
 PROTOBUF = "application/x-protobuf"
 M = TypeVar("M", bound=Message)
 
@@ -28,14 +30,21 @@ async def chunks(request: web.Request, idle: float) -> AsyncIterator[bytes]:
 
 
 async def message(request: web.Request, kind: type[M], limit: int, idle: float) -> M:
-    """A small protobuf body. Its size is checked before it is read: Refusal `header_too_large`."""
+    """A small protobuf body, within 30 s.
+
+    Its size is checked before it is read. Refusal `header_too_large`, `header_malformed`, `unavailable`.
+    """
     if request.content_length is not None and request.content_length > limit:
         raise Refusal("header_too_large", f"a body of {request.content_length} bytes, the limit is {limit}")
     body = bytearray()
-    while chunk := await _piece(request, idle):
-        body += chunk
-        if len(body) > limit:
-            raise Refusal("header_too_large", f"the body is over {limit} bytes")
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            while chunk := await _piece(request, idle):
+                body += chunk
+                if len(body) > limit:
+                    raise Refusal("header_too_large", f"the body is over {limit} bytes")
+    except TimeoutError as error:
+        raise Refusal("unavailable", f"the body took over {_BODY_SECONDS:g} s") from error
     try:
         return kind.FromString(bytes(body))
     except DecodeError as error:

@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 from axis.app import Node, open_home
 from axis.app.serve import _every
 from axis.control import HomeBusy
+from axis.http import streams
 from axis.ports import StorageFull
 from tests.e2e.test_axis_bad_input import self_signed
 from tests.support.flow import HandClock
@@ -247,10 +248,33 @@ class TestSlowClients:
         self, tmp_path_factory: pytest.TempPathFactory, connect: Connect
     ) -> None:
         async with axis_node(tmp_path_factory.mktemp("full"), connections=2) as axis:
+            organisation = await axis.organisation()
+            await axis.stranger.disconnect()
+            await organisation.disconnect()
+            context = axis.context(organisation.tls.write(axis.folder / "bounded.pem.tmp"))
             held = [await connect(axis, axis.context()) for _ in range(2)]
-            reader, _ = await connect(axis, axis.context())
+            await connect(axis, context)
+            ended = [asyncio.create_task(gone(reader)) for reader, _ in held]
+            await asyncio.wait_for(asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED), 10)
+            # Strangers make room, agencies do not.
+            await connect(axis, context)
+            assert all(await asyncio.wait_for(asyncio.gather(*ended), 10))
+            reader, _ = await connect(axis, context)
             assert await asyncio.wait_for(gone(reader), 10)
-            assert len(held) == 2
+
+    async def test_a_body_that_trickles(
+        self, axis: AxisNode, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Never idle for long, and never done."""
+        monkeypatch.setattr(streams, "_BODY_SECONDS", 1.0)
+        reader, writer = await connect(axis, axis.context())
+        writer.write(b"POST /v1/enrol HTTP/1.1\r\nHost: axis\r\nContent-Length: 1000\r\n\r\n")
+        answer = asyncio.create_task(reader.readuntil(b"the body took over"))
+        async with asyncio.timeout(10):
+            while not answer.done():
+                writer.write(b"x")
+                await asyncio.wait([answer], timeout=IDLE / 5)
+        assert b" 503 " in answer.result()
 
     async def test_uploads_at_a_time_are_bounded(self, axis: AxisNode) -> None:
         organisation = await axis.organisation()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
@@ -133,3 +133,38 @@ def test_callers_are_forgotten_when_they_are_gone() -> None:
     clock.advance(61_000)
     with limits.request("D"):
         assert set(limits._callers) == {"D"}
+
+
+def stranger(limits: Limiter, address: str, times: int) -> list[str]:
+    """How many requests, one after the other, were refused."""
+    answers = []
+    for _ in range(times):
+        try:
+            with limits.stranger(address):
+                answers.append("")
+        except Refusal as refusal:
+            answers.append(refusal.name)
+    return answers
+
+
+def test_one_stranger_does_not_keep_others_from_enrolling() -> None:
+    limits = limiter(HandClock())
+    assert stranger(limits, "192.0.2.1", 1100)[-1] == "rate_limited"
+    for address in ("192.0.2.2", "2001:db8::1", "fe80::1%eth0", ""):
+        assert stranger(limits, address, 1) == [""]
+    assert stranger(limits, "2001:db8::1", 999)[-1] == ""
+    assert stranger(limits, "2001:db8::2", 1) == ["rate_limited"], "of the same network"
+
+
+def test_strangers_have_so_many_requests_at_a_time() -> None:
+    limits = limiter(HandClock())
+    with ExitStack() as held:
+        for number in range(256):
+            if number == 16:
+                refused(limits.stranger("192.0.2.0"), "16 requests at a time")
+            held.enter_context(limits.stranger(f"192.0.2.{number // 16}"))
+        refused(limits.stranger("198.51.100.1"), "too many are enrolling")
+        with limits.request("G22"):
+            pass
+    with limits.stranger("198.51.100.1"):
+        pass
