@@ -97,7 +97,7 @@ class AgencyServer:
         return server()
 
 
-def _make_room(server: web.Server[web.Request]) -> bool:
+def _make_room(server: web.Server) -> bool:
     """End a connection without a client certificate, if a few taken at random hold one.
 
     So strangers, however many, never keep an agency's node out: where they hold many places one is found.
