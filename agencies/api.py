@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -26,7 +26,7 @@ from agencies.api_models import (
     UnitList,
 )
 from agencies.api_node import NodeRoutes
-from agencies.asked import cursor, invalid, media_type, number
+from agencies.asked import check_encoding, cursor, invalid, limit, media_type, seconds
 from agencies.guard import Guard
 from agencies.openapi import Parameter, Route, docs_page, document
 from agencies.parts import NodeParts
@@ -39,12 +39,15 @@ from axis.ports import BlobMissing
 
 __all__ = ["application"]
 
-_MAX_WAIT: Final = 60
-
 _KEY = Parameter("Idempotency-Key", "header", "the same key and content get the same answer again")
 _ID = Parameter("id", "path", "the document's id")
 _AFTER = Parameter("after", "query", "the cursor of the page before")
-_LIMIT = Parameter("limit", "query", "at most so many, up to 500", {"type": "integer", "default": 100})
+_LIMIT = Parameter(
+    "limit",
+    "query",
+    "at most so many",
+    {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
+)
 _WAIT = Parameter("wait", "query", "wait up to so many seconds for news", {"type": "integer", "maximum": 60})
 _NUMBER = Parameter("n", "path", "counted from 0", {"type": "integer"})
 
@@ -155,9 +158,7 @@ class Api:
 
     async def sent(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents."""
-        found, last = listing.sent_documents(
-            self._parts.store, cursor(request), number(request, "limit", 100, 500)
-        )
+        found, last = listing.sent_documents(self._parts.store, cursor(request), limit(request))
         return web.json_response({"documents": found, "next": str(last)})
 
     async def sent_one(self, request: web.Request) -> web.StreamResponse:
@@ -167,18 +168,18 @@ class Api:
         def look() -> bool | None:
             return listing.is_settled(self._parts.store, document_id) or None
 
-        await self._until(look, number(request, "wait", 0, _MAX_WAIT))
+        await self._until(look, seconds(request))
         return web.json_response(listing.sent_one(self._parts.store, document_id))
 
     async def inbox(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox."""
-        after, limit = cursor(request), number(request, "limit", 100, 500)
+        after, most = cursor(request), limit(request)
 
         def look() -> tuple[list[dict[str, Any]], int] | None:
-            page = listing.inbox_documents(self._parts.store, after, limit)
+            page = listing.inbox_documents(self._parts.store, after, most)
             return page if page[0] else None
 
-        documents, last = await self._until(look, number(request, "wait", 0, _MAX_WAIT)) or ([], after)
+        documents, last = await self._until(look, seconds(request)) or ([], after)
         return web.json_response({"documents": documents, "next": str(last)})
 
     async def _until(self, look: Callable[[], Any], seconds: int) -> Any:
@@ -259,6 +260,7 @@ def application(parts: NodeParts, guard: Guard | None) -> web.Application:
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         try:
+            check_encoding(request)
             if guard is not None:
                 guard.check(request)
             return await handler(request)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from datetime import date
+from typing import Annotated, Any, Final, Literal
 
 from axispb.v1 import document_pb2
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 __all__ = [
     "DocumentInput",
@@ -19,59 +21,93 @@ __all__ = [
     "UnitList",
 ]
 
-Date = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-11-30"])]
+
+#: Control characters, and halves of surrogate pairs, which cannot be encoded; in text lines may end.
+_NOT_IN_LINES: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_IN_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _line(text: str) -> str:
+    return _without(_NOT_IN_LINES, text)
+
+
+def _text(text: str) -> str:
+    return _without(_NOT_IN_TEXT, text)
+
+
+def _without(unfit: re.Pattern[str], text: str) -> str:
+    found = unfit.search(text)
+    if found is not None:
+        raise ValueError(f"U+{ord(found.group()):04X} is not possible here")
+    return text
+
+
+def _date(text: str) -> str:
+    if text:
+        date.fromisoformat(text)
+    return text
+
+
+Line = Annotated[str, AfterValidator(_line)]
+Text = Annotated[str, AfterValidator(_text)]
+Date = Annotated[
+    str,
+    Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", examples=["2026-11-30"]),
+    AfterValidator(_date),
+]
 
 
 class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+    #: Strict: what is of another type is refused rather than guessed at.
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True, strict=True)
 
 
 class SignerInput(_Input):
     """Who signed the document itself."""
 
-    competence: str = ""
-    position: str = ""
-    full_name: str = ""
+    competence: Line = ""
+    position: Line = ""
+    full_name: Line = ""
 
 
 class ResponseForInput(_Input):
     """A document that this one answers."""
 
-    organ_id: str = ""
-    code: Annotated[str, Field(description="number/notation")] = ""
-    promulgation_date: Date | Literal[""] = ""
-    document_id: str = ""
+    organ_id: Line = ""
+    code: Annotated[Line, Field(description="number/notation")] = ""
+    promulgation_date: Date = ""
+    document_id: Line = ""
 
 
 class ReceiverInput(_Input):
     """A receiver as edXML lists it."""
 
-    organ_id: str = ""
-    receiver_type: str = ""
+    organ_id: Line = ""
+    receiver_type: Line = ""
 
 
 class ReplacementInput(_Input):
     """A document that this one replaces, and for whom."""
 
-    document_id: str = ""
-    organ_ids: list[str] = []
+    document_id: Line = ""
+    organ_ids: list[Line] = []
 
 
 class StaffInput(_Input):
     """Who handles it at the sender."""
 
-    department: str = ""
-    staff: str = ""
-    email: str = ""
-    mobile: str = ""
+    department: Line = ""
+    staff: Line = ""
+    email: Line = ""
+    mobile: Line = ""
 
 
 class BusinessInput(_Input):
     """What the document does: 0 new, 1 recall, 2 update, 3 replacement."""
 
-    document_id: str = ""
+    document_id: Line = ""
     doc_type: Annotated[int, Field(ge=0, le=3)] = 0
-    reason: str = ""
+    reason: Text = ""
     paper: Annotated[bool, Field(description="a paper copy follows")] = False
     document_info: bool = False
     document_receiver: bool = False
@@ -83,30 +119,30 @@ class BusinessInput(_Input):
 class DocumentInput(_Input):
     """The part `document` of a submission."""
 
-    to: Annotated[list[str], Field(min_length=1, max_length=1000, description="codes of the recipients")]
-    subject: Annotated[str, Field(min_length=1)]
+    to: Annotated[list[Line], Field(min_length=1, max_length=1000, description="codes of the recipients")]
+    subject: Annotated[Line, Field(min_length=1)]
     from_: Annotated[
-        str | None, Field(alias="from", description="a unit hosted here; default: the node's own")
+        Line | None, Field(alias="from", description="a unit hosted here; default: the node's own")
     ] = None
-    number: Annotated[str, Field(examples=["274"])] = ""
-    notation: Annotated[str, Field(examples=["QĐ-TTg"])] = ""
-    type_name: Annotated[str, Field(examples=["Quyết định"])] = ""
-    type_group: str = ""
-    type_detail: str = ""
+    number: Annotated[Line, Field(examples=["274"])] = ""
+    notation: Annotated[Line, Field(examples=["QĐ-TTg"])] = ""
+    type_name: Annotated[Line, Field(examples=["Quyết định"])] = ""
+    type_group: Line = ""
+    type_detail: Line = ""
     priority: Annotated[int, Field(ge=0, le=5, description="1 to 4 travel in the urgent lane")] = 0
-    due_date: Date | Literal[""] = ""
-    content: str = ""
-    issuer_document_id: str = ""
-    promulgation_place: str = ""
-    promulgation_date: Date | Literal[""] = ""
+    due_date: Date = ""
+    content: Text = ""
+    issuer_document_id: Line = ""
+    promulgation_place: Line = ""
+    promulgation_date: Date = ""
     signer: SignerInput | None = None
-    to_places: list[str] = []
+    to_places: list[Line] = []
     steering_type: Annotated[int, Field(ge=0, le=2)] = 0
-    sphere_of_promulgation: str = ""
-    typer_notation: str = ""
-    promulgation_amount: str = ""
-    page_amount: str = ""
-    appendixes: list[str] = []
+    sphere_of_promulgation: Line = ""
+    typer_notation: Line = ""
+    promulgation_amount: Line = ""
+    page_amount: Line = ""
+    appendixes: list[Line] = []
     response_for: list[ResponseForInput] = []
     business: BusinessInput | None = None
 
@@ -157,8 +193,8 @@ class ReceiptInput(_Input):
     """The software's decision on a document."""
 
     outcome: Literal["received", "refused"]
-    reason: Annotated[str, Field(max_length=500)] = ""
-    unit: Annotated[str | None, Field(description="one of the units it came to; default: all that wait")] = (
+    reason: Annotated[Text, Field(max_length=500)] = ""
+    unit: Annotated[Line | None, Field(description="one of the units it came to; default: all that wait")] = (
         None
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from agencies.asked import last_event, limit
 from agencies.counting import volumes
 from agencies.metrics import metrics_text
 from agencies.openapi import Parameter, Route
@@ -122,10 +123,7 @@ class NodeRoutes:
     async def directory(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/directory."""
         directory = self._parts.directory.directory
-        limit = request.query.get("limit", "50")
-        found = directory.search(
-            request.query.get("query", ""), min(int(limit), 500) if limit.isdigit() else 50
-        )
+        found = directory.search(request.query.get("query", ""), limit(request))
         units = [
             {
                 "code": unit.code,
@@ -168,14 +166,12 @@ class NodeRoutes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/events: one server-sent event for each thing that happens, a comment as heartbeat."""
+        events = self._parts.events
+        number = last_event(request, events.newest)  # a higher one is of the node's earlier life
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await response.prepare(request)
-        events = self._parts.events
-        last = request.headers.get("Last-Event-ID", "")
-        number = int(last) if last.isascii() and last.isdigit() else events.newest
-        number = min(number, events.newest)  # a number of the node's earlier life
         while not self._parts.stopping.is_set():
             for event in events.after(number):
                 data = json.dumps(event.data, ensure_ascii=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from axispb.v1 import document_pb2, evidence_pb2
 from google.protobuf.json_format import MessageToDict
@@ -20,8 +20,6 @@ __all__ = ["attachment", "inbox_documents", "inbox_one", "is_settled", "sent_doc
 
 Json = dict[str, Any]
 
-_LIMIT: Final = 500
-
 
 def sent_documents(store: Store, after: int, limit: int, kind: str = "document") -> tuple[list[Json], int]:
     """A page of the outbox in the order of handing in, and the cursor behind it."""
@@ -29,7 +27,7 @@ def sent_documents(store: Store, after: int, limit: int, kind: str = "document")
         "SELECT * FROM sent WHERE number > ? AND kind = ? ORDER BY number LIMIT ?",
         after,
         kind,
-        max(1, min(limit, _LIMIT)),
+        limit,
     )
     deliveries = _by_document(
         store, "SELECT * FROM sent_delivery WHERE document_id IN ({}) ORDER BY unit", rows
@@ -110,7 +108,7 @@ def inbox_documents(store: Store, after: int, limit: int, kind: str = "document"
         "SELECT * FROM received WHERE number > ? AND kind = ? ORDER BY number LIMIT ?",
         after,
         kind,
-        max(1, min(limit, _LIMIT)),
+        limit,
     )
     receipts = _by_document(
         store, "SELECT * FROM receipt WHERE document_id IN ({}) ORDER BY unit, attempt", rows

@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import BodyPartReader, content_disposition_filename, hdrs, parse_content_disposition, web
 
+from agencies.asked import media_type
 from agencies.attachments import AttachmentRow
 from agencies.spool import Spool
 from axis.core.document import MAX_ATTACHMENTS
@@ -52,11 +53,11 @@ async def read_submission(request: web.Request, spool: Spool) -> tuple[object, l
 
 
 async def _file(part: BodyPartReader, name: str, spool: Spool) -> AttachmentRow:
-    media_type = part.headers.get(hdrs.CONTENT_TYPE, "")
+    given = part.headers.get(hdrs.CONTENT_TYPE, "")
     encoding = part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower()
     if encoding not in ("binary", "8bit", "7bit"):
         raise Refusal("field_invalid", "files are sent as they are, without a transfer encoding")
-    return await spool.take(name, media_type, _chunks(part))
+    return await spool.take(name, media_type(given) if given else "", _chunks(part))
 
 
 async def _small(part: BodyPartReader) -> bytes:

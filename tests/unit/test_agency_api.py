@@ -91,6 +91,28 @@ async def test_a_document_is_taken_and_listed(api: Reached) -> None:
         ((part(unknown=1),), "field_invalid"),
         ((part(priority=9),), "field_invalid"),
         ((part(due_date="tomorrow"),), "field_invalid"),
+        ((part(due_date="2026-02-30"),), "field_invalid"),
+        ((part(due_date="٢٠٢٦-٠٢-٠١"),), "field_invalid"),
+        ((part(response_for=[{"promulgation_date": "2026-13-01"}]),), "field_invalid"),
+        ((part(priority=True),), "field_invalid"),
+        ((part(priority="1"),), "field_invalid"),
+        ((part(business={"paper": 1}),), "field_invalid"),
+        ((part(subject=7),), "field_invalid"),
+        ((part(subject="a\0b"),), "field_invalid"),
+        ((part(subject="a\nb"),), "field_invalid"),
+        ((part(subject="a\x85b"),), "field_invalid"),
+        ((part(subject="\ud800"),), "field_invalid"),
+        ((part(content="a\x1bb"),), "field_invalid"),
+        ((part(to=["\ud800"]),), "field_invalid"),
+        ((part(to_places=["\ud800"]),), "field_invalid"),
+        ((part(**{"x\ud800": 1}),), "field_invalid"),
+        ((part(**{"from": "\ud800"}),), "field_invalid"),
+        ((("document", b'{"to": ["G14"], "subject": "\xff"}', {"filename": "x"}),), "field_invalid"),
+        ((("document", '{"to": ' + "[" * 900 + "]" * 900 + "}", {}),), "field_invalid"),
+        (
+            (("document", '{"to": ["G14"], "subject": "S", "priority": ' + "1" * 9999 + "}", {}),),
+            "field_invalid",
+        ),
         ((part(to=["../x"]),), "recipient_unknown"),
         ((part(), part()), "field_invalid"),
         ((part(), ("other", "x", {})), "field_invalid"),
@@ -118,6 +140,15 @@ async def test_bad_input_gets_a_code_and_leaves_nothing(api: Reached, parts: Any
         ("GET", "/v1/inbox/x/attachments/0", 404, "document_unknown"),
         ("GET", "/v1/inbox/x/attachments/-1", 404, "document_unknown"),
         ("GET", "/v1/inbox?after=x", 422, "field_invalid"),
+        ("GET", "/v1/inbox?after=-1", 422, "field_invalid"),
+        ("GET", "/v1/inbox?after=9223372036854775808", 422, "field_invalid"),
+        ("GET", "/v1/inbox?limit=0", 422, "field_invalid"),
+        ("GET", "/v1/inbox?limit=501", 422, "field_invalid"),
+        ("GET", "/v1/inbox?limit=%C2%B2", 422, "field_invalid"),
+        ("GET", "/v1/inbox?wait=%C2%B2", 422, "field_invalid"),
+        ("GET", "/v1/documents?limit=0", 422, "field_invalid"),
+        ("GET", "/v1/directory?limit=%C2%B2", 422, "field_invalid"),
+        ("GET", "/v1/directory?limit=0", 422, "field_invalid"),
         ("GET", "/v1/volumes?by=year", 422, "field_invalid"),
         ("GET", "/v1/volumes?month=2026-13", 422, "field_invalid"),
         ("POST", "/v1/documents", 422, "field_invalid"),
@@ -131,6 +162,73 @@ async def test_errors_are_problems_with_a_code(
         assert response.content_type == "application/problem+json"
         answer = await response.json(content_type=None)
     assert (response.status, answer["status"], answer["code"]) == (status, status, code)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        '{"outcome":"received","reason":"\\ud800"}',
+        '{"outcome":"received","reason":"\\u0000"}',
+        '{"outcome":"received","unit":"\\ud800"}',
+        b'{"outcome":"received","reason":"\xff"}',
+    ],
+)
+async def test_a_malformed_decision_is_the_callers_mistake(api: Reached, body: Any) -> None:
+    status, answer = await api.ask("POST", "/v1/inbox/x/receipt", data=body)
+    assert (status, answer["code"]) == (422, "field_invalid")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "²", "-1", "x"])
+async def test_an_event_number_is_a_number(api: Reached, number: str) -> None:
+    status, answer = await api.ask("GET", "/v1/events", headers={"Last-Event-ID": number})
+    assert (status, answer["code"]) == (422, "field_invalid")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /v1/documents/\xff HTTP/1.1\r\n",
+        b"GET /v1/directory?query=\xff HTTP/1.1\r\n",
+        b"POST /v1/inbox/x/receipt HTTP/1.1\r\nContent-Length: 22\r\nIdempotency-Key: \xff\r\n",
+    ],
+)
+async def test_what_is_no_utf_8_is_the_callers_mistake(api: Reached, head: bytes) -> None:
+    address = api.node.api_url.removeprefix("http://")
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head + f"Host: {address}\r\nConnection: close\r\n\r\n".encode())
+    writer.write(b'{"outcome":"received"}' if b"POST" in head else b"")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.split(b" ")[1] in (b"400", b"422"), answer
+
+
+async def test_an_odd_media_type_is_plain_bytes(api: Reached) -> None:
+    named = b"Content-Disposition: form-data; name="
+    body = b"".join(
+        (
+            b"--x\r\n" + named + b'"document"\r\n\r\n{"to": ["G14"], "subject": "S"}\r\n',
+            b"--x\r\n" + named + b'"file"; filename="a"\r\nContent-Type: a/\xff\r\n\r\nx\r\n--x--\r\n',
+        )
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    status, answer = await api.ask("POST", "/v1/documents", data=body, headers=kind)
+    assert status == 202
+    _, found = await api.ask("GET", f"/v1/documents/{answer['document_id']}")
+    assert found["attachments"][0]["media_type"] == "application/octet-stream"
+
+
+async def test_lines_may_end_in_the_content(api: Reached) -> None:
+    status, answer = await api.post(part(content="one\n\ttwo\r\nthree"))
+    assert (status, answer["state"]) == (202, "queued")
+
+
+async def test_a_cursor_never_goes_backwards(api: Reached) -> None:
+    for path in ("/v1/inbox", "/v1/documents"):
+        status, page = await api.ask("GET", f"{path}?after={2**63 - 1}")
+        assert (status, page["documents"], page["next"]) == (200, [], str(2**63 - 1))
 
 
 async def test_the_inbox_is_waited_for(api: Reached) -> None:
