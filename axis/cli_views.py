@@ -15,7 +15,6 @@ from typing import Any, Final, Protocol
 from axis import config, control
 from axis.audit import AuditReport, Problem, audit
 from axis.core.errors import Refusal
-from axis.core.state import reduce
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StoredRecord
 from axis.views.file import ask_rebuild, open_readonly, read_position
@@ -173,7 +172,7 @@ def _rebuild_beside(home: Path) -> None:
 
 @contextmanager
 def _journal(home: Path) -> Iterator[SqliteJournal]:
-    journal = SqliteJournal.open(home / "journal.sqlite", reduce, readonly=True)
+    journal = SqliteJournal.open(home / "journal.sqlite", readonly=True)
     try:
         yield journal
     finally:

@@ -18,7 +18,6 @@ from cryptography import x509
 
 from axis import config, control
 from axis.core.errors import Refusal
-from axis.core.state import reduce
 from axis.flow.timekeeper import AHEAD_MS
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StorageFull
@@ -125,7 +124,7 @@ def _disk(home: Path) -> Iterator[Check]:
 
 
 def _journal(home: Path) -> Iterator[Check]:
-    journal = SqliteJournal.open(home / "journal.sqlite", reduce, readonly=True)
+    journal = SqliteJournal.open(home / "journal.sqlite", readonly=True)
     try:
         head = journal.head()
     finally:

@@ -26,7 +26,6 @@ from axis import config
 from axis.control import HomeLock
 from axis.core import cms
 from axis.core.decide import Found, RecordCertificate
-from axis.core.state import reduce
 from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.sqlite import SqliteJournal
@@ -179,7 +178,7 @@ async def _found_journal(home: Path) -> None:
     """The journal's first records: which axis this is, and its own two certificates."""
     keys, path = home / "keys", home / "journal.sqlite"
     anchors = Anchors(_read_pem(keys / "anchors.pem"), _read_pem(keys / "chain.pem"))
-    journal = SqliteJournal.open(path, reduce, journal_id=None if path.exists() else str(uuid.uuid4()))
+    journal = SqliteJournal.open(path, journal_id=None if path.exists() else str(uuid.uuid4()))
     sequencer = Sequencer(journal, SystemClock(), lambda signed: b"")  # nothing is accepted here
     running = asyncio.create_task(sequencer.run())
     try:

@@ -16,7 +16,7 @@ from axis.app.home import Home, SystemClock, boot_seconds, read_home
 from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
 from axis.core.decide import Found
-from axis.core.state import FactCertificates, reduce
+from axis.core.state import FactCertificates
 from axis.core.verify import Context
 from axis.flow.deadlines import Deadlines
 from axis.flow.desk import Desk
@@ -80,7 +80,7 @@ async def open_home(
     home = read_home(path)
     async with AsyncExitStack() as opened:
         opened.enter_context(HomeLock(path))
-        journal = SqliteJournal.open(home.journal_path, reduce)
+        journal = SqliteJournal.open(home.journal_path)
         opened.push_async_callback(journal.close)
         blobs = FileBlobs.open_root(home.blobs_path)
         opened.push_async_callback(blobs.close)

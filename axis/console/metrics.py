@@ -43,15 +43,6 @@ class ConsoleMetrics:
         self._head = Gauge("axis_journal_head", "Sequence of the newest record.", registry=self.registry)
         self.registry.register(_FromViews(views, clock))
 
-    def accepted(self, kind: str) -> None:
-        """Counted by the views."""
-
-    def receipted(self, outcome: str, seconds: float) -> None:
-        """Counted by the views."""
-
-    def rejected(self, code: str) -> None:
-        """Counted by the views, from the journalled refusals."""
-
     def appended(self, seconds: float, records: int, sequence: int) -> None:
         """A frame landed."""
         self._append.observe(seconds)

@@ -17,16 +17,12 @@ __all__ = ["Appender"]
 
 
 class Appender:
-    """The writing connection. Used by one thread at a time.
+    """The writing connection. Used by one thread at a time."""
 
-    `durable=False` is for copies that can be made again: nothing is fsynced before `make_durable`.
-    """
-
-    def __init__(self, path: Path, journal_id: str, *, durable: bool = True) -> None:
+    def __init__(self, path: Path, journal_id: str) -> None:
         self._path = path
         self._journal_id = journal_id
-        self._durable = durable
-        self._connection = self._connect()
+        self._connection = connect_writer(path)
 
     def append(self, expected: Head, frame: Frame, changes: Changes) -> Head:
         """Store the frame durably and give the new head; raises as ports.Journal.append says."""
@@ -41,22 +37,9 @@ class Appender:
                 raise
         return frame.head
 
-    def make_durable(self) -> None:
-        """Fold the WAL into the file and fsync it."""
-        with errors_named(self._path):
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self._durable = True
-
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = connect_writer(self._path)
-        if not self._durable:
-            connection.execute("PRAGMA synchronous = OFF")
-        return connection
 
     def _store(self, expected: Head, frame: Frame, changes: Changes) -> None:
         head = read_head(self._connection, self._journal_id)
@@ -108,4 +91,4 @@ class Appender:
                 self._connection.execute("ROLLBACK")
         if self._connection.in_transaction:
             self._connection.close()
-            self._connection = self._connect()
+            self._connection = connect_writer(self._path)

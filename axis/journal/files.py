@@ -19,7 +19,6 @@ __all__ = [
     "errors_named",
     "found",
     "named",
-    "raw_frames",
     "read_head",
     "verify_head",
 ]
@@ -155,23 +154,3 @@ def verify_head(connection: sqlite3.Connection, journal_id: str) -> Head:
     elif head != Head.empty(journal_id):
         raise JournalBroken("a head without frames")
     return head
-
-
-def raw_frames(path: Path, after: int = 0, batch: int = 64) -> Iterator[tuple[int, bytes]]:
-    """Each frame's (number, stored bytes), numbered over `after`, in order: for the audit.
-
-    Nothing else in the file is trusted, and the bytes are not checked here.
-    Beside a running writer it ends with the newest frame at the time. JournalBroken where SQLite itself
-    finds the file damaged.
-    """
-    with errors_named(path), closing(connect_reader(path)) as connection:
-        number = after
-        while True:
-            # One statement a batch, so that a long audit does not keep the writer's WAL from being reused.
-            rows = connection.execute(
-                "SELECT number, raw FROM frames WHERE number > ? ORDER BY number LIMIT ?", (number, batch)
-            ).fetchall()
-            if not rows:
-                return
-            yield from rows
-            number = rows[-1][0]

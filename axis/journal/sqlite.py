@@ -21,9 +21,8 @@ from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head, decode
 from axis.journal.appender import Appender
 from axis.journal.files import connect_reader, errors_named, found, named, read_head, verify_head
-from axis.journal.replay import index_problems
 from axis.journal.waiting import Wakeup
-from axis.ports import JournalBroken, Reduce, StoredRecord
+from axis.ports import JournalBroken, StoredRecord
 
 __all__ = ["SqliteJournal"]
 
@@ -46,10 +45,8 @@ class SqliteJournal:
         reader: sqlite3.Connection,
         appender: Appender | None,
         head: Head,
-        reduce: Reduce,
     ) -> None:
         self._path = path
-        self._reduce = reduce
         self._journal_id = journal_id
         self._reader = reader
         self._appender = appender
@@ -61,9 +58,7 @@ class SqliteJournal:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
     @classmethod
-    def open(
-        cls, path: Path, reduce: Reduce, *, journal_id: str | None = None, readonly: bool = False
-    ) -> SqliteJournal:
+    def open(cls, path: Path, *, journal_id: str | None = None, readonly: bool = False) -> SqliteJournal:
         """Open the file; with a `journal_id`, make it if it is not there.
 
         `readonly` works beside a running writer and on a stopped home. Raises FileNotFoundError;
@@ -88,7 +83,7 @@ class SqliteJournal:
                 opened.callback(reader.close)
                 head = verify_head(reader, stored)
                 opened.pop_all()  # all is well: they stay open
-        return cls(path, stored, reader, appender, head, reduce)
+        return cls(path, stored, reader, appender, head)
 
     def head(self) -> Head:
         """Where the journal stands."""
@@ -204,13 +199,6 @@ class SqliteJournal:
         """The peaks of the tree over the records."""
         joined = self._rows("SELECT peaks FROM head", ())[0][0]
         return [joined[start : start + 32] for start in range(0, len(joined), 32)]
-
-    def index_problems(self) -> list[str]:
-        """Where keys, facts, feeds or head differ from a replay of the frames; see replay.index_problems.
-
-        Slow: as long as it took to append it all, without the fsyncs. May run in any thread.
-        """
-        return index_problems(self._path, self._reduce)
 
     async def close(self) -> None:
         """Finish the appends under way, end every wait, release the file. Idempotent."""

@@ -59,18 +59,13 @@ class Book:
             await self.add(record)
 
 
-@pytest.fixture
-def reduce() -> Callable[[Frame, Facts], Changes]:
-    return text_reduce
-
-
 @pytest.fixture(params=["memory", "sqlite"])
 async def book(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Book]:
     journal: Journal
     if request.param == "memory":
         journal = MemoryJournal("j", text_reduce)
     else:
-        journal = SqliteJournal.open(tmp_path / "journal.sqlite", text_reduce, journal_id="j")
+        journal = SqliteJournal.open(tmp_path / "journal.sqlite", journal_id="j")
     yield Book(journal)
     await journal.close()
 

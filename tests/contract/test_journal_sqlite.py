@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from axis.core.facts import Changes
-from axis.core.frame import Head, decode
-from axis.journal.files import raw_frames
+from axis.core.frame import Head
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StorageFull
 
@@ -35,7 +34,7 @@ from axis.journal.sqlite import SqliteJournal
 from axis.ports import Conflict
 
 async def main(path, name, count):
-    journal = SqliteJournal.open(Path(path), lambda frame, facts: Changes(), journal_id="j")
+    journal = SqliteJournal.open(Path(path), journal_id="j")
     done = 0
     while done < count:
         head = journal.head()
@@ -60,12 +59,8 @@ def start_writer(path: Path, name: str, count: int) -> subprocess.Popen[str]:
     )
 
 
-def no_changes(_frame: Any, _facts: Any) -> Changes:
-    return Changes()
-
-
 def reopen(path: Path, **options: Any) -> SqliteJournal:
-    return SqliteJournal.open(path, no_changes, **options)
+    return SqliteJournal.open(path, **options)
 
 
 @pytest.fixture
@@ -242,7 +237,6 @@ async def test_a_frame_missing_in_the_middle_is_found(path: Path, wrap: Wrap) ->
     journal = reopen(path, readonly=True)
     with pytest.raises(JournalBroken, match="frame 3"):
         journal.frames(1)
-    assert [number for number, _raw in raw_frames(path)] == [1, 2, 4, 5, 6]
     await journal.close()
 
 
@@ -252,8 +246,6 @@ def test_a_file_that_is_no_journal_is_broken(path: Path, content: bytes) -> None
     for options in ({}, {"readonly": True}, {"journal_id": "j"}):
         with pytest.raises(JournalBroken):
             reopen(path, **options)
-    with pytest.raises(JournalBroken):
-        list(raw_frames(path))
 
 
 async def test_damaged_pages_are_broken_not_a_crash(path: Path, wrap: Wrap) -> None:
@@ -266,21 +258,6 @@ async def test_damaged_pages_are_broken_not_a_crash(path: Path, wrap: Wrap) -> N
     path.write_bytes(bytes(content))
     with pytest.raises(JournalBroken):
         reopen(path, readonly=True)
-    with pytest.raises(JournalBroken):
-        list(raw_frames(path))
-
-
-async def test_raw_frames_are_every_byte_beside_a_running_writer(path: Path, wrap: Wrap) -> None:
-    book = wrap(reopen(path, journal_id="j"))
-    for n in range(7):
-        await book.add(f"record {n}")
-    head = Head.empty("j")
-    for number, raw in raw_frames(path, batch=3):
-        head = decode(raw, head).head
-        assert head.number == number
-    assert head == book.journal.head()
-    await book.journal.close()
-    assert len(list(raw_frames(path))) == 7
 
 
 async def test_a_read_only_journal_follows_another_process(path: Path) -> None:
@@ -314,10 +291,9 @@ async def test_a_folder_that_may_not_be_written_can_be_read(
     path.parent.chmod(0o555)
     script = (
         "import os, sys\nfrom pathlib import Path\nfrom axis.journal.sqlite import SqliteJournal\n"
-        "from axis.journal.files import raw_frames\n"
         "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "journal = SqliteJournal.open(Path(sys.argv[1]), None, readonly=True)\n"
-        "print(journal.head(), len(list(raw_frames(Path(sys.argv[1])))))\n"
+        "journal = SqliteJournal.open(Path(sys.argv[1]), readonly=True)\n"
+        "print(journal.head(), len(journal.frames(0)))\n"
     )
     for folder in path.parents:  # let an unprivileged reader pass
         if folder.stat().st_uid == os.geteuid() and "pytest" in str(folder):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +22,6 @@ from hypothesis import strategies as st
 from axis.core import merkle
 from axis.core.facts import Changes, FeedRow
 from axis.core.frame import Frame, Head, encode
-from axis.journal.files import raw_frames
 from axis.journal.memory import MemoryJournal
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import Conflict, Journal, KeyTaken
@@ -183,9 +184,7 @@ def test_a_random_life_agrees_with_the_model(engine: str, life: list[Step]) -> N
                 kept[:] = kept or [MemoryJournal("j", lambda _frame, _facts: Changes())]
                 return kept
             # Two appenders on one file, each with connections of its own.
-            return [
-                SqliteJournal.open(path, lambda _frame, _facts: Changes(), journal_id="j") for _ in range(2)
-            ]
+            return [SqliteJournal.open(path, journal_id="j") for _ in range(2)]
 
         model = asyncio.run(live(life, open_all))
         if engine == "sqlite":
@@ -196,7 +195,9 @@ def audit(path: Path, model: Model) -> None:
     """The stored bytes alone: numbered, chained, and the records that were appended."""
     previous = bytes(32)
     records: list[tuple[int, bytes]] = []
-    for expected, (number, raw) in enumerate(raw_frames(path), start=1):
+    with closing(sqlite3.connect(path)) as connection:
+        stored = connection.execute("SELECT number, raw FROM frames ORDER BY number").fetchall()
+    for expected, (number, raw) in enumerate(stored, start=1):
         frame = journal_pb2.Frame.FromString(raw)
         assert (number, frame.number, frame.previous_sha256) == (expected, expected, previous)
         assert frame.first_sequence == len(records) + 1
@@ -209,7 +210,7 @@ def audit(path: Path, model: Model) -> None:
 async def test_many_appenders_at_once_take_turns(tmp_path: Path) -> None:
     """Group appends by twelve tasks through two handles: every one lands once, in one chain."""
     path = tmp_path / "journal.sqlite"
-    journals = [SqliteJournal.open(path, lambda _f, _s: Changes(), journal_id="j") for _ in range(2)]
+    journals = [SqliteJournal.open(path, journal_id="j") for _ in range(2)]
     landed: list[int] = []
 
     async def appender(n: int) -> None:

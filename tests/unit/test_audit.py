@@ -18,7 +18,6 @@ import axis
 from axis.audit import AuditReport, audit
 from axis.audit.tables import VIEWS_VERSION
 from axis.core.merkle import root_of
-from axis.core.state import reduce
 from axis.journal.sqlite import SqliteJournal
 from axis.views.projection import SCHEMA_VERSION, Views
 from bench.history import History, Signers
@@ -104,7 +103,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 async def make(folder: Path) -> Files:
     signers = Signers(folder / "pki", START)
-    journal = SqliteJournal.open(folder / "journal.sqlite", reduce, journal_id="audited")
+    journal = SqliteJournal.open(folder / "journal.sqlite", journal_id="audited")
     history = History(journal, START, signers.axis_id, signers.sign)
     await traffic(history, signers)
     views = Views.open(folder / "views.sqlite")
@@ -420,7 +419,7 @@ async def forged(
 ) -> set[str]:
     """A journal whose records are not what they should be, though the file itself is in order."""
     signers = Signers(tmp_path / "pki", START)
-    journal = SqliteJournal.open(tmp_path / "journal.sqlite", reduce, journal_id="forged")
+    journal = SqliteJournal.open(tmp_path / "journal.sqlite", journal_id="forged")
     history = History(journal, START, signers.axis_id, signers.sign)
     await traffic(history, signers)
     await spoil(history, signers)  # type: ignore[misc]

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from axis.audit import audit
-from axis.core.state import reduce
 from axis.journal.sqlite import SqliteJournal
 from axis.views.projection import Views
 from bench.history import History, Signers
@@ -24,7 +23,7 @@ def signers(tmp_path_factory: pytest.TempPathFactory) -> Signers:
 
 
 async def live(signers: Signers, folder: Path, seed: int) -> int:
-    journal = SqliteJournal.open(folder / "journal.sqlite", reduce, journal_id=f"life-{seed}")
+    journal = SqliteJournal.open(folder / "journal.sqlite", journal_id=f"life-{seed}")
     history = History(journal, START, signers.axis_id, signers.sign)
     views = Views.open(folder / "views.sqlite")
     rng = random.Random(seed)
