@@ -6,17 +6,16 @@ gives the same answer, with other content it is refused.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from axispb.v1 import document_pb2
 
 from agencies import inbox, outbox
+from agencies.answers import answer_in, content_hash, keep_answer, stored_answer
 from agencies.api_models import DocumentInput, ReceiptInput
 from agencies.attachments import AttachmentRow
 from agencies.directory_sync import DirectorySync
@@ -24,6 +23,7 @@ from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
 from agencies.store import Store
+from agencies.units import primary
 from axis.core.document import check_document, is_urgent, new_document_id
 from axis.core.envelope import MAX_SIGNED_BYTES, Envelope, Kind, signed_bytes
 from axis.core.errors import Refusal
@@ -35,8 +35,6 @@ from axis.ports import Clock
 __all__ = ["Service", "Submission"]
 
 Json = dict[str, Any]
-
-_KEY_LIMIT: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,8 @@ class Service:
         `recipient_duplicate`, `recipient_suspended`, `not_host_of_unit`, `storage_full`.
         """
         key = submission.idempotency_key
-        content = _content(submission.raw, submission.files)
-        known = self._known_answer("documents", key, content)
+        content = content_hash(submission.raw, submission.files)
+        known = stored_answer(self._store, "documents", key, content)
         if known is not None:
             return known
         document = submission.document
@@ -90,11 +88,11 @@ class Service:
         answer = {"document_id": outgoing.document_id, "state": "queued"}
 
         def change(connection: sqlite3.Connection) -> Json:
-            earlier = _answer_in(connection, "documents", key, content)
+            earlier = answer_in(connection, "documents", key, content)
             if earlier is not None:
                 return earlier
             outbox.put(connection, outgoing)
-            _keep_answer(connection, "documents", key, content, answer, self._clock.now())
+            keep_answer(connection, "documents", key, content, answer, self._clock.now())
             return answer
 
         stored = await self._store.write(change)
@@ -104,26 +102,19 @@ class Service:
             self._wake()
         return stored
 
-    def _known_answer(self, scope: str, key: str, content: bytes) -> Json | None:
-        if len(key) > _KEY_LIMIT:
-            raise Refusal("field_invalid", f"Idempotency-Key: at most {_KEY_LIMIT} characters")
-        if not key:
-            return None
-        row = self._store.row("SELECT * FROM idempotency WHERE scope = ? AND key = ?", scope, key)
-        return _answer(row, content)
-
     async def _check_units(self, document: DocumentInput) -> str:
         """The sender's primary code. What the directory denies is refused only when it is fresh."""
         try:
             return self._units(document)
         except Refusal as refusal:
+            given = document.from_ or self._identity.code
             if not self.online:
-                return document.from_ or self._identity.code  # the axis will judge
+                return primary(self._directory.directory, given)  # the axis will judge
             try:
                 await self._directory.refresh()
             except Refusal:
                 get_logger().info("directory_not_refreshed", code=refusal.name)
-                return document.from_ or self._identity.code
+                return primary(self._directory.directory, given)
             return self._units(document)
 
     def _units(self, document: DocumentInput) -> str:
@@ -154,6 +145,7 @@ class Service:
 
     def _signed(self, submission: Submission, sender: str) -> outbox.Outgoing:
         now = self._clock.now()
+        directory = self._directory.directory
         fields = submission.document.fields()
         message = document_pb2.Document(
             axis_id=self._identity.axis_id,
@@ -181,7 +173,7 @@ class Service:
             envelope=self._identity.sign(signed),
             certificate_sha256=self._identity.credentials.certificate_sha256,
             sender_unit=sender,
-            recipients=tuple(submission.document.to),
+            recipients=tuple(primary(directory, code) for code in submission.document.to),
             subject=submission.document.subject,
             code_number="/".join(part for part in number if part),
             urgent=is_urgent(fields),
@@ -195,8 +187,8 @@ class Service:
 
         The same decision again gives the same answer; another one `outcome_conflict`.
         """
-        content = _content([document_id, decision.model_dump()], ())
-        known = self._known_answer("receipts", key, content)
+        content = content_hash([document_id, decision.model_dump()], ())
+        known = stored_answer(self._store, "receipts", key, content)
         if known is not None:
             return known
         row = self._store.row("SELECT * FROM received WHERE document_id = ?", document_id)
@@ -219,12 +211,13 @@ class Service:
         }
 
         def change(connection: sqlite3.Connection) -> Json:
-            earlier = _answer_in(connection, "receipts", key, content)
+            earlier = answer_in(connection, "receipts", key, content)
             if earlier is not None:
                 return earlier
             for receipt in receipts:
-                inbox.decide(connection, document_id, receipt)
-            _keep_answer(connection, "receipts", key, content, answer, self._clock.now())
+                if not inbox.decide(connection, document_id, receipt):
+                    _check_decided(connection, document_id, receipt)
+            keep_answer(connection, "receipts", key, content, answer, self._clock.now())
             return answer
 
         stored = await self._store.write(change)
@@ -240,9 +233,10 @@ class Service:
             " WHERE document_id = ? GROUP BY unit ORDER BY unit",
             document_id,
         )
-        meant = [row for row in rows if decision.unit in (None, row["unit"])]
+        unit = decision.unit and primary(self._directory.directory, decision.unit)
+        meant = [row for row in rows if unit in (None, row["unit"])]
         if not meant:
-            raise Refusal("not_a_recipient", f"the document did not come to {decision.unit}")
+            raise Refusal("not_a_recipient", f"the document did not come to {unit}")
         waiting = [row for row in meant if row["state"] == "waiting"]
         if not waiting and any(row["outcome"] == "waiting" for row in meant):
             raise Refusal("delivery_closed", "the axis closed this delivery while it waited")
@@ -251,45 +245,13 @@ class Service:
         return [(row["unit"], row["attempt"]) for row in waiting]
 
 
-def _content(raw: object, files: Sequence[AttachmentRow]) -> bytes:
-    """What "the same content" means: equal JSON values, the same list of (name, media type, SHA-256)."""
-    listed = [[file.name, file.media_type, file.sha256.hex()] for file in files]
-    text = json.dumps([_plain(raw), listed], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _plain(value: object) -> object:
-    """JSON values by what they equal: 1.0 is 1."""
-    if isinstance(value, dict):
-        return {key: _plain(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(member) for member in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _answer(row: sqlite3.Row | None, content: bytes) -> Json | None:
-    if row is None:
-        return None
-    if row["content_sha256"] != content:
-        raise Refusal("idempotency_conflict")
-    stored: Json = json.loads(row["answer"])
-    return stored
-
-
-def _answer_in(connection: sqlite3.Connection, scope: str, key: str, content: bytes) -> Json | None:
-    if not key:
-        return None
-    row = connection.execute("SELECT * FROM idempotency WHERE scope = ? AND key = ?", (scope, key)).fetchone()
-    return _answer(row, content)
-
-
-def _keep_answer(
-    connection: sqlite3.Connection, scope: str, key: str, content: bytes, answer: Json, now: int
-) -> None:
-    if key:
-        connection.execute(
-            "INSERT INTO idempotency (scope, key, content_sha256, answer, created_at) VALUES (?, ?, ?, ?, ?)",
-            (scope, key, content, json.dumps(answer), now),
-        )
+def _check_decided(connection: sqlite3.Connection, document_id: str, receipt: inbox.SignedReceipt) -> None:
+    """Somebody was faster: fine if the decision was the same. Raised in the transaction, undoes all of it."""
+    outcome = connection.execute(
+        "SELECT outcome FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?",
+        (document_id, receipt.unit, receipt.attempt),
+    ).fetchone()[0]
+    if outcome == InboxState.WAITING:
+        raise Refusal("delivery_closed", "the axis closed this delivery while it waited")
+    if outcome != receipt.outcome:
+        raise Refusal("outcome_conflict", f"it is {outcome} already")

@@ -1,0 +1,18 @@
+"""Units by their primary codes: an old code may be given, but what is stored and shown is the primary one."""
+
+from __future__ import annotations
+
+from axis.core.directory import Directory
+
+__all__ = ["hosted_by", "primary"]
+
+
+def primary(directory: Directory, code: str) -> str:
+    """The primary code of the unit that has this code; the code itself where the directory has none."""
+    return directory.resolve(code) or code
+
+
+def hosted_by(directory: Directory, organisation: str) -> list[str]:
+    """The codes of the units that an organisation's node takes documents for, its own first."""
+    others = (unit.code for unit in directory.units() if directory.host_of(unit.code) == organisation)
+    return [organisation, *(code for code in others if code != organisation)]
