@@ -47,7 +47,7 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make a new axis home: settings, certificate authority, keys, an empty journal."""
-    from axis.app import init_home
+    from axis.app.home import init_home
 
     made = init_home(home, listen, console, name or [])
     if as_json:
@@ -67,7 +67,7 @@ def serve(
     import asyncio
 
     from axis import logs
-    from axis.app import serve as run
+    from axis.app.serve import serve as run
 
     if journal is not None and not journal.startswith("sqlite:"):
         raise typer.BadParameter(f"{journal}: this version keeps its journal in SQLite only")

@@ -57,7 +57,7 @@ async def _beside(home: Path, operation: str, arguments: Mapping[str, Any], with
     import logging
 
     from axis import logs
-    from axis.app import open_home
+    from axis.app.node import open_home
     from axis.app.operations import operations
 
     logs.configure(json=False, level=logging.ERROR)

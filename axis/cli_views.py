@@ -89,7 +89,7 @@ def rebuild(home: Path) -> dict[str, object]:
 
 def audit_home(home: Path, quick: bool) -> AuditReport:
     """Audit a home's files, running or not; the views are brought up first if they belong to the journal."""
-    from axis.app import read_home
+    from axis.app.home import read_home
 
     settings = read_home(home)
     odd: tuple[Problem, ...] = ()

@@ -74,7 +74,7 @@ class LocalAxis:
         return self.nodes[index % len(self.nodes)]
 
     async def _found(self, listen: str, console: str) -> None:
-        from axis.app import init_home
+        from axis.app.home import init_home
 
         addresses = [self._ports.free(address) for address in (listen, console)]
         self.home.mkdir(parents=True, exist_ok=True)

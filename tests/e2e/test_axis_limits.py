@@ -19,7 +19,7 @@ import pytest_asyncio
 from axispb.v1 import api_pb2
 from structlog.testing import capture_logs
 
-from axis.app import Node, open_home
+from axis.app.node import Node, open_home
 from axis.app.serve import _every
 from axis.control import HomeBusy
 from axis.http import streams

@@ -28,8 +28,8 @@ from cryptography.x509.oid import NameOID
 from google.protobuf.message import Message
 
 from axis import config
-from axis.app import init_home, serving
-from axis.app.serve import Running
+from axis.app.home import init_home
+from axis.app.serve import Running, serving
 from axis.core import cms
 from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, parse, signed_bytes

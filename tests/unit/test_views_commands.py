@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from axis.app import init_home, open_home
+from axis.app.home import init_home
+from axis.app.node import open_home
 from axis.cli import main
 from axis.core.commands import Register
 
