@@ -10,11 +10,12 @@ from typing import Final
 from axispb.v1 import api_pb2, facts_pb2
 
 from agencies.axis_client import AxisClient
+from agencies.heads import epoch, learnt
 from agencies.store import Store, set_setting
 from axis.core.directory import Directory
 from axis.core.errors import Refusal
 
-__all__ = ["DirectorySync"]
+__all__ = ["DirectorySync", "forget"]
 
 _AS_OF: Final = "directory_as_of"
 _MOST_PAGES: Final = 10_000
@@ -79,7 +80,7 @@ class DirectorySync:
         await asyncio.shield(self._refreshing)
 
     async def _refresh(self) -> None:
-        before = self.directory
+        before, asked_in = self.directory, epoch(self._store)
         anew = before.cursor == 0 or self._doubted > self._whole
         directory = Directory() if anew else before
         entries: list[api_pb2.DirectoryEntry] = [] if anew else self._unsaved
@@ -99,23 +100,25 @@ class DirectorySync:
         # Never stored without the head that it rests on: an axis restored from an older copy would know an
         # older head, and what is no longer true would stay here.
         if self._unsaved and self._client.heads.sequence >= directory.cursor:
-            await self._save(directory)
+            await self._save(directory, asked_in)
 
-    async def _save(self, directory: Directory) -> None:
+    async def _save(self, directory: Directory, asked_in: str) -> None:
         entries, replacing, as_of = list(self._unsaved), self._replacing, directory.as_of
 
-        def change(connection: sqlite3.Connection) -> None:
+        def change(connection: sqlite3.Connection) -> bool:
+            if not learnt(connection, asked_in, self._client.heads):
+                return False
             if replacing:
-                _forget(connection)
+                forget(connection)
             _keep(connection, entries, as_of)
-            set_setting(connection, "head", str(self._client.heads))
+            return True
 
-        await self._store.write(change)
+        if not await self._store.write(change):
+            raise Refusal("unavailable", "the axis was restored while its directory was read")
         self._unsaved, self._replacing = [], False
 
-    async def restart(self) -> None:
-        """The axis was restored from an older copy: read everything anew."""
-        await self._store.write(_forget)
+    def restart(self) -> None:
+        """The store was made to `forget` the directory: read everything anew."""
         self.directory = Directory()
         self._whole = self._doubted = 0
         self._unsaved, self._replacing = [], False
@@ -135,6 +138,7 @@ def _key(entry: api_pb2.DirectoryEntry) -> str:
     return f"serial/{entry.certificate.serial}"
 
 
-def _forget(connection: sqlite3.Connection) -> None:
+def forget(connection: sqlite3.Connection) -> None:
+    """The axis was restored from an older copy: what is stored may not hold. `restart` once it is stored."""
     connection.execute("DELETE FROM directory")
     set_setting(connection, _AS_OF, "0")

@@ -2,13 +2,23 @@
 
 It is echoed with every request, so that an axis restored from an older copy is found out at once. It is
 persisted with whatever was learnt under it.
+
+Each restored axis begins another *epoch*. What was asked in an earlier one says nothing in this one, however
+late the answer is stored.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Heads", "SeenHead"]
+from agencies.store import Store, get_setting, set_setting
+
+__all__ = ["Heads", "SeenHead", "begin_epoch", "epoch", "learnt"]
+
+_EPOCH: Final = "epoch"
+_HEAD: Final = "head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +72,25 @@ class Heads:
     def __str__(self) -> str:
         """What to persist."""
         return str(self.seen) if self.seen is not None else ""
+
+
+def epoch(store: Store) -> str:
+    """The epoch of what is asked from now on; to be given to `learnt`."""
+    return store.setting(_EPOCH, "0")
+
+
+def learnt(connection: sqlite3.Connection, asked_in: str, heads: Heads) -> bool:
+    """First in every transaction that stores what the axis said: keeps the head that it rests on.
+
+    False where the axis was found to be restored since it was asked: what it said must not be stored.
+    """
+    if get_setting(connection, _EPOCH, "0") != asked_in:
+        return False
+    set_setting(connection, _HEAD, str(heads))
+    return True
+
+
+def begin_epoch(connection: sqlite3.Connection) -> None:
+    """The axis was restored from an older copy."""
+    set_setting(connection, _EPOCH, str(int(get_setting(connection, _EPOCH, "0")) + 1))
+    set_setting(connection, _HEAD, "")

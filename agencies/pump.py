@@ -20,9 +20,10 @@ from agencies.config import Settings
 from agencies.directory_sync import DirectorySync
 from agencies.effects import document_changed
 from agencies.events import Events
+from agencies.heads import epoch, learnt
 from agencies.identity import Identity
 from agencies.judge import judge_acceptance
-from agencies.store import Store, set_setting
+from agencies.store import Store
 from agencies.tasks import all_of
 from axis.core.envelope import Envelope
 from axis.core.errors import Refusal
@@ -102,18 +103,18 @@ class Pump:
 
     async def _try(self, due: outbox.Due) -> None:
         with bound_trace(due.trace_id):
-            used = due.certificate_sha256
+            used, asked_in = due.certificate_sha256, epoch(self._store)
             try:
                 envelope = await self._signed_now(due)
                 used = self._identity.credentials.certificate_sha256
                 await self._upload(due)
                 answer = await self._client.submit(envelope, due.trace_id)
-                await self._accepted(due, envelope, answer)
+                await self._accepted(due, envelope, answer, asked_in)
             except Refusal as refusal:
-                await self._refused(due, refusal, used)
+                await self._refused(due, refusal, used, asked_in)
             except Exception as error:
                 get_logger().exception("submission_failed", document_id=due.document_id)
-                await self._refused(due, Refusal("unavailable", repr(error)), used)
+                await self._refused(due, Refusal("unavailable", repr(error)), used, asked_in)
 
     async def _signed_now(self, due: outbox.Due) -> Envelope:
         """The entry's envelope; its bytes signed anew where a newer certificate has come (decision 8)."""
@@ -147,7 +148,9 @@ class Pump:
             except BlobMissing as error:
                 raise Refusal("attachment_missing", "the node's own copy of an attachment is gone") from error
 
-    async def _accepted(self, due: outbox.Due, envelope: Envelope, answer: api_pb2.SubmitResponse) -> None:
+    async def _accepted(
+        self, due: outbox.Due, envelope: Envelope, answer: api_pb2.SubmitResponse, asked_in: str
+    ) -> None:
         """Judge the acceptance and store it. The feed brings it again, judged at its place there."""
         acceptance = Envelope.from_message(answer.acceptance)
         try:
@@ -159,7 +162,8 @@ class Pump:
             raise Refusal("unavailable", f"the acceptance does not verify: {refusal}") from refusal
 
         def change(connection: sqlite3.Connection) -> bool:
-            set_setting(connection, "head", str(self._client.heads))
+            if not learnt(connection, asked_in, self._client.heads):
+                return False
             return outbox.accept(connection, acceptance, message, answer.sequence)
 
         if await self._store.write(change):
@@ -193,7 +197,7 @@ class Pump:
             if row["signature"] != envelope.signature
         ]
 
-    async def _refused(self, due: outbox.Due, refusal: Refusal, used: bytes) -> None:
+    async def _refused(self, due: outbox.Due, refusal: Refusal, used: bytes, asked_in: str) -> None:
         if refusal.name == "head_unknown":
             await self._head_unknown(refusal)
             return
@@ -201,7 +205,10 @@ class Pump:
         if refusal.code.temporary or (newer and refusal.name.startswith("certificate_")):
             await self._postpone(due, refusal, at_once=newer)
         elif await self._store.write(
-            lambda c: outbox.reject(c, due.document_id, refusal.name, refusal.detail)
+            lambda c: (
+                learnt(c, asked_in, self._client.heads)
+                and outbox.reject(c, due.document_id, refusal.name, refusal.detail)
+            )
         ):
             get_logger().warning(
                 "document_rejected", document_id=due.document_id, code=refusal.name, detail=refusal.detail

@@ -13,8 +13,9 @@ from agencies.axis_client import AxisClient
 from agencies.backoff import Random, back_off, wait_for_signal
 from agencies.config import Settings
 from agencies.events import Events
+from agencies.heads import epoch, learnt
 from agencies.identity import Identity
-from agencies.store import Store, set_setting
+from agencies.store import Store
 from axis.core.errors import TEMPORARY_FOR_RECEIPTS, Refusal, code
 from axis.logs import get_logger
 from axis.ports import Clock
@@ -69,6 +70,7 @@ class ReceiptSender:
 
     async def send(self, batch: list[receipt_queue.ReceiptDue]) -> None:
         """One batch: afterwards each of its receipts is taken, stopped or postponed."""
+        asked_in = epoch(self._store)
         batch = await self._signed_now(batch)
         try:
             results = await self._client.receipts([due.envelope for due in batch])
@@ -82,8 +84,9 @@ class ReceiptSender:
             return
         now = self._client.axis_time or self._clock.now()
 
-        def change(connection: sqlite3.Connection) -> None:
-            set_setting(connection, "head", str(self._client.heads))
+        def change(connection: sqlite3.Connection) -> bool:
+            if not learnt(connection, asked_in, self._client.heads):
+                return False
             for due, result in zip(batch, results, strict=True):
                 if result.code and _is_temporary(result.code):
                     at = self._clock.now() + self._wait(due.attempts, None)
@@ -92,8 +95,10 @@ class ReceiptSender:
                     receipt_queue.settle_receipt(
                         connection, due, sequence=result.sequence, code=result.code, at=now
                     )
+            return True
 
-        await self._store.write(change)
+        if not await self._store.write(change):
+            return  # the axis was restored meanwhile: what it answered is void
         for due, result in zip(batch, results, strict=True):
             if result.code:
                 get_logger().warning(

@@ -24,6 +24,7 @@ from agencies.directory_sync import DirectorySync
 from agencies.effects import Effect, Happened
 from agencies.events import Events
 from agencies.handling import Handler
+from agencies.heads import epoch, learnt
 from agencies.store import Store, set_setting
 from agencies.tasks import all_of
 from agencies.times import DAY_MS
@@ -107,6 +108,7 @@ class Receiver:
         self.connected, self.trouble = False, refusal.name
 
     async def _page(self, failures: int) -> None:
+        asked_in = epoch(self._store)
         cursors = (
             int(self._store.setting("urgent_after", "0")),
             int(self._store.setting("normal_after", "0")),
@@ -133,17 +135,19 @@ class Receiver:
             self._stored()
             self._held_signal.set()
         if page.items:
-            await self.take(page)
+            await self.take(page, asked_in)
         elif str(self._client.heads) != self._store.setting("head"):
-            await self._store.write(lambda c: set_setting(c, "head", str(self._client.heads)))
+            await self._store.write(lambda c: learnt(c, asked_in, self._client.heads))
 
-    async def take(self, page: api_pb2.FeedPage) -> None:
-        """Judge a page and store it with its cursors, in one transaction."""
+    async def take(self, page: api_pb2.FeedPage, asked_in: str) -> None:
+        """Judge a page and store it with its cursors, in one transaction; nothing in another epoch."""
         results = await all_of(self._result(item, 0, large=False) for item in page.items)
         now = self._clock.now()
 
         def change(connection: sqlite3.Connection) -> Happened:
             happened: Happened = []
+            if not learnt(connection, asked_in, self._client.heads):
+                return happened
             for item, result in zip(page.items, results, strict=True):
                 if isinstance(result, Refusal):
                     inbox.hold(connection, item, result.name, result.detail, now)
@@ -151,7 +155,6 @@ class Receiver:
                     happened += result(connection)
             set_setting(connection, "urgent_after", str(page.urgent_next))
             set_setting(connection, "normal_after", str(page.normal_next))
-            set_setting(connection, "head", str(self._client.heads))
             return happened
 
         self._events.publish(await self._store.write(change))
@@ -177,6 +180,7 @@ class Receiver:
         """Try again what is held, until cancelled."""
         while True:
             self._held_signal.clear()
+            held_in = epoch(self._store)
             now = self._clock.now()
             rows = self._store.rows(
                 "SELECT item, attempts FROM held WHERE next_attempt_at <= ? ORDER BY sequence LIMIT ?",
@@ -185,7 +189,8 @@ class Receiver:
             )
             if rows:
                 await all_of(
-                    self._again(api_pb2.FeedItem.FromString(row["item"]), row["attempts"]) for row in rows
+                    self._again(api_pb2.FeedItem.FromString(row["item"]), row["attempts"], held_in)
+                    for row in rows
                 )
                 continue
             row = self._store.row("SELECT min(next_attempt_at) AS at FROM held")
@@ -193,7 +198,7 @@ class Receiver:
             seconds = _IDLE_SECONDS if at is None else max(0.0, min(_IDLE_SECONDS, (at - now) / 1000))
             await wait_for_signal(self._held_signal, self._clock, seconds)
 
-    async def _again(self, item: api_pb2.FeedItem, attempts: int) -> None:
+    async def _again(self, item: api_pb2.FeedItem, attempts: int, held_in: str) -> None:
         result: _Result = Refusal("unavailable", "the directory is older than the item")
         try:
             await self._directory.at_least(item.sequence)
@@ -201,21 +206,22 @@ class Receiver:
         except Refusal as refusal:
             result = refusal
         now = self._clock.now()
-        if isinstance(result, Refusal) and now - item.at > _HELD_FOR:
-            get_logger().error(
-                "item_given_up", sequence=item.sequence, code=result.name, detail=result.detail
-            )
-            await self._store.write(lambda c: inbox.drop_held(c, item.sequence))
-            return
+        over = now - item.at > _HELD_FOR
         at = now + back_off(attempts, self._settings.max_back_off_seconds, self._random)
 
         def change(connection: sqlite3.Connection) -> Happened:
-            if isinstance(result, Refusal):
+            if not learnt(connection, held_in, self._client.heads):
+                return []
+            if isinstance(result, Refusal) and not over:
                 inbox.hold(connection, item, result.name, result.detail, at)
                 return []
             inbox.drop_held(connection, item.sequence)
-            return result(connection)
+            return [] if isinstance(result, Refusal) else result(connection)
 
+        if isinstance(result, Refusal) and over:
+            get_logger().error(
+                "item_given_up", sequence=item.sequence, code=result.name, detail=result.detail
+            )
         self._events.publish(await self._store.write(change))
         self._stored()
 

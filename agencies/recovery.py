@@ -6,10 +6,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 
-from agencies import outbox, receipt_queue
+from agencies import directory_sync, outbox, receipt_queue
 from agencies.directory_sync import DirectorySync
 from agencies.events import Events
-from agencies.heads import Heads
+from agencies.heads import Heads, begin_epoch
 from agencies.store import Store, set_setting
 from agencies.times import DAY_MS
 from axis.core.errors import Refusal
@@ -19,6 +19,9 @@ from axis.ports import Clock
 __all__ = ["Recovery"]
 
 _SINCE_DAYS = 30
+#: A restored axis is found out once. Heads that go on being unknown are a defect of the axis's: no hurry.
+_SETTLED_MS = 60_000
+_MOST_SECONDS = 30
 
 
 class Recovery:
@@ -41,19 +44,23 @@ class Recovery:
         self._events = events
         self._stored = stored
         self._lock = asyncio.Lock()
+        self._newest = 0
+        self._repeats = 0
 
     async def head_unknown(self, refusal: Refusal) -> None:
         """The axis does not know the head that this node has seen."""
         async with self._lock:
             if str(self._heads) != refusal.extra.get("echoed"):
                 return  # another request's answer: done already
+            await self._pause()
             since = self._clock.now() - _SINCE_DAYS * DAY_MS
             lost = str(self._heads)
 
             def change(connection: sqlite3.Connection) -> tuple[int, int]:
                 for name in ("urgent_after", "normal_after"):
                     set_setting(connection, name, "0")
-                set_setting(connection, "head", "")
+                begin_epoch(connection)
+                directory_sync.forget(connection)
                 # Held items were of the lost journal's numbering: the feed brings what still holds.
                 connection.execute("DELETE FROM held")
                 return outbox.send_again(connection, since), receipt_queue.send_receipts_again(
@@ -61,8 +68,15 @@ class Recovery:
                 )
 
             documents, receipts = await self._store.write(change)
-            await self._directory.restart()
+            self._directory.restart()
             self._heads.forget()
             get_logger().error("axis_restored", lost_head=lost, documents=documents, receipts=receipts)
             self._events.publish([("alarm", {"what": "axis_restored", "lost_head": lost})])
             self._stored()
+
+    async def _pause(self) -> None:
+        settled = self._clock.now() - self._newest > _SETTLED_MS
+        self._repeats = 0 if settled else self._repeats + 1
+        if self._repeats:
+            await self._clock.sleep(min(_MOST_SECONDS, 2 ** min(self._repeats, _MOST_SECONDS)))
+        self._newest = self._clock.now()

@@ -58,6 +58,7 @@ class StubAxis:
         self.calls: list[str] = []
         self.refuse: dict[str, list[Refusal]] = {}
         self.lose: dict[str, int] = {}
+        self.gates: dict[str, asyncio.Event] = {}
         self.tamper: Callable[[api_pb2.FeedItem], None] = lambda item: None
         self.receipt_code = ""
         self.serve_content: Callable[[bytes], bytes] = lambda content: content
@@ -126,6 +127,18 @@ class StubAxis:
         self.entries[f"unit/{code}"] = api_pb2.DirectoryEntry(sequence=self.sequence, unit=fact)
         self._news.set()
 
+    def rename(self, code: str, old: str) -> None:
+        """The unit had another code once."""
+        self.sequence += 1
+        entry = self.entries[f"unit/{code}"]
+        entry.unit.old_codes.append(old)
+        entry.sequence = self.sequence
+        self._news.set()
+
+    def primary(self, code: str) -> str:
+        units = (entry.unit for entry in self.entries.values() if entry.HasField("unit"))
+        return next((unit.code for unit in units if code in unit.old_codes), code)
+
     def certify(self, code: str, certificate: bytes, usage: str) -> None:
         self.sequence += 1
         info = read_certificate(certificate)
@@ -191,7 +204,8 @@ class StubAxis:
             signed_sha256=envelope.signed_sha256,
             signature_sha256=envelope.signature_sha256,
             deliveries=[
-                evidence_pb2.Destination(unit=code, host=self._host(code)) for code in document.recipients
+                evidence_pb2.Destination(unit=code, host=self._host(code))
+                for code in map(self.primary, document.recipients)
             ],
             accepted_at=now,
         )
@@ -332,13 +346,15 @@ class StubAxis:
                 headers={"Axis-Head": self.head},
             )
         response = await handler(request)
+        if not response.prepared:
+            response.headers["Axis-Head"] = self.head
+            response.headers["Axis-Time"] = str(self.now())
+        if name in self.gates:
+            await self.gates[name].wait()  # the answer comes late
         if self.lose.get(name):
             self.lose[name] -= 1
             assert request.transport is not None
             request.transport.abort()  # done, but nobody hears of it
-        if not response.prepared:
-            response.headers["Axis-Head"] = self.head
-            response.headers["Axis-Time"] = str(self.now())
         return response
 
     async def _envelopes(self, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 
@@ -106,3 +107,88 @@ async def test_an_acceptance_that_the_older_copy_holds_stays(world: World) -> No
     await world.until(lambda: world.state(document_id) == "accepted")
     assert world.sent(document_id)["sequence"] == before["sequence"]
     assert len(world.node.parts.store.rows("SELECT * FROM counted WHERE event = 'sent'")) == 1
+
+
+# --- answers of the lost journal that come late
+
+
+async def recovered(world: World, times: int = 1) -> None:
+    """A submission finds out that the axis is another."""
+    await world.send("H26")
+    await world.until(
+        lambda: [e.data.get("what") for e in world.node.parts.events.after(0)].count("axis_restored") >= times
+    )
+
+
+async def late(world: World, call: str) -> asyncio.Event:
+    """The next answer to `call` waits for the event; returns once it waits."""
+    gate = world.axis.gates[call] = asyncio.Event()
+    world.axis.calls.clear()
+    return gate
+
+
+async def test_a_page_of_the_lost_journal_moves_no_cursor(world: World) -> None:
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    copied = world.axis.sequence
+    gate = await late(world, "contents")
+    world.axis.sequence += 50
+    document = world.axis.document("G14", "G22", files=(b"content",))
+    world.axis.accept(document)
+    await world.until(lambda: "contents" in world.axis.calls)
+    world.axis.rewind(copied)
+    world.axis.lose["contents"] = 1
+    await recovered(world)
+    del world.axis.gates["contents"]
+    document_id = claimed(world.axis.accept(document))
+    bound = world.axis.accepted[document_id][1].signed_sha256
+    gate.set()
+    await world.until(lambda: world.got(document_id))
+    await world.until(lambda: (found := receipt_for(world, document_id)) and found.acceptance_sha256 == bound)
+
+
+async def test_an_acceptance_of_the_lost_journal_does_not_count(world: World) -> None:
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    copied = world.axis.sequence
+    world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
+    world.axis._news.set()
+    gate = await late(world, "envelopes")
+    document_id = await world.send("G14")
+    await world.until(lambda: "envelopes" in world.axis.calls)
+    world.axis.rewind(copied)
+    await recovered(world)
+    world.axis.sequence += 50
+    await world.node.parts.directory.refresh()  # so that the late head is not news
+    del world.axis.gates["envelopes"]
+    gate.set()
+    await world.until(lambda: document_id in world.axis.accepted)
+    await world.until(lambda: world.state(document_id) == "accepted")
+
+
+async def test_a_directory_of_the_lost_journal_is_not_kept(world: World) -> None:
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    copied = world.axis.sequence
+    gate = await late(world, "directory")
+    world.axis.stranger("K01")
+    await world.until(lambda: "directory" in world.axis.calls)
+    world.axis.rewind(copied)
+    world.axis.sequence += 50
+    await recovered(world)
+    await world.until(lambda: world.node.parts.client.heads.sequence > copied + 50)
+    del world.axis.gates["directory"]
+    world.axis.stranger("K02")
+    document_id = claimed(world.axis.accept(world.axis.document("K02", "G22")))
+    gate.set()
+    receipt = await world.until(lambda: receipt_for(world, document_id))
+    assert receipt.outcome == evidence_pb2.OUTCOME_RECEIVED
+    await world.until(lambda: directory_stored(world) >= world.axis.sequence - 2)
+    rows = world.node.parts.store.rows("SELECT key FROM directory")
+    assert "unit/K01" not in {row["key"] for row in rows}
+
+
+async def test_an_axis_that_never_knows_a_head_is_not_asked_without_a_pause(world: World) -> None:
+    await world.until(lambda: world.node.parts.receiver.connected)
+    world.axis._knows = lambda echoed: False  # type: ignore[method-assign]
+    await recovered(world, 2)
+    world.axis.calls.clear()
+    await asyncio.sleep(0.5)
+    assert len(world.axis.calls) < 20
