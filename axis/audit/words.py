@@ -9,14 +9,14 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final
 
 __all__ = ["Words"]
 
 _TABLE: Final = (
     "CREATE VIRTUAL TABLE search USING fts5"
-    " (words, content = '', detail = none, tokenize = 'unicode61 remove_diacritics 0')"
+    " (words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 0')"
 )
 _MARKS: Final = re.compile(r"[\u0300-\u036f]")
 _AT_ONCE: Final = 2000
@@ -56,6 +56,14 @@ class Words:
             else:
                 yield other[1], f"search: the word {other[0]!r} was added"
                 other = next(theirs, None)
+        yield from self._unfound(views)
+
+    def _unfound(self, views: sqlite3.Connection) -> Iterator[tuple[int, str]]:
+        """Words that stand in the index and are not found by asking for them, or with other documents."""
+        for word, _ in groupby(_entries(self._connection), lambda entry: entry[0]):
+            differing = set(_found(self._connection, word)) ^ set(_found(views, word))
+            for sequence in sorted(differing):
+                yield sequence, f"search: asking for the word {word!r} gives other documents"
 
     def close(self) -> None:
         """Drop the temporary file."""
@@ -66,6 +74,12 @@ class Words:
         self._connection.executemany("INSERT INTO search (rowid, words) VALUES (?, ?)", self._waiting)
         self._connection.execute("COMMIT")
         self._waiting.clear()
+
+
+def _found(connection: sqlite3.Connection, word: str) -> Iterator[int]:
+    quoted = word.replace('"', '""')
+    rows = connection.execute("SELECT rowid FROM search WHERE search MATCH ?", (f'"{quoted}"',))
+    return (sequence for (sequence,) in rows)
 
 
 def _entries(connection: sqlite3.Connection) -> Iterator[_Entry]:

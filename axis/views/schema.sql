@@ -127,5 +127,6 @@ CREATE TABLE durations (
     milliseconds INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Words of documents, folded (axis/views/text.py), by documents.sequence. Holds no text itself.
-CREATE VIRTUAL TABLE search USING fts5 (words, content = '', detail = none, tokenize = 'unicode61 remove_diacritics 0');
+-- Words of documents, folded (axis/views/text.py), by documents.sequence. Holds no text itself, and no sizes:
+-- nothing is ranked.
+CREATE VIRTUAL TABLE search USING fts5 (words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 0');

@@ -17,6 +17,7 @@ from axispb.v1 import journal_pb2
 import axis
 from axis.audit import AuditReport, audit
 from axis.audit.tables import VIEWS_VERSION
+from axis.audit.words import Words
 from axis.core.merkle import root_of
 from axis.journal.sqlite import SqliteJournal
 from axis.views.projection import SCHEMA_VERSION, Views
@@ -376,6 +377,29 @@ def test_a_single_row_that_is_gone_is_named(files: Files, table: str) -> None:
 
 def test_the_audit_knows_this_version_of_the_views() -> None:
     assert VIEWS_VERSION == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("column", ["segid", "term", "pgno"])
+def test_a_search_that_goes_astray_is_named(tmp_path: Path, column: str) -> None:
+    """Nothing is wrong with the words themselves, only with the way to them."""
+    words, path = Words(), tmp_path / "views.sqlite"
+    with closing(sqlite3.connect(path)) as views:
+        schema = (_ROOT / "views" / "schema.sql").read_text("utf-8")
+        views.execute(schema[schema.index("CREATE VIRTUAL") :])
+        for sequence in range(1, 1500):
+            text = f"x{sequence * 7919 % 100_003:06} y{sequence}"
+            words.add(sequence, text)
+            views.execute("INSERT INTO search (rowid, words) VALUES (?, ?)", (sequence, text))
+        views.commit()
+    with closing(sqlite3.connect(path)) as views:
+        assert list(words.differences(views)) == []
+    wrong = {"segid": "segid + 9", "term": "CAST('1zz' || term AS BLOB)", "pgno": "pgno + 2"}[column]
+    with closing(sqlite3.connect(path)) as views:
+        assert views.execute(f"UPDATE search_idx SET {column} = {wrong} WHERE term != x''").rowcount > 1
+        views.commit()
+    with closing(sqlite3.connect(path)) as views:
+        assert any("asking for the word" in detail for _, detail in words.differences(views))
+    words.close()
 
 
 def test_other_anchors_are_named(files: Files) -> None:

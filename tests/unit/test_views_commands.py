@@ -176,7 +176,7 @@ def change(path: Path, statement: str) -> None:
         ("views.sqlite", "UPDATE units SET name = 'x' WHERE code = 'G14'", "view_row_changed"),
         ("views.sqlite", "DELETE FROM units WHERE code = 'G14'", "view_row_missing"),
         ("views.sqlite", "UPDATE position SET sha256 = zeroblob(32)", "view_row_changed"),
-        ("views.sqlite", "UPDATE position SET version = 2", "view_row_changed"),
+        ("views.sqlite", "UPDATE position SET version = version + 1", "view_row_changed"),
         ("views.sqlite", "UPDATE position SET journal_id = 'x'", "view_row_changed"),
         ("journal.sqlite", "UPDATE head SET at = at + 1", "head_mismatch"),
         ("journal.sqlite", "UPDATE head SET at = at + 1", "journal_broken"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,9 @@ def dump(views: Views) -> dict[str, list[tuple[object, ...]]]:
         tables = ("units", "aliases", "certificates", "documents", "deliveries", "events", "daily",
                   "rejections", "durations")  # fmt: skip
         found = {name: [tuple(row) for row in reader.execute(f"SELECT * FROM {name}")] for name in tables}
-        found["search"] = [tuple(row) for row in reader.execute("SELECT rowid FROM search ORDER BY rowid")]
+        with closing(sqlite3.connect(views.path)) as connection:
+            connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, search, instance)")
+            found["search"] = connection.execute("SELECT term, doc FROM temp.words ORDER BY 1, 2").fetchall()
         return found
     finally:
         reader.close()
