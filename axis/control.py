@@ -6,6 +6,8 @@ node answers, it takes the lock itself and does the work in its own process.
 The socket is for the home's owner only (mode 0600): whoever can open it could change the files as well.
 Operations are named functions from a JSON object to a JSON value; a Refusal comes out at the other end as
 the same Refusal.
+
+aiohttp is imported where it is used: beside a stopped node a command does without it, and is quicker.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-
-import aiohttp
-from aiohttp import web
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from axis.core.errors import CODES, Refusal
 from axis.logs import get_logger
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 __all__ = [
     "PROBLEM_JSON",
@@ -127,6 +129,8 @@ class ControlServer:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
+        from aiohttp import web
+
         application = web.Application(client_max_size=_ARGUMENTS_LIMIT)
         application.router.add_post("/{operation}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5.0)
@@ -144,6 +148,8 @@ class ControlServer:
             self._runner = None
 
     async def _answer(self, request: web.Request) -> web.Response:
+        from aiohttp import web
+
         name = request.match_info["operation"]
         operation = self._operations.get(name)
         try:
@@ -164,6 +170,8 @@ class ControlServer:
 
 
 def _problem_response(refusal: Refusal) -> web.Response:
+    from aiohttp import web
+
     return web.json_response(problem(refusal), status=refusal.code.http_status, content_type=PROBLEM_JSON)
 
 
@@ -175,6 +183,8 @@ async def call(home: Path, operation: str, arguments: Mapping[str, Any], timeout
     """
     if not (home / _SOCKET).exists():
         raise NotRunning(f"no node runs on {home}")
+    import aiohttp
+
     with _socket_path(home) as path:
         connector = aiohttp.UnixConnector(path=path)
         limit = aiohttp.ClientTimeout(total=timeout)

@@ -149,3 +149,9 @@ def test_a_problem_keeps_everything_of_a_refusal() -> None:
 
 def test_an_unknown_code_is_temporary() -> None:
     assert refusal_from_problem({"code": "from_the_future"}).code.temporary
+
+
+def test_commands_beside_a_stopped_node_do_without_http() -> None:
+    """A third of a second for each command, whose work takes a hundredth."""
+    program = "import sys, axis.app.operations, axis.control; sys.exit('aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
