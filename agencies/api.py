@@ -32,6 +32,7 @@ from agencies.openapi import Parameter, Route, docs_page, document
 from agencies.parts import NodeParts
 from agencies.problems import plain_problem, problem_response
 from agencies.service import Submission
+from agencies.units import primary
 from agencies.uploads import JSON_LIMIT, read_submission
 from axis.core.errors import Refusal
 from axis.logs import bound_trace, get_logger, new_trace_id, parse_traceparent
@@ -158,7 +159,9 @@ class Api:
 
     async def sent(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents."""
-        found, last = listing.sent_documents(self._parts.store, cursor(request), limit(request))
+        found, last = listing.sent_documents(
+            self._parts.store, cursor(request), limit(request), primary=self._primary
+        )
         return web.json_response({"documents": found, "next": str(last)})
 
     async def sent_one(self, request: web.Request) -> web.StreamResponse:
@@ -169,14 +172,14 @@ class Api:
             return listing.is_settled(self._parts.store, document_id) or None
 
         await self._until(look, seconds(request))
-        return web.json_response(listing.sent_one(self._parts.store, document_id))
+        return web.json_response(listing.sent_one(self._parts.store, document_id, self._primary))
 
     async def inbox(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox."""
         after, most = cursor(request), limit(request)
 
         def look() -> tuple[list[dict[str, Any]], int] | None:
-            page = listing.inbox_documents(self._parts.store, after, most)
+            page = listing.inbox_documents(self._parts.store, after, most, primary=self._primary)
             return page if page[0] else None
 
         documents, last = await self._until(look, seconds(request)) or ([], after)
@@ -196,7 +199,13 @@ class Api:
 
     async def inbox_one(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox/{id}."""
-        return web.json_response(listing.inbox_one(self._parts.store, request.match_info["id"]))
+        return web.json_response(self._received(request.match_info["id"]))
+
+    def _received(self, document_id: str) -> dict[str, Any]:
+        return listing.inbox_one(self._parts.store, document_id, self._primary)
+
+    def _primary(self, code: str) -> str:
+        return primary(self._parts.directory.directory, code)
 
     async def receipt(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/inbox/{id}/receipt."""
@@ -207,7 +216,7 @@ class Api:
         key = request.headers.get("Idempotency-Key", "")
         document_id = request.match_info["id"]
         await self._parts.service.receipt(document_id, decision, key)
-        return web.json_response(listing.inbox_one(self._parts.store, document_id))
+        return web.json_response(self._received(document_id))
 
     async def inbox_attachment(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox/{id}/attachments/{n}."""

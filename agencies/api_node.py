@@ -16,6 +16,7 @@ from agencies.metrics import metrics_text
 from agencies.openapi import Parameter, Route
 from agencies.parts import NodeParts
 from agencies.times import rfc3339
+from agencies.units import hosted_by, primary
 from axis.core.errors import Refusal
 from axis.core.volumes import Counts
 
@@ -142,7 +143,15 @@ class NodeRoutes:
         by, kind = request.query.get("by", "unit"), request.query.get("kind", "document")
         if by not in ("unit", "day", "month") or kind not in ("document", "status"):
             raise Refusal("field_invalid", "by: unit, day or month; kind: document or status")
-        found = volumes(self._parts.store, kind=kind, month=request.query.get("month"), by=by)
+        directory = self._parts.directory.directory
+        found = volumes(
+            self._parts.store,
+            kind=kind,
+            month=request.query.get("month"),
+            by=by,
+            units=hosted_by(directory, self._parts.identity.code),
+            primary=lambda code: primary(directory, code),
+        )
         rows = [self._labels(name, by) | asdict(counts) for name, counts in found]
         total = sum((counts for _, counts in found), Counts())
         if by != "unit" and found:

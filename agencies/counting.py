@@ -7,6 +7,7 @@ so that the two can be compared.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from agencies.store import Store
@@ -38,11 +39,18 @@ def count(
 
 
 def volumes(
-    store: Store, *, kind: str = "document", month: str | None = None, by: str = "unit"
+    store: Store,
+    *,
+    kind: str = "document",
+    month: str | None = None,
+    by: str = "unit",
+    units: Iterable[str] = (),
+    primary: Callable[[str], str] = str,
 ) -> list[tuple[str, Counts]]:
     """Counts for each unit of this node, or for each day or month, in order.
 
-    `month` is `YYYY-MM` (UTC+07:00); Refusal `field_invalid` for another form.
+    `month` is `YYYY-MM` (UTC+07:00); Refusal `field_invalid` for another form. `units` have rows whatever
+    happened. An event may have been kept under a unit's old code: `primary` gives the one that it counts for.
     """
     start, end = month_bounds(month) if month else (0, 1 << 62)
     rows = store.rows(
@@ -52,8 +60,9 @@ def volumes(
     )
     groups: dict[str, dict[str, int]] = {}
     if by == "unit":
+        groups = {unit: {} for unit in units}
         for row in rows:
-            _add(groups.setdefault(row["unit"], {}), row, start)
+            _add(groups.setdefault(primary(row["unit"]), {}), row, start)
     else:
         period = local_day if by == "day" else local_month
         names = sorted({period(row["at"]) for row in rows if row["at"] >= start})

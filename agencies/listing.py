@@ -1,10 +1,13 @@
-"""What the store holds, as the local API and the commands show it."""
+"""What the store holds, as the local API and the commands show it.
+
+`primary` gives a unit's primary code for any of its codes: a sender may have used an old one.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from axispb.v1 import document_pb2, evidence_pb2
@@ -19,9 +22,12 @@ from axis.core.lifecycle import DeliveryState, DocumentState, document_state
 __all__ = ["attachment", "inbox_documents", "inbox_one", "is_settled", "sent_documents", "sent_one"]
 
 Json = dict[str, Any]
+Primary = Callable[[str], str]
 
 
-def sent_documents(store: Store, after: int, limit: int, kind: str = "document") -> tuple[list[Json], int]:
+def sent_documents(
+    store: Store, after: int, limit: int, *, kind: str = "document", primary: Primary = str
+) -> tuple[list[Json], int]:
     """A page of the outbox in the order of handing in, and the cursor behind it."""
     rows = store.rows(
         "SELECT * FROM sent WHERE number > ? AND kind = ? ORDER BY number LIMIT ?",
@@ -32,7 +38,8 @@ def sent_documents(store: Store, after: int, limit: int, kind: str = "document")
     deliveries = _by_document(
         store, "SELECT * FROM sent_delivery WHERE document_id IN ({}) ORDER BY unit", rows
     )
-    return [_sent(row, deliveries.get(row["document_id"], [])) for row in rows], _last(rows, after)
+    found = [_sent(row, deliveries.get(row["document_id"], []), primary) for row in rows]
+    return found, _last(rows, after)
 
 
 def is_settled(store: Store, document_id: str) -> bool:
@@ -45,7 +52,7 @@ def is_settled(store: Store, document_id: str) -> bool:
     return row is None or row["state"] == "rejected" or (row["state"] == "accepted" and not row["open"])
 
 
-def sent_one(store: Store, document_id: str) -> Json:
+def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     """One document or status of the outbox with its header. Refusal `document_unknown`."""
     row = store.row("SELECT * FROM sent WHERE document_id = ?", document_id)
     if row is None:
@@ -54,9 +61,9 @@ def sent_one(store: Store, document_id: str) -> Json:
     attachments = store.rows(
         "SELECT * FROM attachment WHERE side = 'sent' AND document_id = ? ORDER BY number", document_id
     )
-    return _sent(row, deliveries) | {
+    return _sent(row, deliveries, primary) | {
         "kind": row["kind"],
-        "from": row["sender_unit"],
+        "from": primary(row["sender_unit"]),
         "number": row["code_number"],
         "detail": row["detail"],
         "accepted_at": rfc3339(row["accepted_at"]),
@@ -67,14 +74,18 @@ def sent_one(store: Store, document_id: str) -> Json:
     }
 
 
-def _sent(row: sqlite3.Row, deliveries: list[sqlite3.Row]) -> Json:
+def _sent(row: sqlite3.Row, deliveries: list[sqlite3.Row], primary: Primary) -> Json:
     state = DocumentState(row["state"])
     if state is DocumentState.ACCEPTED:
         state = document_state(DeliveryState(delivery["state"]) for delivery in deliveries)
     queued = row["state"] == "queued"
+    accepted = row["acceptance_signed"]
     return {
         "document_id": row["document_id"],
-        "to": json.loads(row["recipients"]),
+        # What the axis made of the codes that were given counts, as soon as that is known.
+        "to": _recipients(accepted)
+        if accepted
+        else [primary(code) for code in json.loads(row["recipients"])],
         "subject": row["subject"],
         "state": state.value,
         "code": row["code"],
@@ -102,7 +113,9 @@ def _delivery(row: sqlite3.Row) -> Json:
     }
 
 
-def inbox_documents(store: Store, after: int, limit: int, kind: str = "document") -> tuple[list[Json], int]:
+def inbox_documents(
+    store: Store, after: int, limit: int, *, kind: str = "document", primary: Primary = str
+) -> tuple[list[Json], int]:
     """A page of the inbox in the order of arrival, and the cursor behind it."""
     rows = store.rows(
         "SELECT * FROM received WHERE number > ? AND kind = ? ORDER BY number LIMIT ?",
@@ -119,13 +132,13 @@ def inbox_documents(store: Store, after: int, limit: int, kind: str = "document"
         rows,
     )
     found = [
-        _received(row, receipts.get(row["document_id"], []), attachments.get(row["document_id"], []))
+        _received(row, receipts.get(row["document_id"], []), attachments.get(row["document_id"], []), primary)
         for row in rows
     ]
     return found, _last(rows, after)
 
 
-def inbox_one(store: Store, document_id: str) -> Json:
+def inbox_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     """One document or status of the inbox with its header. Refusal `document_unknown`."""
     row = store.row("SELECT * FROM received WHERE document_id = ?", document_id)
     if row is None:
@@ -135,7 +148,7 @@ def inbox_one(store: Store, document_id: str) -> Json:
         "SELECT * FROM attachment WHERE side = 'received' AND document_id = ? ORDER BY number", document_id
     )
     verified = not row["failure"] or row["failure"] == "attachment_mismatch"
-    return _received(row, receipts, attachments) | {
+    return _received(row, receipts, attachments, primary) | {
         "kind": row["kind"],
         "sequence": row["accepted_sequence"],
         "accepted_at": rfc3339(row["accepted_at"]),
@@ -157,13 +170,15 @@ def inbox_one(store: Store, document_id: str) -> Json:
     }
 
 
-def _received(row: sqlite3.Row, receipts: list[sqlite3.Row], attachments: list[sqlite3.Row]) -> Json:
+def _received(
+    row: sqlite3.Row, receipts: list[sqlite3.Row], attachments: list[sqlite3.Row], primary: Primary
+) -> Json:
     latest = {receipt["unit"]: receipt["outcome"] for receipt in receipts}
     outcomes = set(latest.values())
     state = "waiting" if "waiting" in outcomes else "refused" if outcomes == {"refused"} else "received"
     return {
         "document_id": row["document_id"],
-        "from": row["sender_unit"],
+        "from": primary(row["sender_unit"]),
         "to": list(latest),
         "subject": row["subject"],
         "number": row["code_number"],
