@@ -64,6 +64,23 @@ class Api:
 
     def _routes(self) -> tuple[Route, ...]:
         return (
+            *self._sent_routes(),
+            *self._inbox_routes(),
+            Route(
+                "GET",
+                "/v1/directory",
+                self._node.directory,
+                "Registered units whose codes and name hold every word of the query.",
+                UnitList,
+                parameters=(Parameter("query", "query", "words"), _LIMIT),
+            ),
+            *self._node.routes(),
+            Route("GET", "/openapi.json", self.openapi, "This description.", "application/json"),
+            Route("GET", "/docs", self.docs, "This description as a page.", "text/html"),
+        )
+
+    def _sent_routes(self) -> tuple[Route, ...]:
+        return (
             Route(
                 "POST",
                 "/v1/documents",
@@ -95,6 +112,10 @@ class Api:
                 parameters=(_ID, _NUMBER),
                 codes=("document_unknown",),
             ),
+        )
+
+    def _inbox_routes(self) -> tuple[Route, ...]:
+        return (
             Route(
                 "GET",
                 "/v1/inbox",
@@ -131,17 +152,6 @@ class Api:
                 parameters=(_ID, _KEY),
                 codes=("document_unknown", "outcome_conflict", "delivery_closed", "not_a_recipient"),
             ),
-            Route(
-                "GET",
-                "/v1/directory",
-                self._node.directory,
-                "Registered units whose codes and name hold every word of the query.",
-                UnitList,
-                parameters=(Parameter("query", "query", "words"), _LIMIT),
-            ),
-            *self._node.routes(),
-            Route("GET", "/openapi.json", self.openapi, "This description.", "application/json"),
-            Route("GET", "/docs", self.docs, "This description as a page.", "text/html"),
         )
 
     async def send(self, request: web.Request) -> web.StreamResponse:

@@ -129,53 +129,13 @@ class Node:
         directory: DirectorySync,
         identity: Identity,
     ) -> None:
-        clock, random, events = self._clock, self._random, Events()
-        recovery = Recovery(
-            store=store,
-            heads=client.heads,
-            directory=directory,
-            clock=clock,
-            events=events,
-            stored=self._wake,
-        )
-        sending = {
-            "store": store,
-            "client": client,
-            "identity": identity,
-            "clock": clock,
-            "random": random,
-            "events": events,
-            "settings": settings,
-            "head_unknown": recovery.head_unknown,
-        }
-        self._pump = Pump(**sending, directory=directory, blobs=blobs)  # type: ignore[arg-type]
-        self._receipts = ReceiptSender(**sending)  # type: ignore[arg-type]
-        handler = Handler(
-            store=store,
-            identity=identity,
-            fetcher=Fetcher(client, blobs, clock, settings.downloads),
-            clock=clock,
-            settings=settings,
-            own_keys=lambda: keys.known_keys(self.home),
-            doubt=directory.doubt,
-        )
-        receiver = Receiver(
-            store=store,
-            client=client,
-            directory=directory,
-            handler=handler,
-            clock=clock,
-            random=random,
-            events=events,
-            settings=settings,
-            head_unknown=recovery.head_unknown,
-            stored=self._wake,
-        )
+        events = Events()
+        receiver = self._wire_loops(settings, store, blobs, client, directory, identity, events)
         service = Service(
             store=store,
             identity=identity,
             directory=directory,
-            clock=clock,
+            clock=self._clock,
             events=events,
             wake=self._wake,
             online=self._online,
@@ -183,10 +143,10 @@ class Node:
         self.parts = NodeParts(
             version=metadata.version("document-axis"),
             settings=settings,
-            clock=clock,
+            clock=self._clock,
             store=store,
             blobs=blobs,
-            spool=Spool(self.home / "spool", blobs, clock),
+            spool=Spool(self.home / "spool", blobs, self._clock),
             identity=identity,
             client=client,
             directory=directory,
@@ -195,6 +155,38 @@ class Node:
             service=service,
             stopping=asyncio.Event(),
         )
+
+    def _wire_loops(
+        self,
+        settings: config.Settings,
+        store: Store,
+        blobs: Blobs,
+        client: AxisClient,
+        directory: DirectorySync,
+        identity: Identity,
+        events: Events,
+    ) -> Receiver:
+        """What talks to the axis: the pump, the receipts' sender, the receiver."""
+        own: dict[str, Any] = {"store": store, "clock": self._clock}
+        recovery = Recovery(**own, heads=client.heads, directory=directory, events=events, stored=self._wake)
+        handler = Handler(
+            **own,
+            identity=identity,
+            fetcher=Fetcher(client, blobs, self._clock, settings.downloads),
+            settings=settings,
+            own_keys=lambda: keys.known_keys(self.home),
+            doubt=directory.doubt,
+        )
+        loop = own | {
+            "client": client,
+            "random": self._random,
+            "events": events,
+            "settings": settings,
+            "head_unknown": recovery.head_unknown,
+        }
+        self._pump = Pump(**loop, identity=identity, directory=directory, blobs=blobs)
+        self._receipts = ReceiptSender(**loop, identity=identity)
+        return Receiver(**loop, directory=directory, handler=handler, stored=self._wake)
 
     def _wake(self) -> None:
         self._pump.wake()
@@ -242,8 +234,12 @@ class Node:
 
     async def _control_enrol(self, request: web.Request) -> web.Response:
         """POST /control/enrol, at the control socket only."""
-        given = await request.json()
-        await self._enrol(str(given["token"]), tuple(map(str, given.get("axis", ()))))
+        try:
+            given = await request.json()
+            token, urls = str(given["token"]), tuple(map(str, given.get("axis", ())))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise Refusal("field_invalid", f"the body is malformed: {error!r}") from error
+        await self._enrol(token, urls)
         return web.json_response({"code": self.parts.identity.code})
 
     async def _enrol(self, token_text: str, urls: tuple[str, ...]) -> None:

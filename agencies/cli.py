@@ -154,6 +154,11 @@ def send(
     if from_:
         request["from"] = from_
     queued = with_node(home, lambda api: send_files(api, request, files))
+    _queued(home, queued, wait=wait, as_json=as_json)
+
+
+def _queued(home: Path, queued: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+    """Tell the id at once, then what became of the document where that is waited for."""
     document_id = queued["document_id"]
     if not as_json:
         typer.echo(document_id)

@@ -191,23 +191,11 @@ class Service:
         known = stored_answer(self._store, "receipts", key, content)
         if known is not None:
             return known
-        row = self._store.row("SELECT * FROM received WHERE document_id = ?", document_id)
-        if row is None:
-            raise Refusal("document_unknown", f"no document {document_id[:64]} in the inbox")
-        binding = Binding.of(
-            Envelope(row["signed"], row["signature"]),
-            Envelope(row["acceptance_signed"], row["acceptance_signature"]),
-        )
-        outcome = InboxState(decision.outcome)
-        waiting = self._waiting(document_id, decision, outcome)
-        receipts = [
-            self._identity.receipt(document_id, binding, unit, attempt, outcome, decision.reason)
-            for unit, attempt in waiting
-        ]
+        receipts = self._decided(document_id, decision)
         answer: Json = {
             "document_id": document_id,
             "outcome": decision.outcome,
-            "units": [unit for unit, _ in waiting],
+            "units": [receipt.unit for receipt in receipts],
         }
 
         def change(connection: sqlite3.Connection) -> Json:
@@ -223,6 +211,22 @@ class Service:
         stored = await self._store.write(change)
         self._wake()
         return stored
+
+    def _decided(self, document_id: str, decision: ReceiptInput) -> list[inbox.SignedReceipt]:
+        """The receipts that say so, signed."""
+        row = self._store.row("SELECT * FROM received WHERE document_id = ?", document_id)
+        if row is None:
+            raise Refusal("document_unknown", f"no document {document_id[:64]} in the inbox")
+        binding = Binding.of(
+            Envelope(row["signed"], row["signature"]),
+            Envelope(row["acceptance_signed"], row["acceptance_signature"]),
+        )
+        outcome = InboxState(decision.outcome)
+        waiting = self._waiting(document_id, decision, outcome)
+        return [
+            self._identity.receipt(document_id, binding, unit, attempt, outcome, decision.reason)
+            for unit, attempt in waiting
+        ]
 
     def _waiting(
         self, document_id: str, decision: ReceiptInput, outcome: InboxState

@@ -14,6 +14,7 @@ import pytest
 
 from agencies.app import Node
 from agencies.clock import SystemClock
+from agencies.local import connect
 from agencies.local_node import with_api
 from agencies.sending import everything, save_attachments, send_files
 from axis.core.errors import Refusal
@@ -323,3 +324,11 @@ async def test_commands_work_beside_a_running_and_a_stopped_node(api: Reached, t
     assert [p.read_bytes() for p in written] == [b"content"] * 2
     with pytest.raises(Refusal):
         await with_api(home, lambda local: save_attachments(local, "nothing", out))
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"token": "x", "axis": 7}'])
+async def test_a_malformed_enrolment_is_the_callers_mistake(api: Reached, body: str) -> None:
+    async with connect(api.node.home) as local:
+        with pytest.raises(Refusal) as refused:
+            await local.json("POST", "/control/enrol", data=body)
+    assert refused.value.name == "field_invalid"
