@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +15,7 @@ import pytest
 from axis import control
 from axis.app.home import init_home
 from axis.app.node import open_home
-from axis.app.serve import serving
+from axis.app.serve import _collect, serving
 from axis.core.commands import Register
 from axis.core.errors import Refusal
 from axis.doctor import examine
@@ -50,3 +52,21 @@ async def test_a_journal_ahead_of_the_clock_is_said_everywhere(tmp_path: Path) -
         assert all("nothing is appended" in check.detail and check.remedy for check in wrong)
     async with open_home(home) as node:
         assert node.sequencer.clock_doubt
+
+
+async def test_no_blob_is_deleted_by_a_wrong_clock(tmp_path: Path) -> None:
+    """Its pin may seem to have ended long ago."""
+    home, content = tmp_path / "axis", b"uploaded"
+    await asyncio.to_thread(init_home, home, "127.0.0.1:0", "127.0.0.1:0")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    name = hashlib.sha256(content).digest()
+    for clock, kept in ((FastClock(), False), (None, True)):
+        async with open_home(home, clock=clock) as node:
+            if clock is not None:
+                await node.sequencer.submit(Register("G22", "Văn phòng"))
+            await node.blobs.put(name, len(content), chunks(), owner="G22", now=1, pin_until=1)
+            await _collect(node)
+            assert (node.blobs.size(name) is not None) is kept
