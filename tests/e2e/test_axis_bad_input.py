@@ -364,17 +364,16 @@ class TestAttachments:
         assert theirs.code == absent.code == "attachment_missing"
         assert theirs.problem["detail"] == absent.problem["detail"]
 
-    async def test_a_pin_that_runs_out(self, axis: AxisNode, two: tuple[Organisation, Organisation]) -> None:
-        sender, receiver = two
-        content = b"pinned for 24 hours"
-        await sender.upload(content)
-        axis.clock.ahead = DAY - 9 * 60_000
-        try:
+    async def test_a_pin_that_runs_out(self, tmp_path: Path) -> None:
+        # A node of its own: what is appended by a clock of tomorrow keeps the journal's time there.
+        async with axis_node(tmp_path) as axis:
+            sender, receiver = await axis.organisation(), await axis.organisation()
+            content = b"pinned for 24 hours"
+            await sender.upload(content)
+            axis.clock.ahead = DAY - 9 * 60_000
             await refused(sender, sender.document(receiver.code, files=(content,)), "attachment_missing")
             await sender.upload(content)
             assert (await sender.submit(sender.document(receiver.code, files=(content,)))).status == 201
-        finally:
-            axis.clock.ahead = 0
 
 
 class TestReceipts:
@@ -454,18 +453,16 @@ class TestTokens:
         assert (await again.enrol(token)).status == 200
         assert again.tls.certificate == first, "the same keys get the same certificates"
 
-    async def test_expired_but_repeatable_for_the_same_keys(self, axis: AxisNode) -> None:
-        code = await axis.unit()
-        used, unused = [(await axis.registry.token(code))["token"] for _ in range(2)]
-        organisation = Organisation(axis, code)
-        axis.organisations.append(organisation)
-        assert (await organisation.enrol(used)).status == 200
-        axis.clock.ahead = 8 * DAY
-        try:
+    async def test_expired_but_repeatable_for_the_same_keys(self, tmp_path: Path) -> None:
+        async with axis_node(tmp_path) as axis:
+            code = await axis.unit()
+            used, unused = [(await axis.registry.token(code))["token"] for _ in range(2)]
+            organisation = Organisation(axis, code)
+            axis.organisations.append(organisation)
+            assert (await organisation.enrol(used)).status == 200
+            axis.clock.ahead = 8 * DAY
             assert (await Organisation(axis, code).enrol(unused)).code == "token_invalid"
             assert (await organisation.enrol(used)).status == 200
-        finally:
-            axis.clock.ahead = 0
 
     async def test_unknown_or_for_a_suspended_unit(self, axis: AxisNode) -> None:
         code = await axis.unit()
