@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from axispb.v1 import document_pb2
 from pydantic import BaseModel, ConfigDict, Field
 
-from agencies.texts import Date, Line, Text
+from agencies.texts import Date, Line, Text, Whole
 
 __all__ = [
     "DocumentInput",
@@ -71,7 +71,7 @@ class BusinessInput(_Input):
     """What the document does: 0 new, 1 recall, 2 update, 3 replacement."""
 
     document_id: Line = ""
-    doc_type: Annotated[int, Field(ge=0, le=3)] = 0
+    doc_type: Annotated[Whole, Field(ge=0, le=3)] = 0
     reason: Text = ""
     paper: Annotated[bool, Field(description="a paper copy follows")] = False
     document_info: bool = False
@@ -94,7 +94,7 @@ class DocumentInput(_Input):
     type_name: Annotated[Line, Field(examples=["Quyết định"])] = ""
     type_group: Line = ""
     type_detail: Line = ""
-    priority: Annotated[int, Field(ge=0, le=5, description="1 to 4 travel in the urgent lane")] = 0
+    priority: Annotated[Whole, Field(ge=0, le=5, description="1 to 4 travel in the urgent lane")] = 0
     due_date: Date = ""
     content: Text = ""
     issuer_document_id: Line = ""
@@ -102,7 +102,7 @@ class DocumentInput(_Input):
     promulgation_date: Date = ""
     signer: SignerInput | None = None
     to_places: list[Line] = []
-    steering_type: Annotated[int, Field(ge=0, le=2)] = 0
+    steering_type: Annotated[Whole, Field(ge=0, le=2)] = 0
     sphere_of_promulgation: Line = ""
     typer_notation: Line = ""
     promulgation_amount: Line = ""

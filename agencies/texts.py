@@ -1,4 +1,4 @@
-"""What text may be that the agency's software hands in."""
+"""What text and numbers may be that the agency's software hands in."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from datetime import date
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-__all__ = ["Date", "Line", "Text"]
+__all__ = ["Date", "Line", "Text", "Whole"]
 
 #: Control characters, and halves of surrogate pairs, which cannot be encoded; in text lines may end.
 _NOT_IN_LINES: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -36,6 +36,10 @@ def _date(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Line = Annotated[str, AfterValidator(_line)]
 Text = Annotated[str, AfterValidator(_text)]
 Date = Annotated[
@@ -43,3 +47,5 @@ Date = Annotated[
     Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", examples=["2026-11-30"]),
     AfterValidator(_date),
 ]
+#: JSON has one kind of number: 1.0 is 1.
+Whole = Annotated[int, BeforeValidator(_whole)]

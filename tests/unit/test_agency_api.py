@@ -97,6 +97,8 @@ async def test_a_document_is_taken_and_listed(api: Reached) -> None:
         ((part(response_for=[{"promulgation_date": "2026-13-01"}]),), "field_invalid"),
         ((part(priority=True),), "field_invalid"),
         ((part(priority="1"),), "field_invalid"),
+        ((part(priority=1.5),), "field_invalid"),
+        ((("document", '{"to": ["G14"], "subject": "S", "priority": 1e400}', {}),), "field_invalid"),
         ((part(business={"paper": 1}),), "field_invalid"),
         ((part(subject=7),), "field_invalid"),
         ((part(subject="a\0b"),), "field_invalid"),
@@ -219,6 +221,11 @@ async def test_an_odd_media_type_is_plain_bytes(api: Reached) -> None:
     assert status == 202
     _, found = await api.ask("GET", f"/v1/documents/{answer['document_id']}")
     assert found["attachments"][0]["media_type"] == "application/octet-stream"
+
+
+async def test_a_whole_number_may_have_a_point(api: Reached) -> None:
+    status, answer = await api.post(part(priority=1.0, business={"doc_type": 2.0}))
+    assert (status, answer["state"]) == (202, "queued")
 
 
 async def test_lines_may_end_in_the_content(api: Reached) -> None:
