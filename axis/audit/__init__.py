@@ -20,7 +20,7 @@ from typing import Final
 from axis.audit.books import Books
 from axis.audit.chain import Chain
 from axis.audit.contents import check_blobs
-from axis.audit.index import check_index, stored_root
+from axis.audit.index import check_file, check_index, stored_root
 from axis.audit.judge import Judge
 from axis.audit.report import AuditReport, Findings, Problem
 from axis.audit.rows import check_views
@@ -88,6 +88,7 @@ class _Audit:
         self._check_head(*head)
         try:
             check_index(self._books, self._connection, self._findings)
+            check_file(self._connection, "journal_damaged", self._findings)
         except sqlite3.DatabaseError as error:
             self._findings.add(0, "journal_unreadable", f"index: {error}")
         self._connection.execute("ROLLBACK")  # reading all contents must not keep the WAL from being reused
@@ -155,7 +156,9 @@ class _Audit:
             )
             self._findings.add(chain.sequence, "views_elsewhere", detail)
             return False
-        return check_views(self._books, chain, self._words, views, self._findings)
+        equal = check_views(self._books, chain, self._words, views, self._findings)
+        check_file(views, "views_damaged", self._findings)
+        return equal
 
 
 def _journal_id(connection: sqlite3.Connection, findings: Findings) -> str:

@@ -402,6 +402,26 @@ def test_a_search_that_goes_astray_is_named(tmp_path: Path, column: str) -> None
     words.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "index", "code"),
+    [
+        ("journal.sqlite", "facts_changed", "journal_damaged"),
+        ("views.sqlite", "units_parent", "views_damaged"),
+    ],
+)
+def test_an_index_that_misses_rows_is_named(files: Files, name: str, index: str, code: str) -> None:
+    """All tables are whole, and what is asked for is not found."""
+    with changing(files.folder / name) as connection:
+        statement = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (index,)).fetchone()[0]
+        connection.execute(f"DROP INDEX {index}")
+        connection.execute(
+            f"{statement} WHERE sequence < 3" if name[0] == "j" else f"{statement} WHERE FALSE"
+        )
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (statement, index))
+    assert codes(files.audit()) == {code}
+
+
 def test_other_anchors_are_named(files: Files) -> None:
     report = audit(files.journal, files.views, anchors=[b"other"])
     assert codes(report) == {"anchor_mismatch"}
