@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
+
+from axispb.v1 import api_pb2
 
 from agencies import receipt_queue
 from agencies.axis_client import AxisClient
@@ -99,6 +101,10 @@ class ReceiptSender:
 
         if not await self._store.write(change):
             return  # the axis was restored meanwhile: what it answered is void
+        self._tell(batch, results)
+
+    def _tell(self, batch: list[receipt_queue.ReceiptDue], results: Sequence[api_pb2.ReceiptResult]) -> None:
+        """What was answered, once it is stored."""
         for due, result in zip(batch, results, strict=True):
             if result.code:
                 get_logger().warning(

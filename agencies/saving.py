@@ -58,7 +58,8 @@ class Folder:
                 os.fsync(file.fileno())
                 placed = next(one for one in _names(name, number) if self._place(file, scratch, one))
             finally:
-                os.unlink(scratch, dir_fd=self._descriptor)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(scratch, dir_fd=self._descriptor)
         os.fsync(self._descriptor)
         return self._path / placed
 
