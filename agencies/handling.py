@@ -138,8 +138,18 @@ class Handler:
     def _receipt(
         self, document_id: str, binding: Binding, unit: str, attempt: int, failure: str
     ) -> inbox.SignedReceipt:
+        decided = self._store.row(
+            "SELECT r.outcome, r.reason FROM receipt r JOIN received d USING (document_id)"
+            " WHERE document_id = ? AND unit = ? AND attempt = ? AND r.signed IS NOT NULL AND d.failure = ''",
+            document_id,
+            unit,
+            attempt,
+        )
         if failure:
             outcome = InboxState.REFUSED
+        elif decided is not None:
+            # The feed was restarted: what was decided stands, under whatever acceptance it has now.
+            outcome, failure = InboxState(decided["outcome"]), decided["reason"]
         elif self._settings.receipt_mode(unit) == "storage":
             outcome = InboxState.RECEIVED
         else:

@@ -5,6 +5,7 @@ Every function that takes a connection is a change for `Store.write` and can be 
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from axispb.v1 import api_pb2, evidence_pb2
 from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
 from agencies.receipt_queue import count_outcome
-from axis.core.envelope import Envelope
+from axis.core.envelope import Envelope, Kind
+from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxEvent, InboxState, inbox_after
 
 __all__ = [
@@ -66,7 +68,9 @@ class Incoming:
 def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
     """Store a document with its receipts. False where nothing was new.
 
-    Under another acceptance than the stored one (the axis lost that) the receipts are replaced.
+    Under another acceptance than the stored one (the axis lost that) the receipts are replaced, and what was
+    counted under it is counted anew. Refusal `unavailable` where the software has decided since the receipts
+    were made: they must be made again.
     """
     row = connection.execute(
         "SELECT acceptance_signed FROM received WHERE document_id = ?", (incoming.document_id,)
@@ -76,23 +80,41 @@ def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
     if row is None:
         _insert(connection, incoming)
     elif replaced:
-        connection.execute(
-            "UPDATE received SET acceptance_signed = ?, acceptance_signature = ?, signature = ?,"
-            " accepted_sequence = ?, accepted_at = ?, failure = ? WHERE document_id = ?",
-            (
-                incoming.acceptance.signed,
-                incoming.acceptance.signature,
-                incoming.envelope.signature,
-                incoming.accepted_sequence,
-                incoming.accepted_at,
-                incoming.failure,
-                incoming.document_id,
-            ),
-        )
+        _replace(connection, incoming)
     put_attachments(connection, "received", incoming.document_id, incoming.attachments)
     for receipt in incoming.receipts:
-        new = _insert_receipt(connection, incoming, receipt, replaced) or new
+        new = _put_receipt(connection, incoming, receipt, replaced) or new
+        count(
+            connection,
+            "requeued" if incoming.requeued_at else "addressed",
+            document_id=incoming.document_id,
+            unit=receipt.unit,
+            attempt=receipt.attempt,
+            kind=incoming.kind,
+            at=incoming.requeued_at or incoming.accepted_at,
+            accepted_at=incoming.accepted_at,
+            size=incoming.size,
+        )
     return new
+
+
+def _replace(connection: sqlite3.Connection, incoming: Incoming) -> None:
+    connection.execute(
+        "UPDATE received SET acceptance_signed = ?, acceptance_signature = ?, signature = ?,"
+        " accepted_sequence = ?, accepted_at = ?, failure = ? WHERE document_id = ?",
+        (
+            incoming.acceptance.signed,
+            incoming.acceptance.signature,
+            incoming.envelope.signature,
+            incoming.accepted_sequence,
+            incoming.accepted_at,
+            incoming.failure,
+            incoming.document_id,
+        ),
+    )
+    connection.execute(
+        "DELETE FROM counted WHERE document_id = ? AND event <> 'sent'", (incoming.document_id,)
+    )
 
 
 def _insert(connection: sqlite3.Connection, incoming: Incoming) -> None:
@@ -121,12 +143,30 @@ def _insert(connection: sqlite3.Connection, incoming: Incoming) -> None:
     )
 
 
-def _insert_receipt(
-    connection: sqlite3.Connection, incoming: Incoming, receipt: SignedReceipt, replace: bool
+def _put_receipt(
+    connection: sqlite3.Connection, incoming: Incoming, receipt: SignedReceipt, replaced: bool
 ) -> bool:
-    """Add one attempt; an attempt that is there stays as it is, unless its acceptance has vanished."""
-    added = connection.execute(
-        f"INSERT OR {'REPLACE' if replace else 'IGNORE'} INTO receipt (document_id, unit, attempt, outcome,"
+    """Add one attempt; one that is there stays as it is, unless it was for a vanished acceptance."""
+    row = connection.execute(
+        "SELECT state, signed FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?",
+        (incoming.document_id, receipt.unit, receipt.attempt),
+    ).fetchone()
+    waits = receipt.envelope is None
+    if (replaced and waits) or (row is None and incoming.requeued_at):
+        # News to the software: it comes up again behind the cursor.
+        connection.execute(
+            "UPDATE received SET number = (SELECT max(number) + 1 FROM received) WHERE document_id = ?",
+            (incoming.document_id,),
+        )
+    if row is not None and row["signed"] is None and (not replaced or (waits and row["state"] == "waiting")):
+        return False
+    if row is not None and row["signed"] is not None:
+        if _acceptance_of(row["signed"]) == incoming.acceptance.signed_sha256:
+            return False
+        if waits:
+            raise Refusal("unavailable", "the software has decided meanwhile")
+    connection.execute(
+        "INSERT OR REPLACE INTO receipt (document_id, unit, attempt, outcome,"
         " reason, stored_at, signed, signature, certificate_sha256, state)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -141,33 +181,27 @@ def _insert_receipt(
             receipt.certificate_sha256,
             "queued" if receipt.envelope else "waiting",
         ),
-    ).rowcount
-    if added != 1:
-        return False
-    if incoming.requeued_at and not replace:
-        # A later attempt is news to the software: it comes up again behind the cursor.
-        connection.execute(
-            "UPDATE received SET number = (SELECT max(number) + 1 FROM received) WHERE document_id = ?",
-            (incoming.document_id,),
-        )
-    count(
-        connection,
-        "requeued" if incoming.requeued_at else "addressed",
-        document_id=incoming.document_id,
-        unit=receipt.unit,
-        attempt=receipt.attempt,
-        kind=incoming.kind,
-        at=incoming.requeued_at or incoming.accepted_at,
-        accepted_at=incoming.accepted_at,
-        size=incoming.size,
     )
     return True
 
 
+def _acceptance_of(receipt_signed: bytes) -> bytes:
+    """SHA-256 of the acceptance that a receipt of ours is bound to."""
+    return evidence_pb2.Receipt.FromString(receipt_signed[len(Kind.RECEIPT.line) :]).acceptance_sha256
+
+
 def decide(connection: sqlite3.Connection, document_id: str, receipt: SignedReceipt) -> bool:
-    """The software's decision on an attempt that waits for it. False where it was decided before."""
+    """The software's decision on an attempt that waits for it. False where it was decided before.
+
+    Refusal `unavailable` where the document has got another acceptance since the receipt was made.
+    """
     if receipt.envelope is None:
         raise ValueError("a decision has a signed receipt")
+    row = connection.execute(
+        "SELECT acceptance_signed FROM received WHERE document_id = ?", (document_id,)
+    ).fetchone()
+    if hashlib.sha256(row["acceptance_signed"]).digest() != _acceptance_of(receipt.envelope.signed):
+        raise Refusal("unavailable", "the axis was restored meanwhile; decide again")
     after = inbox_after(InboxState.WAITING, InboxEvent(receipt.outcome.value))
     changed = connection.execute(
         "UPDATE receipt SET outcome = ?, reason = ?, stored_at = ?, signed = ?, signature = ?,"

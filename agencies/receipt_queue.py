@@ -95,12 +95,24 @@ def settle_receipt(
     connection: sqlite3.Connection, due: ReceiptDue, *, sequence: int, code: str, at: int
 ) -> None:
     """The axis answered for good: taken at `sequence`, or stopped with `code`."""
-    connection.execute(
+    key = (due.document_id, due.unit, due.attempt)
+    before = connection.execute(
+        "SELECT sequence FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?", key
+    ).fetchone()
+    changed = connection.execute(
         "UPDATE receipt SET attempts = attempts + 1, state = ?, code = ?, sequence = ?" + _THIS,
         ("stopped" if code else "taken", code, sequence, *_this(due)),
     )
-    if not code:
-        count_outcome(connection, due.document_id, due.unit, due.attempt, due.outcome, at)
+    if not changed.rowcount:
+        return  # signed anew for another acceptance meanwhile
+    if code:
+        connection.execute(
+            "DELETE FROM counted WHERE document_id = ? AND unit = ? AND attempt = ?"
+            " AND event IN ('received', 'refused')",
+            key,
+        )
+    elif before["sequence"] != sequence:  # sent again after a restore, and there already: it was counted
+        count_outcome(connection, *key, due.outcome, at)
 
 
 def count_outcome(

@@ -63,6 +63,12 @@ class Recovery:
                 directory_sync.forget(connection)
                 # Held items were of the lost journal's numbering: the feed brings what still holds.
                 connection.execute("DELETE FROM held")
+                # Neither need what closed or opened attempts be in the journal any more; what is comes again.
+                connection.execute("DELETE FROM counted WHERE event IN ('dead', 'requeued')")
+                connection.execute(
+                    "UPDATE receipt SET state = 'waiting', code = ''"
+                    " WHERE state = 'stopped' AND signed IS NULL"
+                )
                 return outbox.send_again(connection, since), receipt_queue.send_receipts_again(
                     connection, since
                 )

@@ -397,10 +397,10 @@ class StubAxis:
         after = {True: int(request.query["urgent_after"]), False: int(request.query["normal_after"])}
         limit, wait = int(request.query["limit"]), int(request.query["wait"])
         deadline = asyncio.get_running_loop().time() + wait
-        journal_id = self.journal_id
+        process = self.journal_id, len(self._branches)
         while True:
             self._news.clear()
-            if self.journal_id != journal_id:
+            if (self.journal_id, len(self._branches)) != process:
                 return web.Response(status=503)
             newest = max(entry.sequence for entry in self.entries.values())
             page = api_pb2.FeedPage(
