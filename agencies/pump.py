@@ -25,8 +25,8 @@ from agencies.identity import Identity
 from agencies.judge import judge_acceptance
 from agencies.store import Store
 from agencies.tasks import all_of
-from axis.core.envelope import Envelope
-from axis.core.errors import Refusal
+from axis.core.envelope import Envelope, Kind
+from axis.core.errors import TEMPORARY_FOR_RECEIPTS, Refusal
 from axis.logs import bound_trace, get_logger
 from axis.ports import BlobMissing, Blobs, Clock
 
@@ -103,18 +103,27 @@ class Pump:
 
     async def _try(self, due: outbox.Due) -> None:
         with bound_trace(due.trace_id):
-            used, asked_in = due.certificate_sha256, epoch(self._store)
             try:
-                envelope = await self._signed_now(due)
-                used = self._identity.credentials.certificate_sha256
-                await self._upload(due)
-                answer = await self._client.submit(envelope, due.trace_id)
-                await self._accepted(due, envelope, answer, asked_in)
-            except Refusal as refusal:
-                await self._refused(due, refusal, used, asked_in)
+                await self._submit(due)
             except Exception as error:
-                get_logger().exception("submission_failed", document_id=due.document_id)
-                await self._refused(due, Refusal("unavailable", repr(error)), used, asked_in)
+                # Not even the failure can be stored: the entry is still due, and waits in this task.
+                get_logger().error("submission_not_stored", document_id=due.document_id, error=repr(error))
+                wait = back_off(due.attempts, self._settings.max_back_off_seconds, self._random)
+                await self._clock.sleep(wait / 1000)
+
+    async def _submit(self, due: outbox.Due) -> None:
+        used, asked_in = due.certificate_sha256, epoch(self._store)
+        try:
+            envelope = await self._signed_now(due)
+            used = self._identity.credentials.certificate_sha256
+            await self._upload(due)
+            answer = await self._client.submit(envelope, due.trace_id)
+            await self._accepted(due, envelope, answer, asked_in)
+        except Refusal as refusal:
+            await self._refused(due, refusal, used, asked_in)
+        except Exception as error:
+            get_logger().exception("submission_failed", document_id=due.document_id)
+            await self._refused(due, Refusal("unavailable", repr(error)), used, asked_in)
 
     async def _signed_now(self, due: outbox.Due) -> Envelope:
         """The entry's envelope; its bytes signed anew where a newer certificate has come (decision 8)."""
@@ -202,7 +211,10 @@ class Pump:
             await self._head_unknown(refusal)
             return
         newer = self._identity.credentials.certificate_sha256 != used
-        if refusal.code.temporary or (newer and refusal.name.startswith("certificate_")):
+        temporary = refusal.code.temporary or (
+            due.kind == Kind.STATUS.value and refusal.name in TEMPORARY_FOR_RECEIPTS
+        )
+        if temporary or (newer and refusal.name.startswith("certificate_")):
             await self._postpone(due, refusal, at_once=newer)
         elif await self._store.write(
             lambda c: (
