@@ -61,7 +61,7 @@ def log(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     wanted = Filter(sender, recipient, document, first, last, event, code, text, limit)
-    for lines in follow_log(home, wanted, follow):
+    for number, lines in enumerate(follow_log(home, wanted, follow)):
         if as_json:
             for line in lines:
                 print_json(line)
@@ -69,7 +69,8 @@ def log(
             rows = [{**line, "at": str(line["at"])[:19], "to": _units(line["to"])} for line in lines]
             for row in rows:
                 row["what"] = row["code"] or row["reason"] or row["subject"]
-            table(rows, ("sequence", "at", "event", "from", "to", "number", "what", "document_id"))
+            columns = ("sequence", "at", "event", "from", "to", "number", "what", "document_id")
+            table(rows, columns, heading=not number)
         sys.stdout.flush()
 
 

@@ -70,19 +70,22 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Rows for people; on a pipe, tab-separated lines without a heading."""
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, heading: bool = True) -> None:
+    """Rows under a heading: aligned on a terminal, tab-separated on a pipe."""
     if not sys.stdout.isatty():
+        if heading:
+            typer.echo("\t".join(columns))
         for row in rows:
             typer.echo("\t".join(str(row[column] or "") for column in columns))
         return
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(*columns, box=None, pad_edge=False)
+    shown = Table(*columns, box=None, pad_edge=False, show_header=heading)
     for row in rows:
         shown.add_row(*(str(row[column] or "") for column in columns))
-    Console().print(shown)
+    # As wide as it needs: a cut id cannot be copied, a wrapped line can.
+    Console(width=1000).print(shown, soft_wrap=True)
 
 
 def run_main(app: typer.Typer) -> None:

@@ -91,7 +91,9 @@ def test_the_register_beside_a_stopped_node(home: Path, tmp_path: Path) -> None:
     assert as_json("org", "show", "G01.A", home=home)["state"] == "suspended"
     assert as_json("org", "resume", "G01.A", home=home)["changed"]
     assert "G01.A" in axis("org", "show", "G01", home=home).stdout
-    assert axis("org", "list", home=home).stdout.splitlines()[0].startswith("G01\t")
+    heading, first = axis("org", "list", home=home).stdout.splitlines()[:2]
+    assert heading.startswith("code\told_code\tname")
+    assert first.startswith("G01\t")
     assert axis("org", "token", "G22", home=home).stdout.startswith("axis1.")
 
 
