@@ -14,6 +14,7 @@ from agencies.heads import epoch, learnt
 from agencies.store import Store, set_setting
 from axis.core.directory import Directory
 from axis.core.errors import Refusal
+from axis.core.trust import read_certificate
 
 __all__ = ["DirectorySync", "forget"]
 
@@ -30,6 +31,9 @@ class DirectorySync:
         self._refreshing: asyncio.Task[None] | None = None
         #: How far the newest reading reached that had begun at 0 in this process.
         self._whole = 0
+        self._named_right: set[bytes] = set()
+        #: Grows with every entry that comes.
+        self.changes = 0
         #: Read from 0 before anything up to here is judged.
         self._doubted = 0
         #: Read, but not stored yet: the head that they rest on was not seen then.
@@ -47,8 +51,17 @@ class DirectorySync:
         return self.directory.as_of
 
     def certificate(self, sha256: bytes) -> facts_pb2.CertificateFact | None:
-        """A certificate that ever counted, by the SHA-256 of its DER."""
-        return self.directory.certificate(sha256)
+        """A certificate that ever counted, by the SHA-256 of its DER.
+
+        None for one that is listed under another name than its own: its owner would not be alarmed.
+        """
+        fact = self.directory.certificate(sha256)
+        if fact is None or sha256 in self._named_right:
+            return fact
+        if read_certificate(fact.certificate).organisation != fact.organisation:
+            return None
+        self._named_right.add(sha256)
+        return fact
 
     async def at_least(self, sequence: int) -> None:
         """Return once the directory is as new as `sequence`. Refusal `unavailable` if the axis's is not."""
@@ -88,6 +101,7 @@ class DirectorySync:
             page = await self._client.directory(directory.cursor)
             directory.take(page)
             entries += page.entries
+            self.changes += len(page.entries)
             if not page.more:
                 break
         else:

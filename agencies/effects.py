@@ -8,11 +8,21 @@ from collections.abc import Callable, Sequence
 from axispb.v1 import document_pb2
 
 from agencies.attachments import AttachmentRow
+from agencies.inbox import Incoming
 from agencies.judge import Accepted
 from agencies.outbox import Outgoing
 from axis.core.document import is_urgent
 
-__all__ = ["Effect", "Happened", "alarm", "all_effects", "as_listed", "document_changed", "nothing"]
+__all__ = [
+    "Effect",
+    "Happened",
+    "alarm",
+    "all_effects",
+    "as_listed",
+    "document_changed",
+    "document_received",
+    "nothing",
+]
 
 #: Names and data of events, to be published once they are stored.
 Happened = list[tuple[str, dict[str, object]]]
@@ -24,6 +34,12 @@ Effect = Callable[[sqlite3.Connection], Happened]
 def document_changed(document_id: str, state: str, **more: object) -> Happened:
     """The event that a document of ours is in another state now."""
     return [("document_changed", {"document_id": document_id, "state": state, **more})]
+
+
+def document_received(incoming: Incoming) -> Happened:
+    """The event that a document is in the inbox."""
+    more = {"sequence": incoming.accepted_sequence, "trace_id": incoming.trace_id}
+    return [("document_received", {"document_id": incoming.document_id, "code": incoming.failure, **more})]
 
 
 def nothing(_: sqlite3.Connection) -> Happened:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from axispb.v1 import api_pb2, evidence_pb2
+from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
 
 from agencies import inbox
 from agencies.config import Settings
-from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, nothing
+from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received, nothing
 from agencies.fetch import Fetcher
 from agencies.identity import Identity
 from agencies.judge import Accepted, addressed_to, judge_accepted, judge_notice
@@ -37,7 +37,7 @@ from axis.ports import Clock
 __all__ = ["Handler"]
 
 #: The axis may give the bytes right the next time; after so many wrong ones the document is refused.
-_WRONG_BYTES_LIMIT: Final = 3
+_WRONG_BYTES_LIMIT: Final = 5
 
 
 class Handler:
@@ -61,21 +61,24 @@ class Handler:
         self._settings = settings
         self._own_keys = own_keys
         self._doubt = doubt
+        self._wrong_bytes: dict[str, int] = {}
+        #: Certificates in our own name, by their bytes, that were found to be ours, or were told of.
+        self._checked: set[bytes] = set()
 
-    async def handle(self, item: api_pb2.FeedItem, tries: int = 0) -> Effect:
-        """The item's effect. Raises Refusal for "not now"; `tries` counts how often that was."""
+    async def handle(self, item: api_pb2.FeedItem) -> Effect:
+        """The item's effect. Raises Refusal for "not now"."""
         if item.event == "accepted":
-            return await self._accepted(item, tries)
+            return await self._accepted(item)
         if item.event == "receipted":
             return self._receipted(item)
         if item.event == "noticed":
-            return await self._noticed(item, tries)
+            return await self._noticed(item)
         if item.event == "issued":
             return self._issued(item)
         get_logger().warning("feed_event_unknown", kind_of_event=item.event, sequence=item.sequence)
         return nothing
 
-    async def _accepted(self, item: api_pb2.FeedItem, tries: int) -> Effect:
+    async def _accepted(self, item: api_pb2.FeedItem) -> Effect:
         units = addressed_to(item, self._identity.code)
         try:
             if not units and is_known(item, self._identity, self._store):
@@ -88,7 +91,7 @@ class Handler:
             effects.append(acceptance_effect(accepted, item.trace_id))
         units = accepted.units_of(self._identity.code)
         if units:
-            effects.append(await self._incoming(accepted, item, units, tries=tries))
+            effects.append(await self._incoming(accepted, item, units))
         return all_effects(effects)
 
     async def _incoming(
@@ -97,7 +100,6 @@ class Handler:
         item: api_pb2.FeedItem,
         units: list[str],
         *,
-        tries: int,
         attempt: int = 1,
     ) -> Effect:
         """A verified document for units of ours: fetch, sign the receipts, store all of it."""
@@ -106,7 +108,7 @@ class Handler:
         try:
             await self._fetcher.fetch(listed.document_id, listed.attachments)
         except Refusal as refusal:
-            if refusal.name != "attachment_mismatch" or tries < _WRONG_BYTES_LIMIT:
+            if refusal.name != "attachment_mismatch" or not self._is_wrong_for_good(listed.document_id):
                 # Whatever keeps content away is a matter of the moment, also where its code is final.
                 raise Refusal("unavailable", f"attachments: {refusal}") from refusal
             failure = refusal.name
@@ -135,6 +137,13 @@ class Handler:
             )
         )
 
+    def _is_wrong_for_good(self, document_id: str) -> bool:
+        """Wrong bytes came once more. Counted by this process only: a new one may ask a better axis."""
+        times = self._wrong_bytes.pop(document_id, 0) + 1
+        if times < _WRONG_BYTES_LIMIT:
+            self._wrong_bytes[document_id] = times
+        return times >= _WRONG_BYTES_LIMIT
+
     def _receipt(
         self, document_id: str, binding: Binding, unit: str, attempt: int, failure: str
     ) -> inbox.SignedReceipt:
@@ -158,16 +167,7 @@ class Handler:
 
     def _store_effect(self, incoming: inbox.Incoming) -> Effect:
         def apply(connection: sqlite3.Connection) -> Happened:
-            if not inbox.store_document(connection, incoming):
-                return []
-            get_logger().info(
-                "document_stored",
-                document_id=incoming.document_id,
-                sequence=incoming.accepted_sequence,
-                code=incoming.failure,
-                trace_id=incoming.trace_id,
-            )
-            return [("document_received", {"document_id": incoming.document_id, "code": incoming.failure})]
+            return document_received(incoming) if inbox.store_document(connection, incoming) else []
 
         return apply
 
@@ -230,7 +230,7 @@ class Handler:
                 raise
             return self._invalid(item, refusal, [])
 
-    async def _noticed(self, item: api_pb2.FeedItem, tries: int) -> Effect:
+    async def _noticed(self, item: api_pb2.FeedItem) -> Effect:
         try:
             notice = judge_notice(item, self._identity.context)
         except Refusal as refusal:
@@ -241,10 +241,10 @@ class Handler:
             self._check_known(message)
             effects.append(lambda connection: _closed_here(connection, message, item.at))
         elif message.host == self._identity.code:
-            effects.append(await self._requeued(item, message, tries))
+            effects.append(await self._requeued(item, message))
         return all_effects(effects)
 
-    async def _requeued(self, item: api_pb2.FeedItem, message: evidence_pb2.Notice, tries: int) -> Effect:
+    async def _requeued(self, item: api_pb2.FeedItem, message: evidence_pb2.Notice) -> Effect:
         """The operator gave this node the next attempt: the notice brings the document along."""
         unit, attempt = message.recipient_unit, message.attempt
         try:
@@ -253,7 +253,7 @@ class Handler:
                 raise Refusal("field_invalid", "acceptance_sha256: the notice is about another acceptance")
         except Refusal as refusal:
             return self._invalid(item, refusal, [unit], attempt)
-        return await self._incoming(accepted, item, [unit], attempt=attempt, tries=tries)
+        return await self._incoming(accepted, item, [unit], attempt=attempt)
 
     def _check_known(self, message: evidence_pb2.Notice) -> None:
         """A notice of death waits for the document that it is about, sent or received."""
@@ -267,17 +267,27 @@ class Handler:
         raise Refusal("unavailable", f"the document {message.document_id} has not come yet")
 
     def _issued(self, item: api_pb2.FeedItem) -> Effect:
-        """A certificate in our own name: the alarm bell of design decision 12."""
-        try:
-            info = read_certificate(item.certificate.certificate)
-            known = info.public_key_sha256 in self._own_keys()
-        except Refusal:
-            known = False
-        if known:
-            return nothing
-        serial = item.certificate.serial
-        get_logger().error("certificate_not_ours", serial=serial, sequence=item.sequence)
-        return alarm("certificate_not_ours", serial=serial)
+        happened = self.own_certificates([item.certificate])
+        return lambda _: happened
+
+    def own_certificates(self, facts: Iterable[facts_pb2.CertificateFact]) -> Happened:
+        """Certificates in our own name: the alarm bell of design decision 12, once for each.
+
+        The directory is what is judged by, so it is looked through; the feed's word alone could be missing.
+        """
+        happened: Happened = []
+        for fact in facts:
+            if fact.certificate in self._checked:
+                continue
+            try:
+                known = read_certificate(fact.certificate).public_key_sha256 in self._own_keys()
+            except Refusal:
+                known = False
+            self._checked.add(fact.certificate)
+            if not known:
+                get_logger().error("certificate_not_ours", serial=fact.serial, sequence=fact.issued_sequence)
+                happened.append(("alarm", {"what": "certificate_not_ours", "serial": fact.serial}))
+        return happened
 
 
 def _closed_here(connection: sqlite3.Connection, message: evidence_pb2.Notice, at: int) -> Happened:

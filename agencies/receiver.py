@@ -76,6 +76,8 @@ class Receiver:
         #: Called after each transaction: receipts and resends may be due.
         self._stored = stored
         self._held_signal = asyncio.Event()
+        #: The state of the directory that was looked through for certificates in our own name.
+        self._checked = -1
         self._slots = asyncio.Semaphore(_AT_ONCE)
         #: Whether the axis answered the newest poll; what it refused with, or empty.
         self.connected = False
@@ -89,8 +91,7 @@ class Receiver:
                 await self._page(failures)
                 failures = 0
             except Refusal as refusal:
-                if refusal.name == "head_unknown":
-                    await self._head_unknown(refusal)
+                if refusal.name == "head_unknown" and await self._recovered(refusal):
                     continue
                 self._lost(refusal)
                 wait = back_off(failures, 30.0, self._random, refusal.retry_after)
@@ -101,6 +102,14 @@ class Receiver:
                 self.trouble = repr(error)
                 failures += 1
                 await self._clock.sleep(back_off(failures, 30.0, self._random) / 1000)
+
+    async def _recovered(self, refusal: Refusal) -> bool:
+        try:
+            await self._head_unknown(refusal)
+        except Refusal as failed:
+            get_logger().error("recovery_failed", code=failed.name, detail=failed.detail)
+            return False
+        return True
 
     def _lost(self, refusal: Refusal) -> None:
         if self.connected or self.trouble != refusal.name:
@@ -128,6 +137,10 @@ class Receiver:
         if newest > self._client.heads.sequence:
             # The answer's head was older than what it brought; the cursors must not rest on that.
             await self._directory.refresh()
+        if self._checked != self._directory.changes:
+            self._checked = self._directory.changes
+            own = self._directory.directory.certificates(self._settings.code)
+            self._events.publish(self._handler.own_certificates(own))
         if not self.connected:
             get_logger().info("feed_connected")
             self.connected, self.trouble = True, ""
@@ -141,7 +154,7 @@ class Receiver:
 
     async def take(self, page: api_pb2.FeedPage, asked_in: str) -> None:
         """Judge a page and store it with its cursors, in one transaction; nothing in another epoch."""
-        results = await all_of(self._result(item, 0, large=False) for item in page.items)
+        results = await all_of(self._result(item, large=False) for item in page.items)
         now = self._clock.now()
 
         def change(connection: sqlite3.Connection) -> Happened:
@@ -157,19 +170,18 @@ class Receiver:
             set_setting(connection, "normal_after", str(page.normal_next))
             return happened
 
-        self._events.publish(await self._store.write(change))
-        self._stored()
+        self._published(await self._store.write(change))
         if any(isinstance(result, Refusal) for result in results):
             self._held_signal.set()
 
-    async def _result(self, item: api_pb2.FeedItem, tries: int, *, large: bool) -> _Result:
+    async def _result(self, item: api_pb2.FeedItem, *, large: bool) -> _Result:
         """The item's effect, or why it must wait."""
         with bound_trace(item.trace_id):
             try:
                 if not large and _is_large(item):
                     return Refusal("unavailable", "large attachments are fetched beside the feed")
                 async with self._slots:
-                    return await self._handler.handle(item, tries)
+                    return await self._handler.handle(item)
             except Refusal as refusal:
                 return refusal
             except Exception as error:
@@ -178,31 +190,43 @@ class Receiver:
 
     async def run_held(self) -> None:
         """Try again what is held, until cancelled."""
+        failures = 0
         while True:
-            self._held_signal.clear()
-            held_in = epoch(self._store)
-            now = self._clock.now()
-            rows = self._store.rows(
-                "SELECT item, attempts FROM held WHERE next_attempt_at <= ? ORDER BY sequence LIMIT ?",
-                now,
-                _HELD_AT_ONCE,
+            try:
+                await self._held()
+                failures = 0
+            except Exception as error:
+                # A store without room, say: nothing is lost, but it takes a while.
+                get_logger().error("held_not_tried", error=repr(error))
+                await self._clock.sleep(back_off(failures, 30.0, self._random) / 1000)
+                failures += 1
+
+    async def _held(self) -> None:
+        """One round."""
+        self._held_signal.clear()
+        held_in = epoch(self._store)
+        now = self._clock.now()
+        rows = self._store.rows(
+            "SELECT item, attempts FROM held WHERE next_attempt_at <= ? ORDER BY sequence LIMIT ?",
+            now,
+            _HELD_AT_ONCE,
+        )
+        if rows:
+            await all_of(
+                self._again(api_pb2.FeedItem.FromString(row["item"]), row["attempts"], held_in)
+                for row in rows
             )
-            if rows:
-                await all_of(
-                    self._again(api_pb2.FeedItem.FromString(row["item"]), row["attempts"], held_in)
-                    for row in rows
-                )
-                continue
-            row = self._store.row("SELECT min(next_attempt_at) AS at FROM held")
-            at = row["at"] if row is not None else None
-            seconds = _IDLE_SECONDS if at is None else max(0.0, min(_IDLE_SECONDS, (at - now) / 1000))
-            await wait_for_signal(self._held_signal, self._clock, seconds)
+            return
+        row = self._store.row("SELECT min(next_attempt_at) AS at FROM held")
+        at = row["at"] if row is not None else None
+        seconds = _IDLE_SECONDS if at is None else max(0.0, min(_IDLE_SECONDS, (at - now) / 1000))
+        await wait_for_signal(self._held_signal, self._clock, seconds)
 
     async def _again(self, item: api_pb2.FeedItem, attempts: int, held_in: str) -> None:
         result: _Result = Refusal("unavailable", "the directory is older than the item")
         try:
             await self._directory.at_least(item.sequence)
-            result = await self._result(item, attempts, large=True)
+            result = await self._result(item, large=True)
         except Refusal as refusal:
             result = refusal
         now = self._clock.now()
@@ -222,7 +246,21 @@ class Receiver:
             get_logger().error(
                 "item_given_up", sequence=item.sequence, code=result.name, detail=result.detail
             )
-        self._events.publish(await self._store.write(change))
+        try:
+            happened = await self._store.write(change)
+        except Exception as error:
+            # This item waits; it does not keep the others from their turn.
+            get_logger().exception("item_not_stored", sequence=item.sequence)
+            result = Refusal("unavailable", repr(error))
+            happened = await self._store.write(change)
+        self._published(happened)
+
+    def _published(self, happened: Happened) -> None:
+        """Tell what is stored now, and only now."""
+        for name, data in happened:
+            if name == "document_received":
+                get_logger().info("document_stored", **data)
+        self._events.publish(happened)
         self._stored()
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from axispb.v1 import evidence_pb2
+from axispb.v1 import api_pb2, evidence_pb2
 
+from agencies.api_models import ReceiptInput
+from axis.core.envelope import Kind
 from axis.core.errors import CODES, Refusal
-from tests.unit.test_agency_node import World, claimed, parsed, world
+from tests.unit.test_agency_node import World, claimed, made_world, parsed, world
 
 __all__ = ["world"]
 
@@ -192,3 +196,165 @@ async def test_an_axis_that_never_knows_a_head_is_not_asked_without_a_pause(worl
     world.axis.calls.clear()
     await asyncio.sleep(0.5)
     assert len(world.axis.calls) < 20
+
+
+# --- the software's decisions
+
+
+async def test_what_the_software_decided_is_signed_anew_for_the_new_acceptance(tmp_path: Path) -> None:
+    async with made_world(tmp_path, receipt="software") as world:
+        await world.until(lambda: directory_stored(world) == world.axis.sequence)
+        copied = world.axis.sequence
+        documents = [world.axis.document("G14", "G22") for _ in range(3)]
+        refused, waits, received = [claimed(world.axis.accept(document)) for document in documents]
+        await world.until(lambda: all(world.got(one) for one in (refused, waits, received)))
+        decide = world.node.parts.service.receipt
+        await decide(refused, ReceiptInput(outcome="refused", reason="gửi nhầm"), "")
+        await decide(received, ReceiptInput(outcome="received"), "")
+        await world.until(lambda: len(world.axis.receipts) == 2)
+        numbers = {one: number(world, one) for one in (refused, waits, received)}
+        world.axis.rewind(copied)
+        world.clock.jump(1_000)
+        await recovered(world)
+        for document in documents:
+            world.axis.accept(document)
+        bound = {one: world.axis.accepted[one][1].signed_sha256 for one in (refused, received)}
+        for one, reason in ((refused, "gửi nhầm"), (received, "")):
+            receipt = await world.until(lambda one=one: of_acceptance(world, bound[one]))
+            assert (receipt.document_id, receipt.reason) == (one, reason)
+            assert (receipt.outcome == evidence_pb2.OUTCOME_REFUSED) == (one == refused)
+            assert number(world, one) == numbers[one]
+        await world.until(lambda: number(world, waits) > max(numbers.values()))
+        assert world.got(waits)["state"] == "waiting"
+        await world.until(lambda: all_taken(world, refused, received))
+        for one in (refused, waits, received):
+            at = parsed_acceptance(world, one).accepted_at
+            rows = world.node.parts.store.rows("SELECT * FROM counted WHERE document_id = ?", one)
+            assert {row["accepted_at"] for row in rows} == {at}
+            assert len(rows) == (1 if one == waits else 2)
+
+
+def number(world: World, document_id: str) -> int:
+    row = world.node.parts.store.row("SELECT number FROM received WHERE document_id = ?", document_id)
+    assert row is not None
+    return int(row["number"])
+
+
+def of_acceptance(world: World, sha256: bytes) -> evidence_pb2.Receipt | None:
+    return next((r for r in map(parsed, world.axis.receipts) if r.acceptance_sha256 == sha256), None)
+
+
+def all_taken(world: World, *documents: str) -> bool:
+    return all(world.got(one)["deliveries"][0]["receipt"] == "taken" for one in documents)
+
+
+def parsed_acceptance(world: World, document_id: str) -> evidence_pb2.Acceptance:
+    signed = world.axis.accepted[document_id][1].signed
+    return evidence_pb2.Acceptance.FromString(signed[len(Kind.ACCEPTANCE.line) :])
+
+
+# --- a store without room
+
+
+def fill(world: World, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Nothing can be stored from now on; what was refused for it."""
+    refused: list[None] = []
+
+    async def write(_: object) -> None:
+        refused.append(None)
+        raise Refusal("storage_full", retry_after=30)
+
+    monkeypatch.setattr(world.node.parts.store, "write", write)
+    return refused
+
+
+async def test_without_room_nothing_is_tried_without_a_pause(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.axis.refuse["envelopes"] = [Refusal("unavailable")]
+    sent = await world.send("G14")
+    await world.until(lambda: world.sent(sent)["attempts"] == 1)
+    document = world.axis.document("G14", "G22", files=(b"content",))
+    contents, world.axis.contents = world.axis.contents, {}
+    document_id = claimed(world.axis.accept(document))
+    await world.until(lambda: world.node.parts.store.row("SELECT 1 FROM held WHERE attempts > 0"))
+    world.axis.contents = contents
+    refused = fill(world, monkeypatch)
+    world.axis.submitted.clear()
+    world.clock.jump(2_000)
+    await asyncio.sleep(0.5)
+    assert 0 < len(refused) < 20
+    assert len(world.axis.submitted) <= 1
+    monkeypatch.undo()
+    world.clock.jump(120_000)
+    await world.until(lambda: world.state(sent) == "accepted")
+    await world.until(lambda: receipt_for(world, document_id))
+
+
+async def test_a_status_waits_for_a_certificate_where_a_document_does_not(world: World) -> None:
+    world.axis.refuse["envelopes"] = [Refusal("unavailable"), Refusal("certificate_revoked")]
+    sent = await world.send("G14")
+    await world.until(lambda: world.sent(sent)["attempts"] == 1)
+    await world.node.parts.store.write(lambda c: c.execute("UPDATE sent SET kind = 'status'").rowcount)
+    world.clock.jump(2_000)
+
+    def tried() -> sqlite3.Row | None:
+        return world.node.parts.store.row("SELECT state, code FROM sent WHERE attempts = 2")
+
+    assert tuple(await world.until(tried)) == ("queued", "certificate_revoked")
+
+
+async def test_a_certificate_in_our_name_alarms_though_the_feed_hides_it(world: World) -> None:
+    await world.until(lambda: world.node.parts.receiver.connected)
+    world.axis.stranger("G22")
+    world.axis.items["G22"].clear()
+
+    def alarms() -> list[object]:
+        data = [e.data for e in world.node.parts.events.after(0)]
+        return [each["serial"] for each in data if each.get("what") == "certificate_not_ours"]
+
+    (serial,) = await world.until(alarms)
+    # Once for each certificate, whatever changes beside it, and told of in the feed besides.
+    fact = world.axis.entries[str(serial)].certificate
+    world.axis.unit("K01")
+    item = api_pb2.FeedItem(sequence=world.axis.sequence, event="issued", certificate=fact)
+    world.axis.publish(item, "G22")
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    await world.until(lambda: int(world.node.parts.store.setting("normal_after")) == item.sequence)
+    assert alarms() == [serial]
+
+
+async def test_only_wrong_bytes_count_towards_a_refusal(world: World) -> None:
+    document = world.axis.document("G14", "G22", files=(b"right",))
+    contents, world.axis.contents = world.axis.contents, {}
+    document_id = claimed(world.axis.accept(document))
+
+    def tried(times: int) -> sqlite3.Row | None:
+        return world.node.parts.store.row("SELECT 1 FROM held WHERE attempts >= ?", times)
+
+    for attempts in range(1, 7):
+        await world.until(lambda n=attempts: tried(n))
+        world.clock.jump(60_000)
+    # Absent seven times, wrong once, then right.
+    world.axis.contents = contents
+    world.axis.serve_content = lambda content: b"X" * len(content)
+    before = len(world.axis.calls)
+    world.clock.jump(60_000)
+    await world.until(lambda: world.node.parts.store.row("SELECT 1 FROM held WHERE detail LIKE '%mismatch%'"))
+    assert len(world.axis.calls) > before
+    world.axis.serve_content = lambda content: content
+    world.clock.jump(60_000)
+    got = await world.until(lambda: world.got(document_id))
+    assert got["state"] == "received"
+
+
+async def test_a_certificate_listed_under_another_name_does_not_count(world: World) -> None:
+    world.axis.stranger("G22")
+    certificate = world.axis._certificates["G22"]
+    (entry,) = [e for e in world.axis.entries.values() if e.certificate.certificate == certificate]
+    entry.certificate.organisation = "H26"
+    await world.node.parts.directory.refresh()
+    directory = world.node.parts.directory
+    assert directory.certificate(hashlib.sha256(certificate).digest()) is None
+    other = hashlib.sha256(world.axis._certificates["G14"]).digest()
+    assert directory.certificate(other) == directory.certificate(other) is not None
