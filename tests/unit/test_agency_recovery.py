@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -164,8 +165,12 @@ async def test_an_acceptance_of_the_lost_journal_does_not_count(world: World) ->
     await world.node.parts.directory.refresh()  # so that the late head is not news
     del world.axis.gates["envelopes"]
     gate.set()
-    await world.until(lambda: document_id in world.axis.accepted)
-    await world.until(lambda: world.state(document_id) == "accepted")
+
+    def accepted() -> bool:
+        world.clock.jump(1_000)  # whatever waits meanwhile
+        return document_id in world.axis.accepted and world.state(document_id) == "accepted"
+
+    await world.until(accepted)
 
 
 async def test_a_directory_of_the_lost_journal_is_not_kept(world: World) -> None:
@@ -358,3 +363,35 @@ async def test_a_certificate_listed_under_another_name_does_not_count(world: Wor
     assert directory.certificate(hashlib.sha256(certificate).digest()) is None
     other = hashlib.sha256(world.axis._certificates["G14"]).digest()
     assert directory.certificate(other) == directory.certificate(other) is not None
+
+
+async def test_what_is_undone_is_not_logged_as_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = world.node.parts.store
+    write, undone = store.write, asyncio.Event()
+
+    async def undo(change: Callable[[sqlite3.Connection], object]) -> object:
+        def then_fail(connection: sqlite3.Connection) -> None:
+            change(connection)
+            raise Refusal("storage_full")
+
+        try:
+            return await write(then_fail)
+        finally:
+            undone.set()
+
+    await world.until(lambda: world.node.parts.receiver.connected)
+    monkeypatch.setattr(store, "write", undo)
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+    async with asyncio.timeout(20):
+        await undone.wait()
+    assert "document_stored" not in output(capsys)
+    monkeypatch.undo()
+    world.clock.jump(60_000)
+    await world.until(lambda: world.got(document_id))
+    await world.until(lambda: "document_stored" in output(capsys))
+
+
+def output(capsys: pytest.CaptureFixture[str]) -> str:
+    return "".join(capsys.readouterr())
