@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from axis.core.errors import Refusal
+from axis.core.errors import CODES, Refusal
 
 __all__ = ["app", "main"]
 
@@ -193,8 +193,10 @@ def _judge(found: dict[str, Any]) -> None:
         _refused(found["code"], found.get("detail", ""))
     for delivery in found.get("deliveries", ()):
         if delivery["state"] != "received":
-            reason = (delivery["receipt"] or {}).get("reason") or delivery["state"]
-            typer.echo(f"refused [{reason}]: {delivery['to']}: {delivery['state']}", err=True)
+            # A node's own refusal has a stable code for its reason; a person's is text.
+            reason = (delivery["receipt"] or {}).get("reason") or ""
+            code = reason if reason in CODES else delivery["state"]
+            typer.echo(f"refused [{code}]: {delivery['to']}: {reason or delivery['state']}", err=True)
     raise typer.Exit(1)
 
 

@@ -47,13 +47,11 @@ class Guard:
             return
         name = request.host.rpartition(":")[0] if _has_port(request.host) else request.host
         if name.lower() not in _LOCAL_NAMES:
-            raise Refusal(
-                "organisation_mismatch", f"Host: {request.host[:100]} is not this machine's own name"
-            )
+            raise Refusal("origin_not_allowed", f"Host: {request.host[:100]} is not this machine's own name")
         origin = request.headers.get("Origin")
         foreign = origin is not None and origin != f"{request.scheme}://{request.host}"
         if foreign or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
-            raise Refusal("organisation_mismatch", "requests from other sites' pages are not taken")
+            raise Refusal("origin_not_allowed", "requests from other sites' pages are not taken")
 
 
 def _has_port(host: str) -> bool:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from axis.control import PROBLEM_JSON, problem
 from axis.core.errors import Refusal
 
 __all__ = ["plain_problem", "problem_response"]
+
+_CODES: Final = {
+    401: "not_authorised",
+    404: "route_unknown",
+    405: "route_unknown",
+    413: "header_too_large",
+}
 
 
 def problem_response(refusal: Refusal) -> web.Response:
@@ -20,16 +29,7 @@ def problem_response(refusal: Refusal) -> web.Response:
 
 def plain_problem(error: web.HTTPException) -> web.Response:
     """What HTTP itself refuses (no such route, no token), in the same form."""
-    code = {401: "organisation_mismatch", 404: "document_unknown", 413: "header_too_large"}.get(
-        error.status, "field_invalid"
-    )
-    members = {
-        "type": "about:blank",
-        "title": error.reason,
-        "status": error.status,
-        "code": code,
-        "detail": error.reason,
-        "temporary": False,
-    }
+    members = problem(Refusal(_CODES.get(error.status, "field_invalid"), error.reason))
+    members["status"] = error.status
     headers = {k: v for k, v in error.headers.items() if k in ("WWW-Authenticate", "Allow")}
     return web.json_response(members, status=error.status, content_type=PROBLEM_JSON, headers=headers)

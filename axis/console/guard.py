@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -67,9 +68,10 @@ class Guard:
             return await handler(request)
         if request.path.startswith("/api/"):
             raise web.HTTPUnauthorized(
-                headers={"WWW-Authenticate": "Bearer"}, text='{"title": "log in first", "status": 401}\n',
+                headers={"WWW-Authenticate": "Bearer"},
+                text=json.dumps(problem(Refusal("not_authorised"))),
                 content_type=PROBLEM_JSON,
-            )  # fmt: skip
+            )
         raise web.HTTPSeeOther("/login")
 
     def _link(self, request: web.Request) -> web.StreamResponse:

@@ -271,6 +271,24 @@ _ALL: Final = (
         "Not possible now: the axis is out of reach, a part of the node is down, or time ran out.",
         "Try again; if it stays, ask the operator.",
     ),
+    _final(
+        "not_authorised",
+        401,
+        "The bearer token or the log-in is missing or wrong.",
+        "Send the token from HOME/api.token, or log in through the console's start-up link.",
+    ),
+    _final(
+        "origin_not_allowed",
+        403,
+        "The Host or Origin header is not this node's own: perhaps a page of another site asks.",
+        "Use the node's own address; programs need no Origin header.",
+    ),
+    _final(
+        "route_unknown",
+        404,
+        "There is no such path, or it does not take this method.",
+        "See /docs and /openapi.json of an agency node, docs/wire-protocol.md of the axis.",
+    ),
 )
 
 CODES: Final[dict[str, Code]] = {entry.name: entry for entry in _ALL}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from axis.control import PROBLEM_JSON, problem
@@ -9,7 +11,12 @@ from axis.core.errors import Refusal
 
 __all__ = ["from_http_error", "response"]
 
-_CODES: dict[int, str] = {413: "header_too_large", 429: "rate_limited"}
+_CODES: Final = {
+    404: "route_unknown",
+    405: "route_unknown",
+    413: "header_too_large",
+    429: "rate_limited",
+}
 
 
 def response(refusal: Refusal, status: int | None = None) -> web.Response:

@@ -136,8 +136,8 @@ async def test_bad_input_gets_a_code_and_leaves_nothing(api: Reached, parts: Any
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/v1/nothing", 404, "document_unknown"),
-        ("DELETE", "/v1/inbox", 405, "field_invalid"),
+        ("GET", "/v1/nothing", 404, "route_unknown"),
+        ("DELETE", "/v1/inbox", 405, "route_unknown"),
         ("GET", "/v1/documents/x", 404, "document_unknown"),
         ("GET", "/v1/inbox/x", 404, "document_unknown"),
         ("GET", "/v1/inbox/x/attachments/0", 404, "document_unknown"),
