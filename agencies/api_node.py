@@ -12,6 +12,7 @@ from aiohttp import web
 
 from agencies.asked import last_event, limit
 from agencies.counting import volumes
+from agencies.events import Event
 from agencies.metrics import metrics_text
 from agencies.openapi import Parameter, Route
 from agencies.parts import NodeParts
@@ -182,10 +183,9 @@ class NodeRoutes:
         )
         await response.prepare(request)
         while not self._parts.stopping.is_set():
-            for event in events.after(number):
-                data = json.dumps(event.data, ensure_ascii=False)
-                await response.write(f"id: {event.number}\nevent: {event.name}\ndata: {data}\n\n".encode())
-                number = event.number
+            if news_now := events.after(number):
+                await response.write("".join(map(_as_text, news_now)).encode())
+                number = news_now[-1].number
             stopping = asyncio.create_task(self._parts.stopping.wait())
             news = asyncio.create_task(events.beyond(number, _HEARTBEAT_SECONDS))
             try:
@@ -196,3 +196,8 @@ class NodeRoutes:
                 stopping.cancel()
                 news.cancel()
         return response
+
+
+def _as_text(event: Event) -> str:
+    data = json.dumps(event.data, ensure_ascii=False)
+    return f"id: {event.number}\nevent: {event.name}\ndata: {data}\n\n"

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 __all__ = ["Event", "Events"]
@@ -42,7 +43,9 @@ class Events:
 
     def after(self, number: int) -> list[Event]:
         """The kept events beyond a number, in order."""
-        return [event for event in self._kept if event.number > number]
+        # They are numbered without gaps, so the newest so many are those.
+        count = min(max(0, self.newest - number), len(self._kept))
+        return list(islice(self._kept, len(self._kept) - count, None))
 
     async def beyond(self, number: int, seconds: float) -> bool:
         """Wait until there is an event beyond `number`; False if there is none after so many seconds."""

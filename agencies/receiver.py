@@ -40,6 +40,8 @@ _WAIT_SECONDS: Final = 25
 _AT_ONCE: Final = 64
 _HELD_AT_ONCE: Final = 4
 _IDLE_SECONDS: Final = 60.0
+#: Between polls that fail: an axis that is back should not wait long for its nodes.
+_LONGEST_PAUSE: Final = 5.0
 _HELD_FOR: Final = 30 * DAY_MS
 #: More content than this is fetched beside the feed, so that it delays no other document.
 _LARGE_BYTES: Final = 8 * 1024 * 1024
@@ -94,14 +96,14 @@ class Receiver:
                 if refusal.name == "head_unknown" and await self._recovered(refusal):
                     continue
                 self._lost(refusal)
-                wait = back_off(failures, 30.0, self._random, refusal.retry_after)
+                wait = back_off(failures, _LONGEST_PAUSE, self._random, refusal.retry_after)
                 failures += 1
                 await self._clock.sleep(wait / 1000)
             except Exception as error:
                 get_logger().exception("feed_failed")
                 self.trouble = repr(error)
                 failures += 1
-                await self._clock.sleep(back_off(failures, 30.0, self._random) / 1000)
+                await self._clock.sleep(back_off(failures, _LONGEST_PAUSE, self._random) / 1000)
 
     async def _recovered(self, refusal: Refusal) -> bool:
         try:
@@ -198,7 +200,7 @@ class Receiver:
             except Exception as error:
                 # A store without room, say: nothing is lost, but it takes a while.
                 get_logger().error("held_not_tried", error=repr(error))
-                await self._clock.sleep(back_off(failures, 30.0, self._random) / 1000)
+                await self._clock.sleep(back_off(failures, _LONGEST_PAUSE, self._random) / 1000)
                 failures += 1
 
     async def _held(self) -> None:
