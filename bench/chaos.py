@@ -126,11 +126,14 @@ async def run_chaos(
         chosen = kinds or list(faults.kinds)
         report.faults = dict.fromkeys(chosen, 0)
         async with Traffic(local.agencies, seed, patience=_PATIENCE) as traffic:
-            load = asyncio.create_task(_load(traffic))
+            enough = asyncio.Event()
+            load = asyncio.create_task(_load(traffic, enough))
             outage = _Outage(traffic)
             watch = asyncio.create_task(outage.watch())
             await _inject(faults, chosen, report, traffic, rng, seconds, rounds, say, load)
-            await _end(load)
+            # Not cancelled: a post cut off in the middle may have been taken without our being told.
+            enough.set()
+            await asyncio.wait_for(load, 2 * _PATIENCE)
             say(f"{len(traffic.sent)} documents sent; waiting for every outcome")
             await traffic.settle(traffic.sent, 180.0, lambda count: None)
             await _end(watch)
@@ -144,9 +147,9 @@ async def run_chaos(
     return report
 
 
-async def _load(traffic: Traffic) -> None:
+async def _load(traffic: Traffic, enough: asyncio.Event) -> None:
     """Keep more than 20 documents in flight, and no more than 60."""
-    while True:
+    while not enough.is_set():
         open_ones = [each for each in traffic.sent if each.open]
         if len(open_ones) < 3 * IN_FLIGHT:
             await traffic.send_one()
