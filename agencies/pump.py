@@ -33,6 +33,7 @@ from axis.ports import BlobMissing, Blobs, Clock
 __all__ = ["Pump"]
 
 _IDLE_SECONDS: Final = 60.0
+_ABOUT_US: Final = frozenset({"sender_not_registered", "sender_suspended"})
 _UPLOADS_AT_ONCE: Final = 16
 
 
@@ -116,7 +117,7 @@ class Pump:
         try:
             envelope = await self._signed_now(due)
             used = self._identity.credentials.certificate_sha256
-            await self._upload(due)
+            await self._upload_unless_barred(due)
             answer = await self._client.submit(envelope, due.trace_id)
             await self._accepted(due, envelope, answer, asked_in)
         except Refusal as refusal:
@@ -133,6 +134,18 @@ class Pump:
         envelope = self._identity.sign(due.envelope.signed)
         await self._store.write(lambda c: outbox.resign(c, due.document_id, envelope, current))
         return envelope
+
+    async def _upload_unless_barred(self, due: outbox.Due) -> None:
+        """Upload; where the axis takes nothing from us at all, let the submission say so.
+
+        The axis journals what it answers to a submission, with the document's id: a refused upload names
+        none, and nobody could look up there why the document did not go.
+        """
+        try:
+            await self._upload(due)
+        except Refusal as refusal:
+            if refusal.name not in _ABOUT_US:
+                raise
 
     async def _upload(self, due: outbox.Due) -> None:
         rows = self._store.rows(

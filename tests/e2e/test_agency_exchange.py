@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from axispb.v1 import journal_pb2
 
 from agencies import config, enrol, keys
 from agencies.app import Node
@@ -251,6 +252,20 @@ async def test_requeue_and_close_reach_both_nodes(country: Country) -> None:
     assert [(d["attempt"], d["state"]) for d in found["deliveries"]] == [(1, "received"), (2, "received")]
     await until(lambda: settled(country, document_id))
     await volumes_agree(country)
+
+
+async def test_what_a_suspended_sender_sends_is_found_at_the_axis(country: Country) -> None:
+    await two(country)
+    await country.operator("org.suspend", code="G14", reason="thử")
+    document_id = (await country.post("G14", {"to": ["G22"], "subject": "Bị dừng"}, b"!"))["document_id"]
+    refused = await country.outcome("G14", document_id)
+    assert (refused["state"], refused["code"]) == ("rejected", "sender_suspended")
+    records = [
+        journal_pb2.Record.FromString(record)
+        for frame in country.axis.node.journal.frames(0, 1000)
+        for record in frame.records
+    ]
+    assert ("sender_suspended", document_id) in [(r.rejected.code, r.rejected.document_id) for r in records]
 
 
 async def accepted(country: Country, document_id: str) -> bool:
