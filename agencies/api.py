@@ -31,6 +31,7 @@ from agencies.guard import Guard
 from agencies.openapi import Parameter, Route, docs_page, document
 from agencies.parts import NodeParts
 from agencies.problems import plain_problem, problem_response
+from agencies.replies import as_json
 from agencies.service import Submission
 from agencies.units import primary
 from agencies.uploads import JSON_LIMIT, read_submission
@@ -165,14 +166,14 @@ class Api:
                 raise invalid(error) from error
             key = request.headers.get("Idempotency-Key", "")
             answer = await self._parts.service.send(Submission(raw, checked, files, key, trace_id))
-        return web.json_response(answer, status=202)
+        return as_json(answer, status=202)
 
     async def sent(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents."""
         found, last = listing.sent_documents(
             self._parts.store, cursor(request), limit(request), primary=self._primary
         )
-        return web.json_response({"documents": found, "next": str(last)})
+        return as_json({"documents": found, "next": str(last)})
 
     async def sent_one(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents/{id}."""
@@ -182,7 +183,7 @@ class Api:
             return listing.is_settled(self._parts.store, document_id) or None
 
         await self._until(look, seconds(request))
-        return web.json_response(listing.sent_one(self._parts.store, document_id, self._primary))
+        return as_json(listing.sent_one(self._parts.store, document_id, self._primary))
 
     async def inbox(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox."""
@@ -193,7 +194,7 @@ class Api:
             return page if page[0] else None
 
         documents, last = await self._until(look, seconds(request)) or ([], after)
-        return web.json_response({"documents": documents, "next": str(last)})
+        return as_json({"documents": documents, "next": str(last)})
 
     async def _until(self, look: Callable[[], Any], seconds: int) -> Any:
         """What `look` finds, as soon as it finds something; None after so many seconds."""
@@ -209,7 +210,7 @@ class Api:
 
     async def inbox_one(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox/{id}."""
-        return web.json_response(self._received(request.match_info["id"]))
+        return as_json(self._received(request.match_info["id"]))
 
     def _received(self, document_id: str) -> dict[str, Any]:
         return listing.inbox_one(self._parts.store, document_id, self._primary)
@@ -226,7 +227,7 @@ class Api:
         key = request.headers.get("Idempotency-Key", "")
         document_id = request.match_info["id"]
         await self._parts.service.receipt(document_id, decision, key)
-        return web.json_response(self._received(document_id))
+        return as_json(self._received(document_id))
 
     async def inbox_attachment(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox/{id}/attachments/{n}."""
@@ -263,7 +264,7 @@ class Api:
 
     async def openapi(self, _: web.Request) -> web.StreamResponse:
         """GET /openapi.json."""
-        return web.json_response(self._openapi)
+        return as_json(self._openapi)
 
     async def docs(self, _: web.Request) -> web.StreamResponse:
         """GET /docs."""

@@ -16,6 +16,7 @@ from agencies.events import Event
 from agencies.metrics import metrics_text
 from agencies.openapi import Parameter, Route
 from agencies.parts import NodeParts
+from agencies.replies import as_json
 from agencies.times import rfc3339
 from agencies.units import hosted_by, primary
 from axis.core.errors import Refusal
@@ -75,7 +76,7 @@ class NodeRoutes:
 
     async def livez(self, _: web.Request) -> web.StreamResponse:
         """GET /livez."""
-        return web.json_response({"live": True})
+        return as_json({"live": True})
 
     async def readyz(self, _: web.Request) -> web.StreamResponse:
         """GET /readyz."""
@@ -84,7 +85,7 @@ class NodeRoutes:
             self._parts.store.row("SELECT 1 FROM setting LIMIT 1")
         except sqlite3.Error:
             ready = False
-        return web.json_response({"ready": ready, "axis": self._axis()}, status=200 if ready else 503)
+        return as_json({"ready": ready, "axis": self._axis()}, status=200 if ready else 503)
 
     def _axis(self) -> dict[str, Any]:
         receiver = self._parts.receiver
@@ -105,7 +106,7 @@ class NodeRoutes:
             "receipts_queued": "SELECT count(*) FROM receipt WHERE state = 'queued'",
         }
         found = {name: (parts.store.row(sql) or [0])[0] for name, sql in counts.items()}
-        return web.json_response(
+        return as_json(
             {
                 "code": parts.identity.code,
                 "axis_id": parts.identity.axis_id,
@@ -137,7 +138,7 @@ class NodeRoutes:
             }
             for unit in found
         ]
-        return web.json_response({"units": units, "as_of": self._parts.directory.as_of})
+        return as_json({"units": units, "as_of": self._parts.directory.as_of})
 
     async def volumes(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/volumes."""
@@ -159,7 +160,7 @@ class NodeRoutes:
             # What is in flight is a stand, not a flow: the total's are the first row's and the last row's.
             ends = {"in_flight_before": found[0][1].in_flight_before, "in_flight": found[-1][1].in_flight}
             total = Counts(**(asdict(total) | ends))
-        return web.json_response(
+        return as_json(
             {
                 "generated_at": rfc3339(self._parts.clock.now()),
                 "head": str(self._parts.client.heads) or None,

@@ -182,7 +182,8 @@ class AxisClient:
                 return await ask(url)  # type: ignore[misc, no-any-return]
             except _BROKEN as error:
                 self.reachable = False
-                refusal = Refusal("unavailable", f"the axis at {url} is out of reach: {error!r}")
+                why = str(error) or type(error).__name__
+                refusal = Refusal("unavailable", f"the axis at {url} is out of reach: {why}")
             except Refusal as answered:
                 if answered.name not in _ELSEWHERE:
                     raise

@@ -340,3 +340,9 @@ async def test_a_malformed_enrolment_is_the_callers_mistake(api: Reached, body: 
         with pytest.raises(Refusal) as refused:
             await local.json("POST", "/control/enrol", data=body)
     assert refused.value.name == "field_invalid"
+
+
+async def test_answers_are_readable_vietnamese(api: Reached) -> None:
+    await api.post(part(subject="Báo cáo tháng"), file(b"x"))
+    async with api.session.get(f"{api.node.api_url}/v1/documents") as response:
+        assert "Báo cáo tháng" in await response.text()
