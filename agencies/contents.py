@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from agencies.store import Store
+from axis.blobs.rules import SMALL_BYTES
 from axis.core.errors import Refusal
 from axis.ports import BlobMismatch, Blobs, StorageFull
 
-__all__ = ["Contents"]
+__all__ = ["Contents", "insert_contents"]
 
-#: Up to here a content is a row. Above, a file of its own is cheaper than a long transaction.
-SMALL_BYTES: Final = 64 * 1024
 _GRACE_MS: Final = 60 * 60 * 1000
 
 
@@ -54,8 +53,18 @@ class Contents:
         content = bytes(body)
         if len(content) != size or hashlib.sha256(content).digest() != sha256:
             raise BlobMismatch(f"{len(content)} of {size} bytes came, or other ones")
+        await self._write(lambda c: insert_contents(c, {sha256: content}, owner, pin_until))
+
+    async def put_small(self, contents: Sequence[bytes], *, owner: str, now: int, pin_until: int) -> None:
+        """Store several in one commit; see ports.Blobs."""
+        if any(len(content) > SMALL_BYTES for content in contents):
+            raise ValueError(f"a small blob has at most {SMALL_BYTES} bytes")
+        named = {hashlib.sha256(content).digest(): content for content in contents}
+        await self._write(lambda c: insert_contents(c, named, owner, pin_until))
+
+    async def _write(self, change: Callable[[sqlite3.Connection], None]) -> None:
         try:
-            await self._store.write(lambda c: _insert(c, sha256, content, owner, pin_until))
+            await self._store.write(change)
         except Refusal as refusal:
             if refusal.name == "storage_full":
                 raise StorageFull(refusal.detail) from refusal
@@ -111,13 +120,14 @@ class Contents:
         await self._files.close()
 
 
-def _insert(
-    connection: sqlite3.Connection, sha256: bytes, content: bytes, owner: str, pin_until: int
+def insert_contents(
+    connection: sqlite3.Connection, contents: Mapping[bytes, bytes], owner: str, pin_until: int
 ) -> None:
-    connection.execute(
+    """Small contents by their SHA-256, within a transaction: beside what comes to name them."""
+    connection.executemany(
         "INSERT INTO content (sha256, content, owner, pinned_until) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (sha256) DO UPDATE SET pinned_until = max(pinned_until, excluded.pinned_until)",
-        (sha256, content, owner, pin_until),
+        [(sha256, content, owner, pin_until) for sha256, content in contents.items()],
     )
 
 

@@ -6,7 +6,7 @@ uses. Nothing here imports an engine.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -152,8 +152,8 @@ class BlobMismatch(Exception):
 class Blobs(Protocol):
     """Content, addressed by its SHA-256, streamed in and out; never wholly in memory.
 
-    A blob is durable before `put` returns: its data is fsynced before the name that points at it. Storage
-    deduplicates silently; *having* a blob is per owner.
+    A blob is durable before `put` or `put_small` returns: its data is fsynced before, or in one commit with,
+    the name that points at it. Storage deduplicates silently; *having* a blob is per owner.
     """
 
     async def put(
@@ -170,6 +170,13 @@ class Blobs(Protocol):
 
         Reads all of `chunks` even where the content is there already: the owner must prove to have it.
         Raises BlobMismatch, StorageFull. Cancellation leaves nothing behind.
+        """
+        ...
+
+    async def put_small(self, contents: Sequence[bytes], *, owner: str, now: int, pin_until: int) -> None:
+        """Store and pin blobs of at most 64 KiB together, each under its own SHA-256: all of them, or none.
+
+        Raises StorageFull; ValueError for a larger one. Cancellation: they may be there all the same.
         """
         ...
 

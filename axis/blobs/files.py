@@ -1,8 +1,10 @@
-"""Blobs as files, named by their SHA-256: `ROOT/ab/cdef…`, pins in `ROOT/blobs.sqlite`.
+"""Blobs on disk: large ones as files named by their SHA-256, `ROOT/ab/cdef…`; small ones, and everybody's
+pins, as rows of `ROOT/blobs.sqlite`.
 
-A blob is written to `ROOT/tmp`, fsynced, renamed into place, and its folder fsynced: a name never points at
-bytes that a power cut can take. A small body costs one hop to a thread; a large one is hashed and written
-there a piece at a time, so it is never wholly in memory and never holds up the loop.
+A file is written to `ROOT/tmp`, fsynced, renamed into place, and its folder fsynced: a name never points at
+bytes that a power cut can take. Small bodies cost one hop to a thread and one commit, however many come
+together; a large one is hashed and written a piece at a time, so it is never wholly in memory and never
+holds up the loop.
 
 One process opens a root for writing (the home's lock); any number may read.
 """
@@ -14,9 +16,9 @@ import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -31,17 +33,14 @@ from axis.blobs.disk import (
     sync_folder,
     write,
 )
-from axis.blobs.pins import Pins
-from axis.blobs.rules import CHUNK_BYTES, GRACE_MS
+from axis.blobs.rows import BlobRows
+from axis.blobs.rules import CHUNK_BYTES, GRACE_MS, SMALL_BYTES
 from axis.ports import BlobMismatch, BlobMissing
 
 __all__ = ["FileBlobs"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-#: Up to this size a body is gathered and hashed on the loop: cheaper than another hop.
-_SMALL_BYTES: Final = 64 * 1024
 
 #: What a large upload gathers before a thread hashes and writes it.
 _PIECE_BYTES: Final = 1024 * 1024
@@ -55,9 +54,9 @@ _BATCH: Final = 32
 class FileBlobs:
     """ports.Blobs in a folder. Make one with `open_root`."""
 
-    def __init__(self, root: Path, pins: Pins, *, readonly: bool) -> None:
+    def __init__(self, root: Path, rows: BlobRows, *, readonly: bool) -> None:
         self._root = root
-        self._pins = pins
+        self._rows = rows
         self._readonly = readonly
         self._uploading: Counter[bytes] = Counter()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
@@ -75,7 +74,7 @@ class FileBlobs:
                 make_folders(root)
         elif not (root / "blobs.sqlite").is_file():
             raise FileNotFoundError(f"no blobs at {root}")
-        return cls(root, Pins(root / "blobs.sqlite", readonly=readonly), readonly=readonly)
+        return cls(root, BlobRows(root / "blobs.sqlite", readonly=readonly), readonly=readonly)
 
     async def put(
         self,
@@ -90,29 +89,50 @@ class FileBlobs:
         """Store and pin; see ports.Blobs. Cancelled in its last step, a complete blob may stay, pinned."""
         if self._readonly:
             raise PermissionError(f"{self._root} is open read-only")
-        # Marked before the first await: from here on `collect` leaves the blob alone.
-        self._uploading[sha256] += 1
-        try:
-            if size <= _SMALL_BYTES:
+        with self._marked([sha256]):
+            if size <= SMALL_BYTES:
                 body = await _gathered(chunks, size)
                 _check(sha256, size, len(body), hashlib.sha256(body).digest())
-                await self._in_thread(self._store_small, sha256, body, owner, pin_until)
+                await self._in_thread(self._rows.store, {sha256: body}, owner, pin_until)
             else:
                 await self._store_large(sha256, size, chunks, owner, pin_until)
+
+    async def put_small(self, contents: Sequence[bytes], *, owner: str, now: int, pin_until: int) -> None:
+        """Store and pin several; see ports.Blobs."""
+        if self._readonly:
+            raise PermissionError(f"{self._root} is open read-only")
+        if any(len(content) > SMALL_BYTES for content in contents):
+            raise ValueError(f"a small blob has at most {SMALL_BYTES} bytes")
+        named = {hashlib.sha256(content).digest(): content for content in contents}
+        with self._marked(named):
+            await self._in_thread(self._rows.store, named, owner, pin_until)
+
+    @contextmanager
+    def _marked(self, hashes: Iterable[bytes]) -> Iterator[None]:
+        """From before the first await of an upload: `collect` leaves these alone."""
+        marked = list(hashes)
+        self._uploading.update(marked)
+        try:
+            yield
         finally:
-            self._uploading[sha256] -= 1
-            if not self._uploading[sha256]:
-                del self._uploading[sha256]
+            self._uploading.subtract(marked)
+            for sha256 in marked:
+                if not self._uploading[sha256]:
+                    del self._uploading[sha256]
 
     def pinned(self, sha256: bytes, owner: str) -> tuple[int, int] | None:
         """(size, end of the pin) of this owner's blob."""
-        until = self._pins.until(sha256, owner)
+        until = self._rows.until(sha256, owner)
         size = None if until is None else self.size(sha256)
         return None if until is None or size is None else (size, until)
 
     @asynccontextmanager
     async def open(self, sha256: bytes, offset: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         """Stream a blob from `offset`. Deleted meanwhile, it is still read to its end."""
+        content = self._rows.content(sha256)
+        if content is not None:
+            yield _in_memory(content, offset)
+            return
         try:
             # The raw file, not its number: read after the end, it raises, and never reads another file.
             file = FileIO(self._path(sha256))
@@ -123,8 +143,12 @@ class FileBlobs:
 
     def size(self, sha256: bytes) -> int | None:
         """The size of a stored blob."""
+        path = self._path(sha256)
+        size = self._rows.size(sha256)
+        if size is not None:
+            return size
         try:
-            return self._path(sha256).stat().st_size
+            return path.stat().st_size
         except FileNotFoundError:
             return None
 
@@ -140,19 +164,25 @@ class FileBlobs:
                 await asyncio.sleep(0)
             if self._uploading[sha256]:
                 continue
-            newest = self._pins.newest(sha256)
+            newest = self._rows.newest(sha256)
             if (newest is not None and newest >= ended_before) or is_named(sha256):
                 continue
-            # No await since the checks: the name goes before anybody can upload the blob again.
-            doomed = self._temporary()
-            with suppress(FileNotFoundError):
-                self._path(sha256).rename(doomed)
-                await self._in_thread(self._remove, sha256, doomed, ended_before)
-                deleted += 1
+            deleted += await self._delete(sha256, ended_before)
         return deleted
+
+    async def _delete(self, sha256: bytes, ended_before: int) -> bool:
+        doomed = self._temporary()
+        # No await since the checks: a file's name goes before anybody can upload the blob again. A row goes
+        # only where no pin has come meanwhile.
+        named = False
+        with suppress(FileNotFoundError):
+            self._path(sha256).rename(doomed)
+            named = True
+        return await self._in_thread(self._remove, sha256, doomed if named else None, ended_before)
 
     def hashes(self) -> Iterator[bytes]:
         """Every stored blob's SHA-256."""
+        yield from self._rows.hashes()
         for folder in folders(self._root):
             with suppress(FileNotFoundError):
                 for name in sorted(os.listdir(folder)):
@@ -164,7 +194,7 @@ class FileBlobs:
             return
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
-        self._pins.close()
+        self._rows.close()
 
     def _path(self, sha256: bytes) -> Path:
         if len(sha256) != 32:
@@ -188,14 +218,6 @@ class FileBlobs:
             future.exception()  # looked at, so that nobody logs it as forgotten
             raise
 
-    def _store_small(self, sha256: bytes, body: bytes, owner: str, pin_until: int) -> None:
-        if self.size(sha256) is None:
-            temporary = self._temporary()
-            with removed_on_error(temporary), create(temporary) as file:
-                write(file, body)
-                self._place(file, temporary, sha256)
-        self._pins.prolong(sha256, owner, pin_until)
-
     async def _store_large(
         self, sha256: bytes, size: int, chunks: AsyncIterator[bytes], owner: str, pin_until: int
     ) -> None:
@@ -212,7 +234,7 @@ class FileBlobs:
             _check(sha256, size, size, digest.digest())
             if target is temporary:
                 self._place(file, temporary, sha256)
-            self._pins.prolong(sha256, owner, pin_until)
+            self._rows.prolong(sha256, owner, pin_until)
 
         with removed_on_error(temporary), create(target) as file:
             came = 0
@@ -233,9 +255,11 @@ class FileBlobs:
             temporary.rename(path)
             sync_folder(path.parent)
 
-    def _remove(self, sha256: bytes, doomed: Path, ended_before: int) -> None:
-        self._pins.drop(sha256, ended_before)
-        doomed.unlink()
+    def _remove(self, sha256: bytes, doomed: Path | None, ended_before: int) -> bool:
+        gone = self._rows.drop(sha256, ended_before)
+        if doomed is not None:
+            doomed.unlink()
+        return gone or doomed is not None
 
     async def _read(self, file: FileIO, offset: int) -> AsyncIterator[bytes]:
         end = os.fstat(file.fileno()).st_size
@@ -248,6 +272,11 @@ class FileBlobs:
                 return
             offset += len(piece)
             yield piece
+
+
+async def _in_memory(content: bytes, offset: int) -> AsyncIterator[bytes]:
+    if offset < len(content):
+        yield content[offset:] if offset else content
 
 
 async def _gathered(chunks: AsyncIterator[bytes], size: int) -> bytes:

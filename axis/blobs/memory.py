@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
-from axis.blobs.rules import CHUNK_BYTES, GRACE_MS
+from axis.blobs.rules import CHUNK_BYTES, GRACE_MS, SMALL_BYTES
 from axis.ports import BlobMismatch, BlobMissing, StorageFull
 
 __all__ = ["MemoryBlobs"]
@@ -42,13 +42,23 @@ class MemoryBlobs:
                 body += chunk
             if len(body) != size or hashlib.sha256(body).digest() != sha256:
                 raise BlobMismatch(f"{len(body)} of {size} bytes came, or others than named")
-            if self.full:
-                raise StorageFull("the blobs in memory are set to be full")
-            self._blobs.setdefault(sha256, bytes(body))
-            owners = self._pins.setdefault(sha256, {})
-            owners[owner] = max(pin_until, owners.get(owner, pin_until))
+            self._store(sha256, bytes(body), owner, pin_until)
         finally:
             self._uploading[sha256] -= 1
+
+    async def put_small(self, contents: Sequence[bytes], *, owner: str, now: int, pin_until: int) -> None:
+        """Store and pin several; see ports.Blobs."""
+        if any(len(content) > SMALL_BYTES for content in contents):
+            raise ValueError(f"a small blob has at most {SMALL_BYTES} bytes")
+        for content in contents:
+            self._store(hashlib.sha256(content).digest(), content, owner, pin_until)
+
+    def _store(self, sha256: bytes, body: bytes, owner: str, pin_until: int) -> None:
+        if self.full:
+            raise StorageFull("the blobs in memory are set to be full")
+        self._blobs.setdefault(sha256, body)
+        owners = self._pins.setdefault(sha256, {})
+        owners[owner] = max(pin_until, owners.get(owner, pin_until))
 
     def pinned(self, sha256: bytes, owner: str) -> tuple[int, int] | None:
         """(size, end of the pin) of this owner's blob."""

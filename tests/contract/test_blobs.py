@@ -65,6 +65,22 @@ async def test_what_was_put_comes_back(blobs: Blobs, size: int) -> None:
         assert await get(blobs, name, offset) == body[offset:]
 
 
+async def test_small_ones_are_stored_together(blobs: Blobs) -> None:
+    bodies = [b"", b"one", b"two", b"one", content(64 * 1024)]
+    await blobs.put_small(bodies, owner="G22", now=NOW, pin_until=NOW + DAY)
+    for body in bodies:
+        assert blobs.pinned(sha(body), "G22") == (len(body), NOW + DAY)
+        assert blobs.pinned(sha(body), "G14") is None
+        assert await get(blobs, sha(body)) == body
+    assert sorted(blobs.hashes()) == sorted({sha(body) for body in bodies})
+    await blobs.put_small([b"one"], owner="G14", now=NOW, pin_until=NOW + HOUR)
+    assert blobs.pinned(sha(b"one"), "G14") == (3, NOW + HOUR)
+    assert blobs.pinned(sha(b"one"), "G22") == (3, NOW + DAY)
+    with pytest.raises(ValueError, match="65536"):
+        await blobs.put_small([b"three", content(64 * 1024 + 1)], owner="G22", now=NOW, pin_until=NOW)
+    assert blobs.size(sha(b"three")) is None
+
+
 async def test_chunks_are_bounded(blobs: Blobs) -> None:
     name = await put(blobs, content(1_000_000))
     async with blobs.open(name) as stream:

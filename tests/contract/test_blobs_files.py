@@ -149,9 +149,8 @@ async def test_everything_confirmed_survives_kill_9_and_leftovers_go(root: Path)
     await blobs.close()
 
 
-@pytest.mark.parametrize("body", [SMALL, BIG], ids=["small", "big"])
 async def test_the_data_is_durable_before_the_name_and_the_name_before_the_answer(
-    blobs: FileBlobs, root: Path, body: bytes, monkeypatch: pytest.MonkeyPatch
+    blobs: FileBlobs, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
     fsync, rename = os.fsync, Path.rename
@@ -167,14 +166,13 @@ async def test_the_data_is_durable_before_the_name_and_the_name_before_the_answe
 
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(Path, "rename", watched_rename)
-    await put(blobs, body)
-    assert steps == ["fsync tmp", "rename", f"fsync {sha(body).hex()[:2]}"]
+    await put(blobs, BIG)
+    assert steps == ["fsync tmp", "rename", f"fsync {sha(BIG).hex()[:2]}"]
 
 
-@pytest.mark.parametrize("body", [SMALL, BIG], ids=["small", "big"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 async def test_no_room_at_the_fsync_keeps_nothing(
-    blobs: FileBlobs, root: Path, body: bytes, number: int, monkeypatch: pytest.MonkeyPatch
+    blobs: FileBlobs, root: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(_number: int) -> None:
         raise OSError(number, os.strerror(number))
@@ -182,10 +180,10 @@ async def test_no_room_at_the_fsync_keeps_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing)
         with pytest.raises(StorageFull):
-            await put(blobs, body)
+            await put(blobs, BIG)
     assert files(root) == []
-    assert blobs.pinned(sha(body), "G22") is None
-    assert await put(blobs, body) == sha(body)
+    assert blobs.pinned(sha(BIG), "G22") is None
+    assert await put(blobs, BIG) == sha(BIG)
 
 
 @pytest.mark.parametrize("body", [SMALL, BIG], ids=["small", "big"])
@@ -260,14 +258,39 @@ async def test_names_that_are_no_hash_are_a_defect(blobs: FileBlobs) -> None:
 
 
 async def test_a_pin_whose_file_is_gone_is_no_pin(blobs: FileBlobs, root: Path) -> None:
-    name = await put(blobs, SMALL)
+    name = await put(blobs, BIG)
     (root / name.hex()[:2] / name.hex()[2:]).unlink()
     assert blobs.pinned(name, "G22") is None
     with pytest.raises(BlobMissing):
         async with blobs.open(name):
             pass
-    await put(blobs, SMALL)
-    assert blobs.pinned(name, "G22") == (len(SMALL), NOW + DAY)
+    await put(blobs, BIG)
+    assert blobs.pinned(name, "G22") == (len(BIG), NOW + DAY)
+
+
+async def test_small_blobs_together_make_no_files_and_all_or_none_of_them_fit(
+    blobs: FileBlobs, root: Path
+) -> None:
+    bodies = [SMALL + bytes([n]) for n in range(20)]
+    with files_at_most((root / "blobs.sqlite-wal").stat().st_size + 40_000), pytest.raises(StorageFull):
+        await blobs.put_small(bodies, owner="G22", now=NOW, pin_until=NOW + DAY)
+    assert [blobs.size(sha(body)) for body in bodies] == [None] * len(bodies)
+    await blobs.put_small(bodies, owner="G22", now=NOW, pin_until=NOW + DAY)
+    assert [blobs.pinned(sha(body), "G22") for body in bodies] == [(len(SMALL) + 1, NOW + DAY)] * len(bodies)
+    assert files(root) == []
+
+
+async def test_a_small_blob_that_is_pinned_again_while_it_is_collected_stays(blobs: FileBlobs) -> None:
+    name = await put(blobs, SMALL, until=NOW - DAY)
+
+    def named_late(_sha256: bytes) -> bool:
+        blobs._rows.prolong(
+            name, "G14", NOW + DAY
+        )  # another upload, in the moment between check and deletion
+        return False
+
+    assert await blobs.collect(NOW, named_late) == 0
+    assert blobs.pinned(name, "G14") == (len(SMALL), NOW + DAY)
 
 
 async def test_a_blob_that_a_crash_left_without_a_pin_is_collected(blobs: FileBlobs, root: Path) -> None:
