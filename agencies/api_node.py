@@ -39,6 +39,7 @@ class NodeRoutes:
         by = Parameter("by", "query", "rows by", {"enum": ["unit", "day", "month"], "default": "unit"})
         kind = Parameter("kind", "query", "of what", {"enum": ["document", "status"], "default": "document"})
         last = Parameter("Last-Event-ID", "header", "go on behind this event")
+        only = Parameter("only", "query", "these events, by name, separated by commas; default: all")
         return (
             Route(
                 "GET",
@@ -46,7 +47,7 @@ class NodeRoutes:
                 self.events,
                 "What happens, as it happens.",
                 "text/event-stream",
-                parameters=(last,),
+                parameters=(last, only),
             ),
             Route(
                 "GET",
@@ -179,23 +180,22 @@ class NodeRoutes:
         """GET /v1/events: one server-sent event for each thing that happens, a comment as heartbeat."""
         events = self._parts.events
         number = last_event(request, events.newest)  # a higher one is of the node's earlier life
+        only = frozenset(filter(None, request.query.get("only", "").split(",")))
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await response.prepare(request)
+        loop = asyncio.get_running_loop()
+        quiet_since = loop.time()
         while not self._parts.stopping.is_set():
-            if news_now := events.after(number):
-                await response.write("".join(map(_as_text, news_now)).encode())
-                number = news_now[-1].number
-            stopping = asyncio.create_task(self._parts.stopping.wait())
-            news = asyncio.create_task(events.beyond(number, _HEARTBEAT_SECONDS))
-            try:
-                await asyncio.wait({stopping, news}, return_when=asyncio.FIRST_COMPLETED)
-                if news.done() and not news.result():
-                    await response.write(b": still here\n\n")
-            finally:
-                stopping.cancel()
-                news.cancel()
+            news = events.after(number)
+            number = news[-1].number if news else number
+            text = "".join(_as_text(event) for event in news if not only or event.name in only)
+            left = quiet_since + _HEARTBEAT_SECONDS - loop.time()
+            if text or left <= 0:
+                await response.write(text.encode() or b": still here\n\n")
+                quiet_since, left = loop.time(), _HEARTBEAT_SECONDS
+            await events.beyond(number, left)  # stopping is an event, too
         return response
 
 

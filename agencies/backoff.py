@@ -28,11 +28,14 @@ def back_off(attempts: int, cap_seconds: float, random: Random, at_least: int | 
 
 
 async def wait_for_signal(signal: asyncio.Event, clock: Clock, seconds: float) -> None:
-    """Return when the signal is set, or after so many seconds of the clock."""
-    waits = {asyncio.create_task(signal.wait()), asyncio.create_task(clock.sleep(seconds))}
+    """Return when the signal is set, or after so many seconds of the clock, which sets it."""
+    if signal.is_set():
+        return
+    timer = asyncio.create_task(clock.sleep(seconds))
+    # The end of the time is a signal like any other: who waits looks for itself what there is to do.
+    timer.add_done_callback(lambda done: None if done.cancelled() else signal.set())
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await signal.wait()
     finally:
-        # Not awaited: a cancellation of the caller that came meanwhile would be lost in their own.
-        for task in waits:
-            task.cancel()
+        # Not awaited: a cancellation of the caller that came meanwhile would be lost in its own.
+        timer.cancel()

@@ -9,11 +9,13 @@ Reads are synchronous, on a connection of their own, and see what is committed.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
+import contextlib
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,7 +30,24 @@ SCHEMA_VERSION: Final = 1
 _BATCH: Final = 256
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
-_Job = tuple[Callable[[sqlite3.Connection], Any], "concurrent.futures.Future[Any]"]
+
+@dataclass(slots=True)
+class _Job:
+    """One change, who waits for it, and what became of it."""
+
+    change: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any] | Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Tell who waits; in the thread that owns the future."""
+        if self.future.done():  # cancelled: the change has happened all the same
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
 
 
 class Store:
@@ -61,18 +80,20 @@ class Store:
         where the disk is full: nothing of the batch was stored then. Cancellation: the change happens all
         the same.
         """
-        return await asyncio.shield(asyncio.wrap_future(self._submit(change)))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(_Job(change, future))
+        return await future
 
     def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """The same for callers without an event loop (start-up, commands)."""
-        return self._submit(change).result()
+        future: Future[T] = Future()
+        self._put(_Job(change, future))
+        return future.result()
 
-    def _submit(self, change: Callable[[sqlite3.Connection], T]) -> concurrent.futures.Future[T]:
+    def _put(self, job: _Job) -> None:
         if self._closed:
             raise Refusal("shutting_down")
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self._jobs.put((change, future))
-        return future
+        self._jobs.put(job)
 
     def rows(self, sql: str, *arguments: object) -> list[sqlite3.Row]:
         """Read rows."""
@@ -104,37 +125,53 @@ class Store:
                     batch.append(self._jobs.get_nowait())
                 except queue.Empty:
                     break
-            _commit(connection, [job for job in batch if job is not None])
+            jobs = [job for job in batch if job is not None]
+            if jobs:
+                _commit(connection, jobs)
+                _settle(jobs)
             if batch[-1] is None:
                 connection.close()
                 return
 
 
 def _commit(connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-    """One transaction for all jobs; every future gets its result or its error afterwards."""
-    settled: list[tuple[concurrent.futures.Future[Any], Any, BaseException | None]] = []
+    """One transaction for all jobs; each gets its result or its error."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for change, future in jobs:
+        for job in jobs:
             connection.execute("SAVEPOINT job")
             try:
-                settled.append((future, change(connection), None))
+                job.result, job.error = job.change(connection), None
             except Exception as error:
                 if not connection.in_transaction:  # the disk was full: SQLite has undone everything
                     raise
                 connection.execute("ROLLBACK TO job")
-                settled.append((future, None, _translated(error)))
+                job.error = _translated(error)
             connection.execute("RELEASE job")
         connection.execute("COMMIT")
     except Exception as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        settled = [(future, None, _translated(error)) for _, future in jobs]
-    for future, result, problem in settled:
-        if problem is not None:
-            future.set_exception(problem)
+        for job in jobs:
+            job.error = _translated(error)
+
+
+def _settle(jobs: list[_Job]) -> None:
+    """Tell everybody at once: waking an event loop for each would cost more than the commit."""
+    waiting: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in jobs:
+        if isinstance(job.future, Future):
+            job.settle()
         else:
-            future.set_result(result)
+            waiting.setdefault(job.future.get_loop(), []).append(job)
+    for loop, theirs in waiting.items():
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle_each, theirs)
+
+
+def _settle_each(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.settle()
 
 
 def _translated(error: Exception) -> Exception:

@@ -273,6 +273,19 @@ async def test_events_are_streamed_and_gone_on_with(api: Reached) -> None:
                     break
 
 
+async def test_events_can_be_chosen_by_name(api: Reached) -> None:
+    api.axis.accept(api.axis.document("G14", "G22"))
+    url = api.node.api_url + "/v1/events?only=receipt_taken,alarm"
+    async with asyncio.timeout(10), api.session.get(url, headers={"Last-Event-ID": "0"}) as response:
+        names = []
+        async for line in response.content:
+            if line.startswith(b"event: "):
+                names.append(line.decode().strip())
+            if names[-1:] == ["event: receipt_taken"]:
+                break
+    assert names == ["event: receipt_taken"]
+
+
 async def test_the_description_is_openapi_and_the_page_needs_nobody_else(api: Reached) -> None:
     _, described = await api.ask("GET", "/openapi.json")
     assert described["openapi"] == "3.1.0"
