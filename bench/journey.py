@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ from bench.books import misdelivered
 from bench.floor import floor_seconds, journey_work
 from bench.large import large_attachment
 from bench.measure import Usage, disk_bytes, own_usage
+from bench.poster import Poster
 
 __all__ = ["run_journey"]
 
@@ -43,8 +45,18 @@ _FORM: Final = (
     b'\r\n--axis\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n'
     b"Content-Type: application/octet-stream\r\n\r\n%b\r\n--axis--\r\n"
 )
-_FORM_TYPE: Final = {"Content-Type": "multipart/form-data; boundary=axis"}
+_FORM_TYPE: Final = "multipart/form-data; boundary=axis"
 _DONE: Final = frozenset({"delivered", "refused", "partly_refused", "dead", "rejected"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """One to be posted: made before the clock runs."""
+
+    sender: Agency
+    recipients: list[str]
+    form: bytes
+    sha256: str
 
 
 @dataclass(slots=True)
@@ -59,6 +71,7 @@ class _Load:
     all_done: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
     expected: int = 0
+    posters: dict[str, Poster] = field(default_factory=dict)
 
     def finish(self, document_id: str, at: float) -> None:
         if document_id not in self.done:
@@ -66,6 +79,15 @@ class _Load:
             self.gate.release()
             if len(self.done) == self.expected:
                 self.all_done.set()
+
+    def make(self) -> _Document:
+        """The next document, ready to be posted."""
+        sender = self.rng.choice(self.agencies)
+        recipients = self.recipients(sender)
+        content = self.rng.randbytes(ATTACHMENT_BYTES)
+        request = {"to": recipients, "subject": "Đo hiệu năng", "from": sender.code}
+        form = _FORM % (json.dumps(request).encode(), content)
+        return _Document(sender, recipients, form, hashlib.sha256(content).hexdigest())
 
     def recipients(self, sender: Agency) -> list[str]:
         others = [agency.code for agency in self.agencies if agency is not sender]
@@ -83,12 +105,16 @@ async def run_journey(
         say(f"starting the axis and {agencies} agency nodes")
         await local.start(demo_units(agencies), listen="127.0.0.1:0", console="127.0.0.1:0")
         load = _Load(local.agencies, random.Random(1))
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=10)) as session:
+        async with AsyncExitStack() as opened:
+            timeout = aiohttp.ClientTimeout(total=None, connect=10)
+            session = await opened.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+            for agency in local.agencies:
+                load.posters[agency.code] = await opened.enter_async_context(Poster(agency.api_url))
             watches = [asyncio.create_task(_watch(session, agency, load)) for agency in local.agencies]
-            await _run(session, load, min(50, documents), say)  # warm: connections, caches, first pages
+            await _run(load, min(50, documents), say)  # warm: connections, caches, first pages
             before, disk = _usages(local), disk_bytes(home)
             warm = len(load.sent)
-            seconds = await _run(session, load, documents, say)
+            seconds = await _run(load, documents, say)
             after = _usages(local)
             for watch in watches:
                 watch.cancel()
@@ -110,17 +136,16 @@ async def run_journey(
     return result
 
 
-async def _run(
-    session: aiohttp.ClientSession, load: _Load, documents: int, say: Callable[[str], None]
-) -> float:
+async def _run(load: _Load, documents: int, say: Callable[[str], None]) -> float:
     """Send and wait for the last receipt; seconds from the first post to then."""
+    made = [load.make() for _ in range(documents)]
     load.expected += documents
     load.all_done.clear()
     started = time.perf_counter()
     posts = []
-    for _ in range(documents):
+    for document in made:
         await load.gate.acquire()
-        posts.append(asyncio.create_task(_post(session, load)))
+        posts.append(asyncio.create_task(_post(load, document)))
     await asyncio.gather(*posts)
     try:
         await asyncio.wait_for(load.all_done.wait(), 120)
@@ -129,23 +154,17 @@ async def _run(
     return max(load.done.values(), default=started) - started
 
 
-async def _post(session: aiohttp.ClientSession, load: _Load) -> None:
-    sender = load.rng.choice(load.agencies)
-    recipients = load.recipients(sender)
-    body = load.rng.randbytes(ATTACHMENT_BYTES)
-    request = {"to": recipients, "subject": "Đo hiệu năng", "from": sender.code}
-    form = _FORM % (json.dumps(request).encode(), body)
+async def _post(load: _Load, document: _Document) -> None:
     began = time.perf_counter()
-    async with session.post(f"{sender.api_url}/v1/documents", data=form, headers=_FORM_TYPE) as response:
-        response.raise_for_status()
-        document_id = (await response.json())["document_id"]
+    poster = load.posters[document.sender.code]
+    document_id = (await poster.post("/v1/documents", _FORM_TYPE, document.form))["document_id"]
     load.began[document_id] = began
-    load.sent.append(Sent(document_id, sender, recipients, hashlib.sha256(body).hexdigest()))
+    load.sent.append(Sent(document_id, document.sender, document.recipients, document.sha256))
 
 
 async def _watch(session: aiohttp.ClientSession, agency: Agency, load: _Load) -> None:
     """Follow a sender's events; note when its documents are done."""
-    async with session.get(f"{agency.api_url}/v1/events") as response:
+    async with session.get(f"{agency.api_url}/v1/events?only=document_changed") as response:
         response.raise_for_status()
         wanted = False
         async for line in response.content:
