@@ -35,6 +35,7 @@ from agencies.receipts import ReceiptSender
 from agencies.receiver import Receiver
 from agencies.recovery import Recovery
 from agencies.service import Service
+from agencies.shipment import Shipments
 from agencies.spool import Spool
 from agencies.store import Store
 from agencies.tasks import keep_running
@@ -137,7 +138,8 @@ class Node:
             directory=directory,
             clock=self._clock,
             events=events,
-            wake=self._wake,
+            queued=self._pump.wake,
+            decided=self._receipts.wake,
             online=self._online,
         )
         self.parts = NodeParts(
@@ -172,7 +174,6 @@ class Node:
         handler = Handler(
             **own,
             identity=identity,
-            fetcher=Fetcher(client, blobs, self._clock, settings.downloads),
             settings=settings,
             own_keys=lambda: keys.known_keys(self.home),
             doubt=directory.doubt,
@@ -184,9 +185,28 @@ class Node:
             "settings": settings,
             "head_unknown": recovery.head_unknown,
         }
-        self._pump = Pump(**loop, identity=identity, directory=directory, blobs=blobs)
+        shipments = Shipments(
+            **own,
+            client=client,
+            identity=identity,
+            directory=directory,
+            blobs=blobs,
+            random=self._random,
+            events=events,
+            max_back_off_seconds=settings.max_back_off_seconds,
+            head_unknown=recovery.head_unknown,
+        )
+        self._pump = Pump(**own, shipments=shipments, random=self._random, large_at_once=settings.submissions)
         self._receipts = ReceiptSender(**loop, identity=identity)
-        return Receiver(**loop, directory=directory, handler=handler, stored=self._wake)
+        fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
+        return Receiver(
+            **loop,
+            directory=directory,
+            handler=handler,
+            fetcher=fetcher,
+            stored=self._receipts.wake,
+            reconnected=self._wake,
+        )
 
     def _wake(self) -> None:
         self._pump.wake()

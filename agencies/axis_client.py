@@ -23,7 +23,6 @@ from agencies.heads import Heads
 from axis.control import refusal_from_problem
 from axis.core.envelope import Envelope
 from axis.core.errors import Refusal
-from axis.logs import format_traceparent
 
 __all__ = ["AxisClient"]
 
@@ -76,10 +75,15 @@ class AxisClient:
         """Certificates for two requests and a token's secret."""
         return await self._call("POST", "/v1/enrol", api_pb2.EnrolResponse, request)
 
-    async def submit(self, envelope: Envelope, trace_id: str = "") -> api_pb2.SubmitResponse:
-        """Hand in a document or status; the same signed bytes give the same acceptance again."""
-        body = envelope.to_message()
-        return await self._call("POST", "/v1/envelopes", api_pb2.SubmitResponse, body, trace_id=trace_id)
+    async def submissions(self, batch: api_pb2.SubmissionBatch) -> list[api_pb2.SubmissionResult]:
+        """Hand in at most 64 documents and statuses with their small attachments; one result for each.
+
+        The same signed bytes give the same acceptance again.
+        """
+        answer = await self._call("POST", "/v1/submissions", api_pb2.SubmissionResults, batch)
+        if len(answer.results) != len(batch.submissions):
+            raise Refusal("unavailable", "the axis answered another number of documents than were sent")
+        return list(answer.results)
 
     async def receipts(self, receipts: Sequence[Envelope]) -> list[api_pb2.ReceiptResult]:
         """Hand in at most 100 receipts; one result for each, in their order."""
@@ -109,13 +113,14 @@ class AxisClient:
     async def feed(
         self, *, urgent_after: int, normal_after: int, directory: int, limit: int, wait: int
     ) -> api_pb2.FeedPage:
-        """The next page of both lanes; waits up to `wait` seconds for one."""
+        """The next page of both lanes with its small contents; waits up to `wait` seconds for one."""
         query = {
             "urgent_after": str(urgent_after),
             "normal_after": str(normal_after),
             "directory": str(directory),
             "limit": str(limit),
             "wait": str(wait),
+            "contents": "1",
         }
         return await self._call("GET", "/v1/feed", api_pb2.FeedPage, query=query, wait=wait)
 
@@ -155,13 +160,10 @@ class AxisClient:
         body: Message | None = None,
         *,
         query: Mapping[str, str] | None = None,
-        trace_id: str = "",
         wait: int = 0,
     ) -> M:
         data = body.SerializeToString() if body is not None else None
         headers = {"Content-Type": PROTOBUF} if body is not None else {}
-        if trace_id:
-            headers["traceparent"] = format_traceparent(trace_id)
 
         async def ask(url: str) -> M:
             options = {"headers": headers, "data": data, "params": query}

@@ -45,7 +45,7 @@ class Settings(BaseModel):
     #: Who says "received": the node when it has verified and stored, or the agency's software.
     receipt: ReceiptMode = "storage"
     units: dict[str, UnitSettings] = {}
-    submissions: Annotated[int, Field(ge=1, le=256)] = 8  # at the same time
+    submissions: Annotated[int, Field(ge=1, le=256)] = 8  # documents with large attachments, at the same time
     downloads: Annotated[int, Field(ge=1, le=64)] = 8  # at the same time
     max_back_off_seconds: Annotated[float, Field(gt=0)] = 300.0
 

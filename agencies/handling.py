@@ -1,21 +1,20 @@
-"""What each feed item means for the store: judged here, applied later, with others, in one transaction.
-
-`handle` raises a Refusal for what cannot be finished now; whatever it returns is final for the item.
-"""
+"""What each feed item means for the store: judged here, applied later, with others, in one transaction."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
 
 from agencies import inbox
+from agencies.attachments import AttachmentRow
 from agencies.config import Settings
-from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received, nothing
-from agencies.fetch import Fetcher
+from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received
+from agencies.fetch import Fetched
 from agencies.identity import Identity
 from agencies.judge import Accepted, addressed_to, judge_accepted, judge_notice
 from agencies.own_documents import (
@@ -34,10 +33,28 @@ from axis.core.trust import read_certificate
 from axis.logs import get_logger
 from axis.ports import Clock
 
-__all__ = ["Handler"]
+__all__ = ["Arrival", "Handler", "Judged"]
 
 #: The axis may give the bytes right the next time; after so many wrong ones the document is refused.
 _WRONG_BYTES_LIMIT: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A verified document for units of ours, whose contents must be here before it is stored."""
+
+    document_id: str
+    attachments: tuple[AttachmentRow, ...]
+    #: With the code it failed with for good, or empty.
+    effect: Callable[[str], Effect]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an item does at once, and what it does once its contents are here."""
+
+    effects: list[Effect]
+    arrival: Arrival | None = None
 
 
 class Handler:
@@ -48,7 +65,6 @@ class Handler:
         *,
         store: Store,
         identity: Identity,
-        fetcher: Fetcher,
         clock: Clock,
         settings: Settings,
         own_keys: Callable[[], set[bytes]],
@@ -56,7 +72,6 @@ class Handler:
     ) -> None:
         self._store = store
         self._identity = identity
-        self._fetcher = fetcher
         self._clock = clock
         self._settings = settings
         self._own_keys = own_keys
@@ -65,77 +80,78 @@ class Handler:
         #: Certificates in our own name, by their bytes, that were found to be ours, or were told of.
         self._checked: set[bytes] = set()
 
-    async def handle(self, item: api_pb2.FeedItem) -> Effect:
-        """The item's effect. Raises Refusal for "not now"."""
+    def judge(self, item: api_pb2.FeedItem) -> Judged:
+        """What the item means. Raises Refusal for "not now"; whatever it returns is final for the item."""
         if item.event == "accepted":
-            return await self._accepted(item)
+            return self._accepted(item)
         if item.event == "receipted":
-            return self._receipted(item)
+            return Judged([self._receipted(item)])
         if item.event == "noticed":
-            return await self._noticed(item)
+            return self._noticed(item)
         if item.event == "issued":
-            return self._issued(item)
+            return Judged([self._issued(item)])
         get_logger().warning("feed_event_unknown", kind_of_event=item.event, sequence=item.sequence)
-        return nothing
+        return Judged([])
 
-    async def _accepted(self, item: api_pb2.FeedItem) -> Effect:
+    def _accepted(self, item: api_pb2.FeedItem) -> Judged:
         units = addressed_to(item, self._identity.code)
         try:
             if not units and is_known(item, self._identity, self._store):
-                return nothing
+                return Judged([])
             accepted = judge_accepted(item, self._identity.context)
         except Refusal as refusal:
-            return self._invalid(item, refusal, units)
+            return Judged([self._invalid(item, refusal, units)])
         effects: list[Effect] = []
         if accepted.message.acting_organisation == self._identity.code:
             effects.append(acceptance_effect(accepted, item.trace_id))
         units = accepted.units_of(self._identity.code)
-        if units:
-            effects.append(await self._incoming(accepted, item, units))
-        return all_effects(effects)
+        return Judged(effects, self._incoming(accepted, item, units) if units else None)
 
-    async def _incoming(
-        self,
-        accepted: Accepted,
-        item: api_pb2.FeedItem,
-        units: list[str],
-        *,
-        attempt: int = 1,
-    ) -> Effect:
-        """A verified document for units of ours: fetch, sign the receipts, store all of it."""
+    def _incoming(
+        self, accepted: Accepted, item: api_pb2.FeedItem, units: list[str], *, attempt: int = 1
+    ) -> Arrival:
+        """A verified document for units of ours: with its contents here, sign the receipts and store all."""
         listed = as_listed(accepted, item.trace_id)
-        failure = ""
-        try:
-            await self._fetcher.fetch(listed.document_id, listed.attachments)
-        except Refusal as refusal:
-            if refusal.name != "attachment_mismatch" or not self._is_wrong_for_good(listed.document_id):
-                # Whatever keeps content away is a matter of the moment, also where its code is final.
-                raise Refusal("unavailable", f"attachments: {refusal}") from refusal
-            failure = refusal.name
-        return self._store_effect(
-            inbox.Incoming(
-                kind=accepted.kind.value,
-                document_id=listed.document_id,
-                failure=failure,
-                envelope=accepted.envelope,
-                acceptance=accepted.acceptance.envelope,
-                accepted_sequence=accepted.sequence,
-                accepted_at=accepted.acceptance.message.accepted_at,
-                sender_unit=listed.sender_unit,
-                subject=listed.subject,
-                code_number=listed.code_number,
-                urgent=listed.urgent,
-                size=sum(attachment.size for attachment in listed.attachments),
-                received_at=self._clock.now(),
-                trace_id=item.trace_id,
-                attachments=() if failure else listed.attachments,
-                receipts=tuple(
-                    self._receipt(listed.document_id, accepted.binding, unit, attempt, failure)
-                    for unit in units
-                ),
-                requeued_at=item.at if attempt > 1 else 0,
+
+        def effect(failure: str) -> Effect:
+            return self._store_effect(
+                inbox.Incoming(
+                    kind=accepted.kind.value,
+                    document_id=listed.document_id,
+                    failure=failure,
+                    envelope=accepted.envelope,
+                    acceptance=accepted.acceptance.envelope,
+                    accepted_sequence=accepted.sequence,
+                    accepted_at=accepted.acceptance.message.accepted_at,
+                    sender_unit=listed.sender_unit,
+                    subject=listed.subject,
+                    code_number=listed.code_number,
+                    urgent=listed.urgent,
+                    size=sum(attachment.size for attachment in listed.attachments),
+                    received_at=self._clock.now(),
+                    trace_id=item.trace_id,
+                    attachments=() if failure else listed.attachments,
+                    receipts=tuple(
+                        self._receipt(listed.document_id, accepted.binding, unit, attempt, failure)
+                        for unit in units
+                    ),
+                    requeued_at=item.at if attempt > 1 else 0,
+                )
             )
-        )
+
+        return Arrival(listed.document_id, listed.attachments, effect)
+
+    def arrived(self, arrival: Arrival, fetched: Fetched) -> Effect:
+        """The effect of a document whose contents are here, or are wrong for good.
+
+        Raises Refusal `unavailable` where they may still come.
+        """
+        if not isinstance(fetched, Refusal):
+            return arrival.effect("")
+        if fetched.name != "attachment_mismatch" or not self._is_wrong_for_good(arrival.document_id):
+            # Whatever keeps content away is a matter of the moment, also where its code is final.
+            raise Refusal("unavailable", f"attachments: {fetched}") from fetched
+        return arrival.effect(fetched.name)
 
     def _is_wrong_for_good(self, document_id: str) -> bool:
         """Wrong bytes came once more. Counted by this process only: a new one may ask a better axis."""
@@ -230,21 +246,22 @@ class Handler:
                 raise
             return self._invalid(item, refusal, [])
 
-    async def _noticed(self, item: api_pb2.FeedItem) -> Effect:
+    def _noticed(self, item: api_pb2.FeedItem) -> Judged:
         try:
             notice = judge_notice(item, self._identity.context)
         except Refusal as refusal:
-            return self._invalid(item, refusal, [])
+            return Judged([self._invalid(item, refusal, [])])
         message = notice.message
         effects = [notice_effect(message, notice.envelope, item.at)]
         if message.kind == evidence_pb2.NOTICE_KIND_DEAD:
             self._check_known(message)
             effects.append(lambda connection: _closed_here(connection, message, item.at))
         elif message.host == self._identity.code:
-            effects.append(await self._requeued(item, message))
-        return all_effects(effects)
+            requeued = self._requeued(item, message)
+            return Judged(effects + requeued.effects, requeued.arrival)
+        return Judged(effects)
 
-    async def _requeued(self, item: api_pb2.FeedItem, message: evidence_pb2.Notice) -> Effect:
+    def _requeued(self, item: api_pb2.FeedItem, message: evidence_pb2.Notice) -> Judged:
         """The operator gave this node the next attempt: the notice brings the document along."""
         unit, attempt = message.recipient_unit, message.attempt
         try:
@@ -252,8 +269,8 @@ class Handler:
             if accepted.acceptance.envelope.signed_sha256 != message.acceptance_sha256:
                 raise Refusal("field_invalid", "acceptance_sha256: the notice is about another acceptance")
         except Refusal as refusal:
-            return self._invalid(item, refusal, [unit], attempt)
-        return await self._incoming(accepted, item, [unit], attempt=attempt)
+            return Judged([self._invalid(item, refusal, [unit], attempt)])
+        return Judged([], self._incoming(accepted, item, [unit], attempt=attempt))
 
     def _check_known(self, message: evidence_pb2.Notice) -> None:
         """A notice of death waits for the document that it is about, sent or received."""

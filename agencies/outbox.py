@@ -6,15 +6,18 @@ Every function that takes a connection is a change for `Store.write`; it can be 
 
 from __future__ import annotations
 
+import enum
 import json
 import sqlite3
 from dataclasses import dataclass
+from typing import Final
 
 from axispb.v1 import evidence_pb2
 
 from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
 from agencies.store import Store
+from axis.blobs.rules import SMALL_BYTES
 from axis.core.envelope import Envelope
 from axis.core.lifecycle import (
     DeliveryEvent,
@@ -27,7 +30,9 @@ from axis.core.lifecycle import (
 )
 
 __all__ = [
+    "TOGETHER_BYTES",
     "Due",
+    "Lane",
     "Outgoing",
     "accept",
     "close_delivery",
@@ -41,6 +46,10 @@ __all__ = [
     "resign",
     "send_again",
 ]
+
+
+#: More content than this travels by itself; the axis takes 4 MiB in one batch.
+TOGETHER_BYTES: Final = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,26 @@ class Due:
     certificate_sha256: bytes
     attempts: int
     trace_id: str
+    bytes: int  # of all its attachments
+
+
+class Lane(enum.Enum):
+    """How entries travel: urgent and ordinary ones together, those with much content each by itself."""
+
+    URGENT = "urgent"
+    ORDINARY = "ordinary"
+    LARGE = "large"
+
+
+_LARGE: Final = (
+    f"(bytes > {TOGETHER_BYTES} OR EXISTS (SELECT 1 FROM attachment a WHERE a.side = 'sent'"
+    f" AND a.document_id = sent.document_id AND a.size > {SMALL_BYTES}))"
+)
+_IN_LANE: Final = {
+    Lane.URGENT: f"urgent = 1 AND NOT {_LARGE}",
+    Lane.ORDINARY: f"urgent = 0 AND NOT {_LARGE}",
+    Lane.LARGE: _LARGE,
+}
 
 
 def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
@@ -108,11 +137,11 @@ def _keep_signature(connection: sqlite3.Connection, document_id: str, envelope: 
     )
 
 
-def due(store: Store, now: int, limit: int) -> list[Due]:
-    """Entries whose time has come, urgent ones first, then the longest waiting."""
+def due(store: Store, now: int, lane: Lane, limit: int) -> list[Due]:
+    """Entries of a lane whose time has come, urgent ones first, then the longest waiting."""
     rows = store.rows(
-        "SELECT document_id, kind, signed, signature, certificate_sha256, attempts, trace_id FROM sent"
-        " WHERE state = 'queued' AND next_attempt_at <= ?"
+        "SELECT document_id, kind, signed, signature, certificate_sha256, attempts, trace_id, bytes"
+        f" FROM sent WHERE state = 'queued' AND next_attempt_at <= ? AND {_IN_LANE[lane]}"
         " ORDER BY urgent DESC, next_attempt_at, number LIMIT ?",
         now,
         limit,
@@ -125,6 +154,7 @@ def due(store: Store, now: int, limit: int) -> list[Due]:
             row["certificate_sha256"],
             row["attempts"],
             row["trace_id"],
+            row["bytes"],
         )
         for row in rows
     ]

@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from axispb.v1 import api_pb2, document_pb2
-from google.protobuf.message import DecodeError
+from axispb.v1 import api_pb2
 
 from agencies import inbox, outbox
 from agencies.axis_client import AxisClient
 from agencies.backoff import Random, back_off, wait_for_signal
 from agencies.config import Settings
+from agencies.contents import insert_contents
 from agencies.directory_sync import DirectorySync
-from agencies.effects import Effect, Happened
+from agencies.effects import Effect, Happened, all_effects
 from agencies.events import Events
-from agencies.handling import Handler
+from agencies.fetch import OWNER, Contents, Fetched, Fetcher
+from agencies.handling import Arrival, Handler, Judged
 from agencies.heads import epoch, learnt
 from agencies.store import Store, set_setting
 from agencies.tasks import all_of
 from agencies.times import DAY_MS
-from axis.core.envelope import Kind
 from axis.core.errors import Refusal
 from axis.logs import bound_trace, get_logger
 from axis.ports import Clock
@@ -37,7 +37,8 @@ __all__ = ["Receiver"]
 
 _PAGE: Final = 100
 _WAIT_SECONDS: Final = 25
-_AT_ONCE: Final = 64
+#: Items between two turns of the event loop: each costs a few signature checks.
+_JUDGED_AT_ONCE: Final = 8
 _HELD_AT_ONCE: Final = 4
 _IDLE_SECONDS: Final = 60.0
 #: Between polls that fail: an axis that is back should not wait long for its nodes.
@@ -59,28 +60,31 @@ class Receiver:
         client: AxisClient,
         directory: DirectorySync,
         handler: Handler,
+        fetcher: Fetcher,
         clock: Clock,
         random: Random,
         events: Events,
         settings: Settings,
         head_unknown: Callable[[Refusal], Awaitable[None]],
         stored: Callable[[], None],
+        reconnected: Callable[[], None],
     ) -> None:
         self._store = store
         self._client = client
         self._directory = directory
         self._handler = handler
+        self._fetcher = fetcher
         self._clock = clock
         self._random = random
         self._events = events
         self._settings = settings
         self._head_unknown = head_unknown
-        #: Called after each transaction: receipts and resends may be due.
+        #: Called after each transaction, when receipts may be due; and when the axis is in reach again.
         self._stored = stored
+        self._reconnected = reconnected
         self._held_signal = asyncio.Event()
         #: The state of the directory that was looked through for certificates in our own name.
         self._checked = -1
-        self._slots = asyncio.Semaphore(_AT_ONCE)
         #: Whether the axis answered the newest poll; what it refused with, or empty.
         self.connected = False
         self.trouble = "not asked yet"
@@ -147,7 +151,7 @@ class Receiver:
             get_logger().info("feed_connected")
             self.connected, self.trouble = True, ""
             await self._store.write(outbox.hurry)
-            self._stored()
+            self._reconnected()
             self._held_signal.set()
         if page.items:
             await self.take(page, asked_in)
@@ -156,7 +160,8 @@ class Receiver:
 
     async def take(self, page: api_pb2.FeedPage, asked_in: str) -> None:
         """Judge a page and store it with its cursors, in one transaction; nothing in another epoch."""
-        results = await all_of(self._result(item, large=False) for item in page.items)
+        came = {(each.key.document_id, each.key.number): each.data for each in page.contents}
+        results = await self._results(page.items, came, large=False)
         now = self._clock.now()
 
         def change(connection: sqlite3.Connection) -> Happened:
@@ -176,19 +181,59 @@ class Receiver:
         if any(isinstance(result, Refusal) for result in results):
             self._held_signal.set()
 
-    async def _result(self, item: api_pb2.FeedItem, *, large: bool) -> _Result:
-        """The item's effect, or why it must wait."""
+    async def _results(
+        self, items: Sequence[api_pb2.FeedItem], came: Contents, *, large: bool
+    ) -> list[_Result]:
+        """Each item's effect, or why it must wait. `came`: contents that came along, unchecked."""
+        judged: list[Judged | Refusal] = []
+        for number, item in enumerate(items):
+            if number % _JUDGED_AT_ONCE == _JUDGED_AT_ONCE - 1:
+                await asyncio.sleep(0)  # others have their turn
+            judged.append(self._judged(item, large=large))
+        arrivals = [one.arrival for one in judged if isinstance(one, Judged) and one.arrival]
+        wanted = [(one.document_id, one.attachments) for one in arrivals]
+        fetched = iter(await self._fetcher.fetch(wanted, came) if wanted else ())
+        results: list[_Result] = []
+        for item, one in zip(items, judged, strict=True):
+            if isinstance(one, Refusal) or one.arrival is None:
+                results.append(one if isinstance(one, Refusal) else all_effects(one.effects))
+            else:
+                results.append(self._arrived(item, one.effects, one.arrival, next(fetched)))
+        return results
+
+    def _judged(self, item: api_pb2.FeedItem, *, large: bool) -> Judged | Refusal:
         with bound_trace(item.trace_id):
             try:
-                if not large and _is_large(item):
-                    return Refusal("unavailable", "large attachments are fetched beside the feed")
-                async with self._slots:
-                    return await self._handler.handle(item)
+                judged = self._handler.judge(item)
             except Refusal as refusal:
                 return refusal
             except Exception as error:
                 get_logger().exception("item_failed", sequence=item.sequence)
                 return Refusal("unavailable", repr(error))
+        content = sum(one.size for one in judged.arrival.attachments) if judged.arrival else 0
+        if content > _LARGE_BYTES and not large:
+            return Refusal("unavailable", "large attachments are fetched beside the feed")
+        return judged
+
+    def _arrived(
+        self, item: api_pb2.FeedItem, effects: list[Effect], arrival: Arrival, fetched: Fetched
+    ) -> _Result:
+        with bound_trace(item.trace_id):
+            try:
+                effect = self._handler.arrived(arrival, fetched)
+            except Refusal as refusal:
+                return refusal
+            except Exception as error:
+                get_logger().exception("item_failed", sequence=item.sequence)
+                return Refusal("unavailable", repr(error))
+        contents = {} if isinstance(fetched, Refusal) else fetched
+        pin_until = self._clock.now() + DAY_MS
+
+        def stored(connection: sqlite3.Connection) -> Happened:
+            insert_contents(connection, contents, OWNER, pin_until)
+            return all_effects([*effects, effect])(connection)
+
+        return stored
 
     async def run_held(self) -> None:
         """Try again what is held, until cancelled."""
@@ -228,7 +273,7 @@ class Receiver:
         result: _Result = Refusal("unavailable", "the directory is older than the item")
         try:
             await self._directory.at_least(item.sequence)
-            result = await self._result(item, large=True)
+            (result,) = await self._results([item], {}, large=True)
         except Refusal as refusal:
             result = refusal
         now = self._clock.now()
@@ -264,16 +309,3 @@ class Receiver:
                 get_logger().info("document_stored", **data)
         self._events.publish(happened)
         self._stored()
-
-
-def _is_large(item: api_pb2.FeedItem) -> bool:
-    """Whether an item's content is worth fetching beside the feed. A glance at unverified bytes, no more."""
-    line = Kind.DOCUMENT.line
-    if not item.envelope.signed.startswith(line):
-        return False
-    document = document_pb2.Document()
-    try:
-        document.ParseFromString(item.envelope.signed[len(line) :])
-    except (DecodeError, UnicodeDecodeError):
-        return False
-    return sum(attachment.size for attachment in document.attachments) > _LARGE_BYTES

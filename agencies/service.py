@@ -18,11 +18,15 @@ from agencies import inbox, outbox
 from agencies.answers import answer_in, content_hash, keep_answer, stored_answer
 from agencies.api_models import DocumentInput, ReceiptInput
 from agencies.attachments import AttachmentRow
+from agencies.contents import insert_contents
 from agencies.directory_sync import DirectorySync
 from agencies.effects import document_changed
 from agencies.events import Events
+from agencies.fetch import OWNER
 from agencies.identity import Identity
+from agencies.spool import TakenFile
 from agencies.store import Store
+from agencies.times import DAY_MS
 from agencies.units import primary
 from axis.core.document import check_document, is_urgent, new_document_id
 from axis.core.envelope import MAX_SIGNED_BYTES, Envelope, Kind, signed_bytes
@@ -39,13 +43,23 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A document handed in: the JSON as it came, the same checked, and its stored files."""
+    """A document handed in: the JSON as it came, the same checked, and its files."""
 
     raw: object
     document: DocumentInput
-    files: Sequence[AttachmentRow]
+    taken: Sequence[TakenFile]
     idempotency_key: str
     trace_id: str
+
+    @property
+    def files(self) -> tuple[AttachmentRow, ...]:
+        """As the header lists them."""
+        return tuple(file.row for file in self.taken)
+
+    @property
+    def contents(self) -> dict[bytes, bytes]:
+        """Of small files, by SHA-256: not stored yet."""
+        return {file.row.sha256: file.content for file in self.taken if file.content is not None}
 
 
 class Service:
@@ -59,7 +73,8 @@ class Service:
         directory: DirectorySync,
         clock: Clock,
         events: Events,
-        wake: Callable[[], None],
+        queued: Callable[[], None],
+        decided: Callable[[], None],
         online: bool,
     ) -> None:
         self._store = store
@@ -67,7 +82,9 @@ class Service:
         self._directory = directory
         self._clock = clock
         self._events = events
-        self._wake = wake
+        #: Called once something is in the outbox, and once a receipt is signed.
+        self._on_queued = queued
+        self._on_decided = decided
         #: Whether this process talks to the axis; a command beside a stopped node does not.
         self.online = online
 
@@ -78,7 +95,7 @@ class Service:
         `recipient_duplicate`, `recipient_suspended`, `not_host_of_unit`, `storage_full`.
         """
         key = submission.idempotency_key
-        content = content_hash(submission.raw, submission.files)
+        content = content_hash(submission.raw, submission.files) if key else b""
         known = stored_answer(self._store, "documents", key, content)
         if known is not None:
             return known
@@ -91,6 +108,7 @@ class Service:
             earlier = answer_in(connection, "documents", key, content)
             if earlier is not None:
                 return earlier
+            insert_contents(connection, submission.contents, OWNER, outgoing.created_at + DAY_MS)
             outbox.put(connection, outgoing)
             keep_answer(connection, "documents", key, content, answer, self._clock.now())
             return answer
@@ -99,7 +117,7 @@ class Service:
         if stored is answer:
             get_logger().info("document_queued", document_id=outgoing.document_id, trace_id=outgoing.trace_id)
             self._events.publish(document_changed(outgoing.document_id, "queued"))
-            self._wake()
+            self._on_queued()
         return stored
 
     async def _check_units(self, document: DocumentInput) -> str:
@@ -179,7 +197,7 @@ class Service:
             urgent=is_urgent(fields),
             created_at=now,
             trace_id=submission.trace_id,
-            attachments=tuple(submission.files),
+            attachments=submission.files,
         )
 
     async def receipt(self, document_id: str, decision: ReceiptInput, key: str) -> Json:
@@ -209,7 +227,7 @@ class Service:
             return answer
 
         stored = await self._store.write(change)
-        self._wake()
+        self._on_decided()
         return stored
 
     def _decided(self, document_id: str, decision: ReceiptInput) -> list[inbox.SignedReceipt]:

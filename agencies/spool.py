@@ -14,6 +14,7 @@ import mimetypes
 import os
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import quote, unquote
@@ -21,14 +22,23 @@ from urllib.parse import quote, unquote
 from agencies.attachments import AttachmentRow
 from agencies.fetch import OWNER
 from agencies.times import DAY_MS
+from axis.blobs.rules import SMALL_BYTES
 from axis.core.document import MAX_ATTACHMENT_BYTES, MAX_NAME
 from axis.core.errors import Refusal
 from axis.ports import Blobs, Clock, StorageFull
 
-__all__ = ["Spool", "safe_name"]
+__all__ = ["Spool", "TakenFile", "safe_name"]
 
 _IN_MEMORY: Final = 256 * 1024
 _CHUNK: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFile:
+    """A file as it is listed, and a small one's bytes where they are still to be stored."""
+
+    row: AttachmentRow
+    content: bytes | None
 
 
 class Spool:
@@ -42,8 +52,13 @@ class Spool:
         for left_over in folder.iterdir():
             left_over.unlink()
 
-    async def take(self, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> AttachmentRow:
-        """Store one file durably. Refusal `field_invalid` (name, size) or `storage_full`."""
+    async def take(
+        self, name: str, media_type: str, chunks: AsyncIterator[bytes], *, keep: bool = False
+    ) -> TakenFile:
+        """Take one file; durable when this returns, but for a small one with `keep`.
+
+        Refusal `field_invalid` (name, size) or `storage_full`.
+        """
         name = _checked_name(name)
         media_type = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         digest = hashlib.sha256()
@@ -63,8 +78,11 @@ class Spool:
                     file = _scratch(self._folder)
                     await asyncio.to_thread(file.write, head)
                 await asyncio.to_thread(file.write, chunk)
+            row = AttachmentRow(name, media_type, size, digest.digest())
+            if keep and size <= SMALL_BYTES:
+                return TakenFile(row, bytes(head))
             content = _of_file(file) if file is not None else _of_bytes(bytes(head))
-            await self._store(digest.digest(), size, content)
+            await self._store(row.sha256, size, content)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise Refusal("storage_full", f"file {name}: no room", retry_after=30) from error
@@ -72,7 +90,7 @@ class Spool:
         finally:
             if file is not None:
                 file.close()
-        return AttachmentRow(name, media_type, size, digest.digest())
+        return TakenFile(row, None)
 
     async def _store(self, sha256: bytes, size: int, content: AsyncIterator[bytes]) -> None:
         now = self._clock.now()

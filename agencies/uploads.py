@@ -10,8 +10,7 @@ from typing import Final
 from aiohttp import BodyPartReader, content_disposition_filename, hdrs, parse_content_disposition, web
 
 from agencies.asked import media_type
-from agencies.attachments import AttachmentRow
-from agencies.spool import Spool
+from agencies.spool import Spool, TakenFile
 from axis.core.document import MAX_ATTACHMENTS
 from axis.core.envelope import MAX_SIGNED_BYTES
 from axis.core.errors import Refusal
@@ -21,10 +20,12 @@ __all__ = ["JSON_LIMIT", "read_submission"]
 JSON_LIMIT: Final = 2 * MAX_SIGNED_BYTES
 _CHUNK: Final = 256 * 1024
 _READ_SECONDS: Final = 60.0
+#: Small files of one document are kept in memory up to here, and stored together with its entry.
+_KEPT_BYTES: Final = 256 * 1024
 
 
-async def read_submission(request: web.Request, spool: Spool) -> tuple[object, list[AttachmentRow]]:
-    """The JSON of the part `document`, unchecked, and the stored files, in their order.
+async def read_submission(request: web.Request, spool: Spool) -> tuple[object, list[TakenFile]]:
+    """The JSON of the part `document`, unchecked, and the files as they were taken, in their order.
 
     Refusal `field_invalid`, `header_too_large`, `storage_full`.
     """
@@ -32,7 +33,7 @@ async def read_submission(request: web.Request, spool: Spool) -> tuple[object, l
     if not request.headers.get(hdrs.CONTENT_TYPE, "").lower().startswith("multipart/"):
         raise Refusal("field_invalid", "the body is multipart/form-data with a part `document`")
     raw: object = None
-    files: list[AttachmentRow] = []
+    files: list[TakenFile] = []
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
@@ -42,7 +43,9 @@ async def read_submission(request: web.Request, spool: Spool) -> tuple[object, l
             if name == "document" and raw is None:
                 raw = json.loads(await _small(part))
             elif name == "file" and len(files) < MAX_ATTACHMENTS:
-                files.append(await _file(part, content_disposition_filename(disposition) or "", spool))
+                kept = sum(len(file.content) for file in files if file.content is not None)
+                filename = content_disposition_filename(disposition) or ""
+                files.append(await _file(part, filename, spool, keep=kept < _KEPT_BYTES))
             else:
                 raise Refusal("field_invalid", f"part {name[:60]!r}: not expected, or one too many")
     except (ValueError, RecursionError) as error:
@@ -52,12 +55,12 @@ async def read_submission(request: web.Request, spool: Spool) -> tuple[object, l
     return raw, files
 
 
-async def _file(part: BodyPartReader, name: str, spool: Spool) -> AttachmentRow:
+async def _file(part: BodyPartReader, name: str, spool: Spool, *, keep: bool) -> TakenFile:
     given = part.headers.get(hdrs.CONTENT_TYPE, "")
     encoding = part.headers.get(hdrs.CONTENT_TRANSFER_ENCODING, "binary").lower()
     if encoding not in ("binary", "8bit", "7bit"):
         raise Refusal("field_invalid", "files are sent as they are, without a transfer encoding")
-    return await spool.take(name, media_type(given) if given else "", _chunks(part))
+    return await spool.take(name, media_type(given) if given else "", _chunks(part), keep=keep)
 
 
 async def _small(part: BodyPartReader) -> bytes:

@@ -23,11 +23,14 @@ __all__ = [
     "configure",
     "format_traceparent",
     "get_logger",
+    "is_trace_id",
     "new_trace_id",
     "parse_traceparent",
 ]
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 #: Without local variables: those may be keys, secrets or file content.
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
@@ -87,6 +90,11 @@ def bound_trace(trace_id: str) -> AbstractContextManager[None]:
 def new_trace_id() -> str:
     """A fresh random trace id: 32 lower-case hex digits, never all zero."""
     return secrets.token_hex(16)
+
+
+def is_trace_id(text: str) -> bool:
+    """Whether it is a trace id as W3C Trace Context defines it."""
+    return _TRACE_ID.fullmatch(text) is not None and bool(int(text, 16))
 
 
 def parse_traceparent(header: str | None) -> str | None:

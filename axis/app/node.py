@@ -31,6 +31,7 @@ from axis.flow.receipts import Receipts
 from axis.flow.registry import Registry
 from axis.flow.rejections import Rejections
 from axis.flow.sequencer import Sequencer
+from axis.flow.submissions import Submissions
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import Clock, Issuer, Journal
 from axis.views.projection import Views
@@ -53,6 +54,7 @@ class Node:
     directory: DirectoryPages
     feed: Feed
     ingress: Ingress
+    submissions: Submissions
     receipts: Receipts
     downloads: Downloads
     deadlines: Deadlines
@@ -166,6 +168,7 @@ def _node(
     enrolment: Enrolment,
 ) -> Node:
     journal, sequencer, clock = desk.journal, desk.sequencer, desk.clock
+    ingress = Ingress(desk, blobs)
     return Node(
         home=home,
         clock=clock,
@@ -177,7 +180,8 @@ def _node(
         rejections=desk.rejections,
         directory=directory,
         feed=feed,
-        ingress=Ingress(desk, blobs),
+        ingress=ingress,
+        submissions=Submissions(ingress, blobs, desk.peers, clock),
         receipts=Receipts(desk),
         downloads=Downloads(journal),
         deadlines=Deadlines(journal, sequencer, clock),

@@ -143,6 +143,7 @@ def _application(node: Node) -> tuple[web.Application, Gate]:
     gate = Gate(peers=node.peers, heads=heads, limiter=limiter, rejections=node.rejections, clock=node.clock)
     flows = Flows(
         ingress=node.ingress,
+        submissions=node.submissions,
         receipts=node.receipts,
         feed=node.feed,
         directory=node.directory,

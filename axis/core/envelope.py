@@ -42,6 +42,8 @@ class Kind(enum.StrEnum):
 
 _LINES: Final = {kind: b"axis/v1/" + kind.value.encode("ascii") + b"\n" for kind in Kind}
 
+_KINDS: Final = {line: kind for kind, line in _LINES.items()}
+
 _MESSAGES: Final[dict[Kind, type[Message]]] = {
     Kind.DOCUMENT: document_pb2.Document,
     Kind.ACCEPTANCE: evidence_pb2.Acceptance,
@@ -80,10 +82,10 @@ class Envelope:
     def kind(self) -> Kind:
         """The kind that the first line claims; Refusal `header_malformed` if it names none."""
         line, newline, _ = self.signed[:32].partition(b"\n")
-        for kind in Kind:
-            if newline and line + newline == kind.line:
-                return kind
-        raise Refusal("header_malformed", "the first line names no kind of this version")
+        kind = _KINDS.get(line + newline)
+        if kind is None:
+            raise Refusal("header_malformed", "the first line names no kind of this version")
+        return kind
 
 
 def signed_bytes(kind: Kind, message: Message) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from axispb.v1 import document_pb2, evidence_pb2, journal_pb2
+from axispb.v1 import api_pb2, document_pb2, evidence_pb2, journal_pb2
 
 from axis.core import state
 from axis.core.envelope import Kind, parse
@@ -55,6 +56,19 @@ class Downloads:
         if not 0 <= number < len(accepted.contents):
             raise Refusal("document_unknown", f"document {document_id} has no attachment {number}")
         return accepted.contents[number]
+
+    def arrived(self, items: Iterable[api_pb2.FeedItem], peer: Peer) -> list[tuple[str, int]]:
+        """(document, number) of every attachment of the documents that came for units of the caller."""
+        keys: list[tuple[str, int]] = []
+        for item in items:
+            if not item.acceptance.signed or item.kind != Kind.DOCUMENT:
+                continue
+            acceptance = cast(evidence_pb2.Acceptance, parse(item.acceptance.signed, Kind.ACCEPTANCE))
+            mine = item.event == "noticed" or any(d.host == peer.organisation for d in acceptance.deliveries)
+            accepted = self._find(acceptance.document_id) if mine else None
+            if accepted is not None:
+                keys += [(acceptance.document_id, number) for number in range(len(accepted.contents))]
+        return keys
 
     def _find(self, document_id: str) -> _Accepted | None:
         known = self._accepted.get(document_id)

@@ -6,6 +6,7 @@ Bodies are protobuf (axispb/v1/api.proto) except blobs and attachments, which ar
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,24 +21,26 @@ from axis.flow.downloads import Downloads
 from axis.flow.enrolment import Enrolment
 from axis.flow.feed import Feed, FeedQuery
 from axis.flow.ingress import Ingress
+from axis.flow.peers import Peer
 from axis.flow.receipts import Receipts
-from axis.http.gate import ENROL, PEER, RECEIPTS, SUBMIT, TRACE, Gate
+from axis.flow.submissions import CONTENT_BYTES, CONTENTS_BYTES, PIN_MS, Submission, Submissions
+from axis.http.gate import ENROL, PEER, RECEIPTS, SUBMISSIONS, SUBMIT, TRACE, Gate
 from axis.http.limits import Limiter
 from axis.http.streams import chunks, message, protobuf, send
+from axis.logs import is_trace_id
 from axis.ports import BlobMismatch, BlobMissing, Blobs, Clock
 
 __all__ = ["AgencyApi", "Flows"]
 
 _ENVELOPE_LIMIT: Final = MAX_SIGNED_BYTES + MAX_SIGNATURE_BYTES + 1024
+#: The contents, and as much again for envelopes.
+_SUBMISSIONS_LIMIT: Final = 2 * CONTENTS_BYTES
 _RECEIPTS_LIMIT: Final = 8 * 1024 * 1024
 _ENROL_LIMIT: Final = 64 * 1024
 _HAVE_LIMIT: Final = 64 * 1024
 _CONTENTS_ASKED_LIMIT: Final = 64 * 1024
 _CONTENTS_KEYS: Final = 200
-_CONTENT_BYTES: Final = 64 * 1024
-_CONTENTS_BYTES: Final = 4 * 1024 * 1024
 _MAX_WAIT_SECONDS: Final = 30.0
-_PIN_MS: Final = 24 * 60 * 60 * 1000
 #: A blob counts as there while its pin lasts at least as long as acceptance will ask for.
 _PIN_LEFT_MS: Final = 10 * 60_000
 
@@ -54,6 +57,7 @@ class Flows:
     """What the routes lead to."""
 
     ingress: Ingress
+    submissions: Submissions
     receipts: Receipts
     feed: Feed
     directory: DirectoryPages
@@ -82,6 +86,7 @@ class AgencyApi:
         add.add_put("/v1/blobs/{sha256}", self._put_blob)
         add.add_post("/v1/blobs/have", self._have)
         add.add_post("/v1/envelopes", self._submit, name=SUBMIT)
+        add.add_post("/v1/submissions", self._submissions, name=SUBMISSIONS)
         add.add_post("/v1/receipts", self._receipts, name=RECEIPTS)
         add.add_get("/v1/feed", self._feed, allow_head=False)
         add.add_get("/v1/documents/{id}/attachments/{number}", self._attachment, allow_head=False)
@@ -113,7 +118,7 @@ class AgencyApi:
                     chunks(request, self._idle),
                     owner=peer.organisation,
                     now=now,
-                    pin_until=now + _PIN_MS,
+                    pin_until=now + PIN_MS,
                 )
             except BlobMismatch as error:
                 raise Refusal("attachment_mismatch", str(error)) from error
@@ -134,6 +139,20 @@ class AgencyApi:
         answer = await self._flows.ingress.submit(Envelope.from_message(body), request[PEER], request[TRACE])
         return protobuf(answer, 200 if answer.repeated_submission else 201)
 
+    async def _submissions(self, request: web.Request) -> web.Response:
+        peer = request[PEER]
+        with self._limiter.upload(peer.organisation):
+            batch = await message(request, api_pb2.SubmissionBatch, _SUBMISSIONS_LIMIT, self._idle)
+            submissions = [
+                Submission(
+                    Envelope.from_message(each.envelope),
+                    each.trace_id if is_trace_id(each.trace_id) else request[TRACE],
+                    each.contents,
+                )
+                for each in batch.submissions
+            ]
+            return protobuf(await self._flows.submissions.take(submissions, peer))
+
     async def _receipts(self, request: web.Request) -> web.Response:
         batch = await message(request, api_pb2.ReceiptBatch, _RECEIPTS_LIMIT, self._idle)
         receipts = [Envelope.from_message(receipt) for receipt in batch.receipts]
@@ -147,7 +166,12 @@ class AgencyApi:
             directory=_number(request, "directory", 0) if "directory" in request.query else None,
         )
         wait = min(float(_number(request, "wait", 0)), _MAX_WAIT_SECONDS)
-        return protobuf(await self._flows.feed.poll(request[PEER], query, wait))
+        page = await self._flows.feed.poll(request[PEER], query, wait)
+        if request.query.get("contents") == "1":
+            keys = self._flows.downloads.arrived(page.items, request[PEER])
+            page.contents.extend(await self._together(keys, request[PEER]))
+        self._gate.tells_of(max((item.sequence for item in page.items), default=0))
+        return protobuf(page)
 
     async def _directory(self, request: web.Request) -> web.Response:
         return protobuf(self._flows.directory.page(_number(request, "after", 0)))
@@ -174,21 +198,28 @@ class AgencyApi:
         asked = await message(request, api_pb2.ContentRequest, _CONTENTS_ASKED_LIMIT, self._idle)
         if len(asked.keys) > _CONTENTS_KEYS:
             raise Refusal("field_invalid", f"keys: {len(asked.keys)}, the limit is {_CONTENTS_KEYS}")
-        batch, room = api_pb2.ContentBatch(), _CONTENTS_BYTES
-        for key in asked.keys:
+        keys = [(key.document_id, key.number) for key in asked.keys]
+        return protobuf(api_pb2.ContentBatch(contents=await self._together(keys, request[PEER])))
+
+    async def _together(self, keys: Iterable[tuple[str, int]], peer: Peer) -> list[api_pb2.Content]:
+        """What may be read together; the rest is left out, and asking for it alone says why."""
+        found, room = [], CONTENTS_BYTES
+        for document_id, number in keys:
             try:
-                content = self._flows.downloads.find(key.document_id, key.number, request[PEER])
+                content = self._flows.downloads.find(document_id, number, peer)
             except Refusal:
-                continue  # left out, as what is too large: asking for it alone says why
-            if content.size > min(_CONTENT_BYTES, room):
+                continue
+            if content.size > min(CONTENT_BYTES, room):
                 continue
             try:
                 async with self._flows.blobs.open(content.sha256) as data:
-                    batch.contents.add(key=key, data=b"".join([chunk async for chunk in data]))
+                    body = b"".join([chunk async for chunk in data])
             except BlobMissing:
                 continue
+            key = api_pb2.ContentKey(document_id=document_id, number=number)
+            found.append(api_pb2.Content(key=key, data=body))
             room -= content.size
-        return protobuf(batch)
+        return found
 
 
 def _download(size: int, start: int | None) -> web.StreamResponse:

@@ -23,12 +23,14 @@ from axis.http.limits import Limiter
 from axis.logs import bound_trace, get_logger, new_trace_id, parse_traceparent
 from axis.ports import Clock, StorageFull
 
-__all__ = ["ENROL", "PEER", "RECEIPTS", "SUBMIT", "TRACE", "Gate"]
+__all__ = ["ENROL", "PEER", "RECEIPTS", "SUBMISSIONS", "SUBMIT", "TRACE", "Gate"]
 
 #: Route names: without a certificate; with suspension judged by the flow, which notes its own refusals.
 ENROL: Final = "enrol"
 SUBMIT: Final = "submit"
+SUBMISSIONS: Final = "submissions"
 RECEIPTS: Final = "receipts"
+_JUDGED_BY_FLOWS: Final = frozenset({SUBMIT, SUBMISSIONS, RECEIPTS})
 
 PEER: Final = web.RequestKey("peer", Peer)
 TRACE: Final = web.RequestKey("trace", str)
@@ -48,6 +50,10 @@ class Gate:
         self._rejections = rejections
         self._clock = clock
         self.stopping = False
+
+    def tells_of(self, sequence: int) -> None:
+        """The answer that is being made tells of a record: its Axis-Head must not be older."""
+        self._heads.reached(sequence)
 
     def install(self, application: web.Application) -> None:
         """Put the gate before an application's routes."""
@@ -94,14 +100,14 @@ class Gate:
         request[PEER] = peer
         held.enter_context(self._limiter.request(peer.organisation))
         await self._heads.check(request.headers.get(AXIS_HEAD))
-        if name not in (SUBMIT, RECEIPTS):
+        if name not in _JUDGED_BY_FLOWS:
             self._peers.check_active(peer)
 
     async def _note(self, request: web.Request, refusal: Refusal) -> None:
         peer = request.get(PEER)
         if peer is None:
             get_logger().info("stranger_refused", code=refusal.name, detail=refusal.detail, path=request.path)
-        elif request.match_info.route.name not in (SUBMIT, RECEIPTS):
+        elif request.match_info.route.name not in _JUDGED_BY_FLOWS:
             await self._rejections.note(peer.organisation, refusal)
 
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:

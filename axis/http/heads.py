@@ -11,7 +11,7 @@ from typing import Final
 
 from axis.core.errors import Refusal
 from axis.core.facts import Changes
-from axis.core.frame import Frame
+from axis.core.frame import Frame, Head
 from axis.ports import Journal
 
 __all__ = ["AXIS_HEAD", "HeadGuard"]
@@ -34,7 +34,7 @@ class HeadGuard:
         self._wait = wait
         head = journal.head()
         self._journal_id = head.journal_id
-        self._current = str(head)
+        self._current, self._sequence = str(head), head.sequence
         self._hashes: OrderedDict[int, str] = OrderedDict()
 
     def current(self) -> str:
@@ -43,8 +43,20 @@ class HeadGuard:
 
     def landed(self, frame: Frame, _: Changes) -> None:
         """The journal has another frame; to be told of every one."""
-        self._current = str(frame.head)
-        self._remember(frame.head.sequence, frame.head.sha256.hex())
+        self._note(frame.head)
+
+    def reached(self, sequence: int) -> None:
+        """An answer tells of a record: its head is at least as new, or the client would ask once more.
+
+        What is durable can be read a moment before `landed` is told.
+        """
+        if sequence > self._sequence:
+            self._note(self._journal.head())
+
+    def _note(self, head: Head) -> None:
+        if head.sequence > self._sequence:
+            self._current, self._sequence = str(head), head.sequence
+        self._remember(head.sequence, head.sha256.hex())
 
     async def check(self, header: str | None) -> None:
         """Return when this node has seen what the client has seen.

@@ -219,6 +219,106 @@ async def test_the_directory_holds_units_and_certificates(axis: AxisNode) -> Non
     assert (await organisation.feed(wait=0)).directory_sequence <= after
 
 
+async def test_documents_are_handed_in_together_with_their_contents(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    large = bytes(70_000)
+    await sender.upload(large)
+    envelope = sender.envelope(sender.document(receiver.code, files=(b"one", large)))
+    one = api_pb2.Submission(envelope=envelope.to_message(), contents=[b"one"], trace_id="ab" * 16)
+    two = sender.submission(receiver.code, files=(b"two", b""))
+    first, second = await sender.hand_in(one, two)
+    assert (first.code, second.code) == ("", "")
+    # One frame for both; each has an acceptance of its own.
+    assert second.accepted.sequence == first.accepted.sequence + 1
+    frames = axis.running.node.journal.frames(axis.running.node.journal.head().number - 1)
+    assert len(frames[-1].records) == 2
+    again = await sender.hand_in(one, two)
+    assert [each.accepted.acceptance for each in again] == [
+        first.accepted.acceptance,
+        second.accepted.acceptance,
+    ]
+    assert all(each.accepted.repeated_submission for each in again)
+    items = [item for item in (await receiver.feed()).items if item.event == "accepted"]
+    assert [item.sequence for item in items] == [first.accepted.sequence, second.accepted.sequence]
+    assert items[0].trace_id == "ab" * 16
+    assert len(items[1].trace_id) == 32
+    document = cast(document_pb2.Document, parse(envelope.signed, Kind.DOCUMENT))
+    for number, content in enumerate((b"one", large)):
+        got = await receiver.get(f"/v1/documents/{document.document_id}/attachments/{number}")
+        assert got.body == content
+
+
+async def test_of_documents_together_each_bad_one_is_refused_by_itself(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    suspended = await axis.unit()
+    await axis.registry.suspend(suspended)
+    good = sender.submission(receiver.code, files=(b"content",))
+    forged = sender.submission(receiver.code)
+    forged.envelope.signature = good.envelope.signature
+    kept_back = sender.submission(receiver.code, files=(b"kept back",))
+    del kept_back.contents[:]
+    results = await sender.hand_in(
+        sender.submission("NONE"),
+        sender.submission(receiver.code, suspended),
+        forged,
+        kept_back,
+        api_pb2.Submission(),
+        good,
+    )
+    assert [result.code for result in results] == [
+        "recipient_unknown",
+        "recipient_suspended",
+        "signature_invalid",
+        "attachment_missing",
+        "header_malformed",
+        "",
+    ]
+    assert "NONE" in results[0].detail
+    assert suspended in results[1].detail
+    items = [item for item in (await receiver.feed()).items if item.event == "accepted"]
+    assert [item.sequence for item in items] == [results[-1].accepted.sequence]
+
+
+async def test_a_batch_over_its_limits_is_refused_as_a_whole(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    one = sender.submission(receiver.code)
+    for contents, count in (([bytes(64 * 1024 + 1)], 1), ([bytes(64 * 1024)] * 65, 1), ([], 65), ([], 0)):
+        batch = api_pb2.SubmissionBatch(submissions=[one] * count)
+        if count:
+            batch.submissions[0].contents.extend(contents)
+        assert (await sender.post("/v1/submissions", batch)).code == "field_invalid"
+    huge = api_pb2.SubmissionBatch(submissions=[api_pb2.Submission(contents=[bytes(9 * 1024 * 1024)])])
+    assert (await sender.post("/v1/submissions", huge)).code == "header_too_large"
+    assert not [item for item in (await receiver.feed()).items if item.event == "accepted"]
+
+
+async def test_a_suspended_sender_stores_nothing_and_each_envelope_says_why(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    known = sender.submission(receiver.code, files=(b"before",))
+    (accepted,) = await sender.hand_in(known)
+    await axis.registry.suspend(sender.code)
+    repeat, refused = await sender.hand_in(known, sender.submission(receiver.code, files=(b"after",)))
+    assert repeat.accepted.acceptance == accepted.accepted.acceptance
+    assert refused.code == "sender_suspended"
+    assert axis.running.node.blobs.size(hashlib.sha256(b"after").digest()) is None
+
+
+async def test_a_page_brings_small_contents_to_those_they_are_for(axis: AxisNode) -> None:
+    sender, receiver = await axis.organisation(), await axis.organisation()
+    sent = await sender.send(receiver.code, files=(b"small", bytes(70_000), b""))
+    answer = await receiver.get("/v1/feed?urgent_after=0&normal_after=0&contents=1")
+    page = answer.message(api_pb2.FeedPage)
+    assert [(each.key.document_id, each.key.number, each.data) for each in page.contents] == [
+        (sent.document_id, 0, b"small"),
+        (sent.document_id, 2, b""),
+    ]
+    assert not (await receiver.feed()).contents
+    mine = await sender.get("/v1/feed?urgent_after=0&normal_after=0&contents=1")
+    assert not mine.message(api_pb2.FeedPage).contents
+    # The answer's head is as new as what it tells of.
+    assert int(answer.headers["Axis-Head"].split(":")[1]) >= max(item.sequence for item in page.items)
+
+
 async def test_small_contents_come_together_and_only_to_parties(axis: AxisNode) -> None:
     sender, receiver, outsider = [await axis.organisation() for _ in range(3)]
     small, large = b"small", bytes(70_000)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from axispb.v1 import api_pb2, document_pb2, envelope_pb2, evidence_pb2, facts_pb2
+from axispb.v1 import api_pb2, document_pb2, evidence_pb2, facts_pb2
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,7 +39,7 @@ def _request(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 class StubAxis:
-    """The axis. `refuse` and `lose` take the path's last part: envelopes, receipts, feed …"""
+    """The axis. `refuse` and `lose` take the path's last part: submissions, receipts, feed …"""
 
     def __init__(self, folder: Path, now: Callable[[], int]) -> None:
         self.now = now
@@ -55,6 +55,9 @@ class StubAxis:
         self.receipts: list[Envelope] = []
         self.submitted: list[Envelope] = []
         self.uploads: list[bytes] = []
+        self.batches: list[Sequence[api_pb2.Submission]] = []
+        #: What single documents of a batch are refused with, by id.
+        self.answers: dict[str, Refusal] = {}
         self.calls: list[str] = []
         self.refuse: dict[str, list[Refusal]] = {}
         self.lose: dict[str, int] = {}
@@ -77,7 +80,7 @@ class StubAxis:
         app = web.Application(middlewares=[self._outside], client_max_size=1 << 26)
         app.add_routes(
             [
-                web.post("/v1/envelopes", self._envelopes),
+                web.post("/v1/submissions", self._submissions),
                 web.post("/v1/receipts", self._receipts),
                 web.post("/v1/blobs/have", self._have),
                 web.put("/v1/blobs/{sha256}", self._upload),
@@ -357,11 +360,23 @@ class StubAxis:
             request.transport.abort()  # done, but nobody hears of it
         return response
 
-    async def _envelopes(self, request: web.Request) -> web.Response:
-        sent = envelope_pb2.Envelope.FromString(await request.read())
-        envelope = Envelope.from_message(sent)
+    async def _submissions(self, request: web.Request) -> web.Response:
+        batch = api_pb2.SubmissionBatch.FromString(await request.read())
+        self.batches.append(batch.submissions)
+        return _answer(api_pb2.SubmissionResults(results=map(self._submitted, batch.submissions)))
+
+    def _submitted(self, submission: api_pb2.Submission) -> api_pb2.SubmissionResult:
+        for content in submission.contents:
+            sha256 = hashlib.sha256(content).digest()
+            self.contents[sha256] = content
+            self.uploads.append(sha256)
+        envelope = Envelope.from_message(submission.envelope)
         self.submitted.append(envelope)
         document = document_pb2.Document.FromString(envelope.signed[len(Kind.DOCUMENT.line) :])
+        if refusal := self.answers.get(document.document_id):
+            return api_pb2.SubmissionResult(
+                code=refusal.name, detail=refusal.detail, retry_after=refusal.retry_after or 0
+            )
         known = self.accepted.get(document.document_id)
         if known is None:
             self.accept(envelope)
@@ -369,7 +384,7 @@ class StubAxis:
         answer = api_pb2.SubmitResponse(
             acceptance=acceptance.to_message(), sequence=sequence, repeated_submission=known is not None
         )
-        return _answer(answer)
+        return api_pb2.SubmissionResult(accepted=answer)
 
     async def _receipts(self, request: web.Request) -> web.Response:
         batch = api_pb2.ReceiptBatch.FromString(await request.read())

@@ -191,6 +191,17 @@ class Organisation:
         envelope = what if isinstance(what, Envelope) else self.envelope(what)
         return await self.post("/v1/envelopes", envelope.to_message(), **headers)
 
+    async def hand_in(self, *submissions: api_pb2.Submission) -> list[api_pb2.SubmissionResult]:
+        """A batch; the results."""
+        batch = api_pb2.SubmissionBatch(submissions=submissions)
+        answer = await self.post("/v1/submissions", batch)
+        return list(answer.message(api_pb2.SubmissionResults).results)
+
+    def submission(self, *to: str, files: tuple[bytes, ...] = (), **values: Any) -> api_pb2.Submission:
+        """A document with its attachments along."""
+        envelope = self.envelope(self.document(*to, files=files, **values))
+        return api_pb2.Submission(envelope=envelope.to_message(), contents=files)
+
     async def send(self, *to: str, files: tuple[bytes, ...] = (), **values: Any) -> Sent:
         """Upload and submit; the acceptance."""
         for content in files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from axispb.v1 import evidence_pb2
 
-from agencies import listing
+from agencies import listing, outbox
 from agencies.api_models import DocumentInput, ReceiptInput
 from agencies.app import Node
 from agencies.clock import SystemClock
+from agencies.outbox import Lane
 from agencies.service import Submission
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
@@ -137,7 +138,7 @@ async def test_a_document_is_accepted_and_every_receipt_closes_its_delivery(worl
 
 
 async def test_a_lost_answer_is_asked_for_again_with_the_same_bytes(world: World) -> None:
-    world.axis.lose["envelopes"] = 1
+    world.axis.lose["submissions"] = 1
     document_id = await world.send("G14", files=(b"content",))
     # The feed brings the acceptance although the answer to the submission was lost.
     await world.until(lambda: world.state(document_id) == "accepted")
@@ -146,7 +147,7 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_bytes(world: World
 
 
 async def test_a_temporary_refusal_backs_off_and_survives_a_restart(world: World) -> None:
-    world.axis.refuse["envelopes"] = [Refusal("rate_limited"), Refusal("storage_full", retry_after=60)]
+    world.axis.refuse["submissions"] = [Refusal("rate_limited"), Refusal("storage_full", retry_after=60)]
     document_id = await world.send("G14", files=(b"content",))
     await world.until(lambda: world.sent(document_id)["code"] == "rate_limited")
     world.clock.jump(1_100)
@@ -163,14 +164,14 @@ async def test_a_temporary_refusal_backs_off_and_survives_a_restart(world: World
 
 
 async def test_a_final_refusal_is_kept_with_its_code(world: World) -> None:
-    world.axis.refuse["envelopes"] = [Refusal("field_invalid", "subject")]
+    world.axis.refuse["submissions"] = [Refusal("field_invalid", "subject")]
     document_id = await world.send("G14")
     await world.until(lambda: world.state(document_id) == "rejected")
     assert world.sent(document_id)["code"] == "field_invalid"
 
 
 async def test_an_acceptance_in_the_feed_wins_over_a_refusal(world: World) -> None:
-    world.axis.refuse["envelopes"] = [Refusal("field_invalid")]
+    world.axis.refuse["submissions"] = [Refusal("field_invalid")]
     document_id = await world.send("G14")
     await world.until(lambda: world.state(document_id) == "rejected")
     row = world.node.parts.store.row("SELECT signed, signature FROM sent")
@@ -181,10 +182,10 @@ async def test_an_acceptance_in_the_feed_wins_over_a_refusal(world: World) -> No
 
 
 async def test_a_certificate_refusal_is_final_only_without_a_newer_certificate(world: World) -> None:
-    world.axis.refuse["envelopes"] = [Refusal("certificate_revoked")]
+    world.axis.refuse["submissions"] = [Refusal("certificate_revoked")]
     lost = await world.send("G14")
     await world.until(lambda: world.state(lost) == "rejected")
-    world.axis.refuse["envelopes"] = [Refusal("unavailable")]
+    world.axis.refuse["submissions"] = [Refusal("unavailable")]
     kept = await world.send("G14")
     await world.until(lambda: world.sent(kept)["attempts"] == 1)
     await world.node.stop()
@@ -230,16 +231,70 @@ async def test_idempotency_in_the_store(world: World) -> None:
 
 
 async def test_urgent_documents_go_first(world: World) -> None:
-    world.axis.refuse["envelopes"] = [Refusal("shutting_down")] * 20
+    world.axis.refuse["submissions"] = [Refusal("shutting_down")] * 20
     for number in range(4):
         await world.send("G14", priority=number % 2)
     await world.until(lambda: len(world.axis.submitted) == 4 or all_tried(world, 1))
-    from agencies.outbox import due
+    later = world.clock.now() + 3_600_000
+    for lane, priority in ((Lane.URGENT, 1), (Lane.ORDINARY, 0)):
+        found = outbox.due(world.node.parts.store, later, lane, 10)
+        headers = [world.sent(one.document_id)["header"]["fields"] for one in found]
+        assert [fields["other"].get("priority", 0) for fields in headers] == [priority] * 2
+    assert outbox.due(world.node.parts.store, later, Lane.LARGE, 10) == []
 
-    found = due(world.node.parts.store, world.clock.now() + 3_600_000, 10)
-    urgent = [json.loads(json.dumps(world.sent(one.document_id)["header"]["fields"])) for one in found]
-    priorities = [fields["other"].get("priority", 0) for fields in urgent]
-    assert priorities == sorted(priorities, reverse=True)
+
+async def test_what_waits_goes_together_and_each_gets_its_own_answer(world: World) -> None:
+    gate = world.axis.gates["submissions"] = asyncio.Event()
+    first = await world.send("G14")
+    await world.until(lambda: "submissions" in world.axis.calls)
+    ids = [await world.send("G14", files=(f"content {n}".encode(),)) for n in range(5)]
+    gate.set()
+    await world.until(lambda: all(world.state(one) == "accepted" for one in [first, *ids]))
+    assert world.axis.calls.count("submissions") == 2
+    assert sorted(map(len, world.axis.batches)) == [1, 5]
+    # Small contents came along, and none was uploaded by itself.
+    assert "blobs" not in world.axis.calls
+    assert len(world.axis.uploads) == 5
+
+
+async def test_one_that_is_refused_harms_no_other(world: World) -> None:
+    gate = world.axis.gates["submissions"] = asyncio.Event()
+    await world.send("G14")
+    await world.until(lambda: "submissions" in world.axis.calls)
+    good, bad, later = [await world.send("G14", files=(f"{n}".encode(),)) for n in range(3)]
+    world.axis.answers[bad] = Refusal("recipient_suspended", "G14")
+    world.axis.answers[later] = Refusal("unavailable", retry_after=600)
+    gate.set()
+    await world.until(lambda: world.state(good) == "accepted")
+    assert (world.state(bad), world.sent(bad)["code"]) == ("rejected", "recipient_suspended")
+    assert (world.state(later), world.sent(later)["code"]) == ("queued", "unavailable")
+    assert world.sent(later)["attempts"] == 1
+    del world.axis.answers[later]
+    world.clock.jump(601_000)
+    await world.until(lambda: world.state(later) == "accepted")
+
+
+async def test_content_that_is_gone_from_the_node_holds_up_only_its_document(world: World) -> None:
+    gate = world.axis.gates["submissions"] = asyncio.Event()
+    await world.send("G14")
+    await world.until(lambda: "submissions" in world.axis.calls)
+    whole, broken = await world.send("G14", files=(b"there",)), await world.send("G14", files=(b"gone",))
+    name = hashlib.sha256(b"gone").digest()
+    await world.node.parts.store.write(lambda c: c.execute("DELETE FROM content WHERE sha256 = ?", (name,)))
+    gate.set()
+    await world.until(lambda: world.state(whole) == "accepted" and world.sent(broken)["attempts"] == 1)
+    assert (world.state(broken), world.sent(broken)["code"]) == ("queued", "attachment_missing")
+
+
+async def test_large_attachments_are_uploaded_and_delay_no_other(world: World) -> None:
+    gate = world.axis.gates["blobs"] = asyncio.Event()
+    large = await world.send("G14", files=(bytes(70_000), b"small"))
+    many = await world.send("G14", files=tuple(bytes([n]) * 60_000 for n in range(40)))
+    small = await world.send("G14", files=(b"small",))
+    await world.until(lambda: world.state(small) == "accepted")
+    assert (world.state(large), world.state(many)) == ("queued", "queued")
+    gate.set()
+    await world.until(lambda: world.state(large) == world.state(many) == "accepted")
 
 
 def all_tried(world: World, attempts: int) -> bool:
@@ -421,7 +476,7 @@ async def test_the_software_decides_where_the_setting_says_so(tmp_path: Path) ->
 
 async def test_a_node_without_an_axis_is_ready_and_takes_documents(world: World) -> None:
     world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
-    world.axis.refuse["envelopes"] = [Refusal("unavailable")] * 1000
+    world.axis.refuse["submissions"] = [Refusal("unavailable")] * 1000
     document_id = await world.send("G14")
     await world.until(lambda: world.sent(document_id)["code"] == "unavailable")
     assert world.state(document_id) == "queued"

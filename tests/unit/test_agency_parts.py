@@ -164,8 +164,8 @@ async def test_a_forms_file_name_is_what_was_meant(tmp_path: Path, name: str, ke
     blobs = MemoryBlobs()
     spool = Spool(tmp_path / "spool", blobs, SystemClock())
     stored = await spool.take(name, "", chunks())
-    assert (stored.name, stored.media_type, stored.size) == (kept, "application/pdf", 600_000)
-    assert blobs.size(stored.sha256) == 600_000
+    assert (stored.row.name, stored.row.media_type, stored.row.size) == (kept, "application/pdf", 600_000)
+    assert blobs.size(stored.row.sha256) == 600_000
     assert list((tmp_path / "spool").iterdir()) == []
 
 

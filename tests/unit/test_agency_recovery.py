@@ -93,11 +93,11 @@ async def test_what_is_sent_again_after_a_restore_may_be_refused_for_good(world:
     document_id = await world.send("G14")
     await world.until(lambda: world.state(document_id) == "accepted")
     world.axis.accepted.clear()
-    world.axis.refuse["envelopes"] = [Refusal(name)] * 1000
+    world.axis.refuse["submissions"] = [Refusal(name)] * 1000
     world.axis.restore("5f0c3b9e-0000-4000-8000-00000000000b")
     await world.until(lambda: world.state(document_id) == "rejected")
     assert (world.sent(document_id)["code"], world.sent(document_id)["sequence"]) == (name, 0)
-    assert len(world.axis.refuse["envelopes"]) == 999
+    assert len(world.axis.refuse["submissions"]) == 999
     # The evidence stays; nothing counts as sent.
     assert world.node.parts.store.row("SELECT 1 FROM sent WHERE acceptance_signed IS NOT NULL")
     assert not world.node.parts.store.rows("SELECT * FROM counted WHERE event = 'sent'")
@@ -156,14 +156,14 @@ async def test_an_acceptance_of_the_lost_journal_does_not_count(world: World) ->
     copied = world.axis.sequence
     world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
     world.axis._news.set()
-    gate = await late(world, "envelopes")
+    gate = await late(world, "submissions")
     document_id = await world.send("G14")
-    await world.until(lambda: "envelopes" in world.axis.calls)
+    await world.until(lambda: "submissions" in world.axis.calls)
     world.axis.rewind(copied)
     await recovered(world)
     world.axis.sequence += 50
     await world.node.parts.directory.refresh()  # so that the late head is not news
-    del world.axis.gates["envelopes"]
+    del world.axis.gates["submissions"]
     gate.set()
 
     def accepted() -> bool:
@@ -276,7 +276,7 @@ def fill(world: World, monkeypatch: pytest.MonkeyPatch) -> list[None]:
 async def test_without_room_nothing_is_tried_without_a_pause(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.axis.refuse["envelopes"] = [Refusal("unavailable")]
+    world.axis.refuse["submissions"] = [Refusal("unavailable")]
     sent = await world.send("G14")
     await world.until(lambda: world.sent(sent)["attempts"] == 1)
     document = world.axis.document("G14", "G22", files=(b"content",))
@@ -297,7 +297,7 @@ async def test_without_room_nothing_is_tried_without_a_pause(
 
 
 async def test_a_status_waits_for_a_certificate_where_a_document_does_not(world: World) -> None:
-    world.axis.refuse["envelopes"] = [Refusal("unavailable"), Refusal("certificate_revoked")]
+    world.axis.refuse["submissions"] = [Refusal("unavailable"), Refusal("certificate_revoked")]
     sent = await world.send("G14")
     await world.until(lambda: world.sent(sent)["attempts"] == 1)
     await world.node.parts.store.write(lambda c: c.execute("UPDATE sent SET kind = 'status'").rowcount)

@@ -26,7 +26,7 @@ from axispb.v1 import envelope_pb2 as axispb_dot_v1_dot_envelope__pb2
 from axispb.v1 import facts_pb2 as axispb_dot_v1_dot_facts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61xispb/v1/api.proto\x12\taxispb.v1\x1a\x18\x61xispb/v1/envelope.proto\x1a\x15\x61xispb/v1/facts.proto\"@\n\x05Trust\x12\x0f\n\x07\x61xis_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61nchors\x18\x02 \x03(\x0c\x12\x15\n\rintermediates\x18\x03 \x03(\x0c\"I\n\x0c\x45nrolRequest\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12\x13\n\x0btls_request\x18\x02 \x01(\x0c\x12\x14\n\x0csign_request\x18\x03 \x01(\x0c\"x\n\rEnrolResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x17\n\x0ftls_certificate\x18\x02 \x01(\x0c\x12\x18\n\x10sign_certificate\x18\x03 \x01(\x0c\x12\x15\n\rintermediates\x18\x04 \x03(\x0c\x12\x0f\n\x07\x61nchors\x18\x05 \x03(\x0c\"h\n\x0eSubmitResponse\x12\'\n\nacceptance\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x1b\n\x13repeated_submission\x18\x03 \x01(\x08\"\x1a\n\x08\x42lobList\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\"5\n\x0e\x43ontentRequest\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.axispb.v1.ContentKey\"1\n\nContentKey\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\"4\n\x0c\x43ontentBatch\x12$\n\x08\x63ontents\x18\x01 \x03(\x0b\x32\x12.axispb.v1.Content\";\n\x07\x43ontent\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.axispb.v1.ContentKey\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"5\n\x0cReceiptBatch\x12%\n\x08receipts\x18\x01 \x03(\x0b\x32\x13.axispb.v1.Envelope\";\n\x0eReceiptResults\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.axispb.v1.ReceiptResult\"?\n\rReceiptResult\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"t\n\x08\x46\x65\x65\x64Page\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.axispb.v1.FeedItem\x12\x13\n\x0burgent_next\x18\x02 \x01(\x04\x12\x13\n\x0bnormal_next\x18\x03 \x01(\x04\x12\x1a\n\x12\x64irectory_sequence\x18\x04 \x01(\x04\"\xe3\x02\n\x08\x46\x65\x65\x64Item\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\n\n\x02\x61t\x18\x02 \x01(\x03\x12\x0e\n\x06urgent\x18\x03 \x01(\x08\x12\x10\n\x08trace_id\x18\x04 \x01(\t\x12\r\n\x05\x65vent\x18\x05 \x01(\t\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12%\n\x08\x65nvelope\x18\x07 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\'\n\nacceptance\x18\x08 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\x19\n\x11\x61\x63\x63\x65pted_sequence\x18\t \x01(\x04\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\n \x01(\x03\x12$\n\x07receipt\x18\x0b \x01(\x0b\x32\x13.axispb.v1.Envelope\x12#\n\x06notice\x18\x0c \x01(\x0b\x32\x13.axispb.v1.Envelope\x12/\n\x0b\x63\x65rtificate\x18\r \x01(\x0b\x32\x1a.axispb.v1.CertificateFact\"X\n\rDirectoryPage\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.axispb.v1.DirectoryEntry\x12\r\n\x05\x61s_of\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\"\x83\x01\n\x0e\x44irectoryEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12#\n\x04unit\x18\x02 \x01(\x0b\x32\x13.axispb.v1.UnitFactH\x00\x12\x31\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0b\x32\x1a.axispb.v1.CertificateFactH\x00\x42\x07\n\x05\x65ntryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61xispb/v1/api.proto\x12\taxispb.v1\x1a\x18\x61xispb/v1/envelope.proto\x1a\x15\x61xispb/v1/facts.proto\"@\n\x05Trust\x12\x0f\n\x07\x61xis_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61nchors\x18\x02 \x03(\x0c\x12\x15\n\rintermediates\x18\x03 \x03(\x0c\"I\n\x0c\x45nrolRequest\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12\x13\n\x0btls_request\x18\x02 \x01(\x0c\x12\x14\n\x0csign_request\x18\x03 \x01(\x0c\"x\n\rEnrolResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x17\n\x0ftls_certificate\x18\x02 \x01(\x0c\x12\x18\n\x10sign_certificate\x18\x03 \x01(\x0c\x12\x15\n\rintermediates\x18\x04 \x03(\x0c\x12\x0f\n\x07\x61nchors\x18\x05 \x03(\x0c\"h\n\x0eSubmitResponse\x12\'\n\nacceptance\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x1b\n\x13repeated_submission\x18\x03 \x01(\x08\"=\n\x0fSubmissionBatch\x12*\n\x0bsubmissions\x18\x01 \x03(\x0b\x32\x15.axispb.v1.Submission\"W\n\nSubmission\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12\x10\n\x08\x63ontents\x18\x03 \x03(\x0c\"A\n\x11SubmissionResults\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.axispb.v1.SubmissionResult\"r\n\x10SubmissionResult\x12+\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x19.axispb.v1.SubmitResponse\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x13\n\x0bretry_after\x18\x04 \x01(\r\"\x1a\n\x08\x42lobList\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\"5\n\x0e\x43ontentRequest\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.axispb.v1.ContentKey\"1\n\nContentKey\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\"4\n\x0c\x43ontentBatch\x12$\n\x08\x63ontents\x18\x01 \x03(\x0b\x32\x12.axispb.v1.Content\";\n\x07\x43ontent\x12\"\n\x03key\x18\x01 \x01(\x0b\x32\x15.axispb.v1.ContentKey\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"5\n\x0cReceiptBatch\x12%\n\x08receipts\x18\x01 \x03(\x0b\x32\x13.axispb.v1.Envelope\";\n\x0eReceiptResults\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.axispb.v1.ReceiptResult\"?\n\rReceiptResult\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x9a\x01\n\x08\x46\x65\x65\x64Page\x12\"\n\x05items\x18\x01 \x03(\x0b\x32\x13.axispb.v1.FeedItem\x12\x13\n\x0burgent_next\x18\x02 \x01(\x04\x12\x13\n\x0bnormal_next\x18\x03 \x01(\x04\x12\x1a\n\x12\x64irectory_sequence\x18\x04 \x01(\x04\x12$\n\x08\x63ontents\x18\x05 \x03(\x0b\x32\x12.axispb.v1.Content\"\xe3\x02\n\x08\x46\x65\x65\x64Item\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\n\n\x02\x61t\x18\x02 \x01(\x03\x12\x0e\n\x06urgent\x18\x03 \x01(\x08\x12\x10\n\x08trace_id\x18\x04 \x01(\t\x12\r\n\x05\x65vent\x18\x05 \x01(\t\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12%\n\x08\x65nvelope\x18\x07 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\'\n\nacceptance\x18\x08 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\x19\n\x11\x61\x63\x63\x65pted_sequence\x18\t \x01(\x04\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\n \x01(\x03\x12$\n\x07receipt\x18\x0b \x01(\x0b\x32\x13.axispb.v1.Envelope\x12#\n\x06notice\x18\x0c \x01(\x0b\x32\x13.axispb.v1.Envelope\x12/\n\x0b\x63\x65rtificate\x18\r \x01(\x0b\x32\x1a.axispb.v1.CertificateFact\"X\n\rDirectoryPage\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.axispb.v1.DirectoryEntry\x12\r\n\x05\x61s_of\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\"\x83\x01\n\x0e\x44irectoryEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12#\n\x04unit\x18\x02 \x01(\x0b\x32\x13.axispb.v1.UnitFactH\x00\x12\x31\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0b\x32\x1a.axispb.v1.CertificateFactH\x00\x42\x07\n\x05\x65ntryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,28 +41,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENROLRESPONSE']._serialized_end=344
   _globals['_SUBMITRESPONSE']._serialized_start=346
   _globals['_SUBMITRESPONSE']._serialized_end=450
-  _globals['_BLOBLIST']._serialized_start=452
-  _globals['_BLOBLIST']._serialized_end=478
-  _globals['_CONTENTREQUEST']._serialized_start=480
-  _globals['_CONTENTREQUEST']._serialized_end=533
-  _globals['_CONTENTKEY']._serialized_start=535
-  _globals['_CONTENTKEY']._serialized_end=584
-  _globals['_CONTENTBATCH']._serialized_start=586
-  _globals['_CONTENTBATCH']._serialized_end=638
-  _globals['_CONTENT']._serialized_start=640
-  _globals['_CONTENT']._serialized_end=699
-  _globals['_RECEIPTBATCH']._serialized_start=701
-  _globals['_RECEIPTBATCH']._serialized_end=754
-  _globals['_RECEIPTRESULTS']._serialized_start=756
-  _globals['_RECEIPTRESULTS']._serialized_end=815
-  _globals['_RECEIPTRESULT']._serialized_start=817
-  _globals['_RECEIPTRESULT']._serialized_end=880
-  _globals['_FEEDPAGE']._serialized_start=882
-  _globals['_FEEDPAGE']._serialized_end=998
-  _globals['_FEEDITEM']._serialized_start=1001
-  _globals['_FEEDITEM']._serialized_end=1356
-  _globals['_DIRECTORYPAGE']._serialized_start=1358
-  _globals['_DIRECTORYPAGE']._serialized_end=1446
-  _globals['_DIRECTORYENTRY']._serialized_start=1449
-  _globals['_DIRECTORYENTRY']._serialized_end=1580
+  _globals['_SUBMISSIONBATCH']._serialized_start=452
+  _globals['_SUBMISSIONBATCH']._serialized_end=513
+  _globals['_SUBMISSION']._serialized_start=515
+  _globals['_SUBMISSION']._serialized_end=602
+  _globals['_SUBMISSIONRESULTS']._serialized_start=604
+  _globals['_SUBMISSIONRESULTS']._serialized_end=669
+  _globals['_SUBMISSIONRESULT']._serialized_start=671
+  _globals['_SUBMISSIONRESULT']._serialized_end=785
+  _globals['_BLOBLIST']._serialized_start=787
+  _globals['_BLOBLIST']._serialized_end=813
+  _globals['_CONTENTREQUEST']._serialized_start=815
+  _globals['_CONTENTREQUEST']._serialized_end=868
+  _globals['_CONTENTKEY']._serialized_start=870
+  _globals['_CONTENTKEY']._serialized_end=919
+  _globals['_CONTENTBATCH']._serialized_start=921
+  _globals['_CONTENTBATCH']._serialized_end=973
+  _globals['_CONTENT']._serialized_start=975
+  _globals['_CONTENT']._serialized_end=1034
+  _globals['_RECEIPTBATCH']._serialized_start=1036
+  _globals['_RECEIPTBATCH']._serialized_end=1089
+  _globals['_RECEIPTRESULTS']._serialized_start=1091
+  _globals['_RECEIPTRESULTS']._serialized_end=1150
+  _globals['_RECEIPTRESULT']._serialized_start=1152
+  _globals['_RECEIPTRESULT']._serialized_end=1215
+  _globals['_FEEDPAGE']._serialized_start=1218
+  _globals['_FEEDPAGE']._serialized_end=1372
+  _globals['_FEEDITEM']._serialized_start=1375
+  _globals['_FEEDITEM']._serialized_end=1730
+  _globals['_DIRECTORYPAGE']._serialized_start=1732
+  _globals['_DIRECTORYPAGE']._serialized_end=1820
+  _globals['_DIRECTORYENTRY']._serialized_start=1823
+  _globals['_DIRECTORYENTRY']._serialized_end=1954
 # @@protoc_insertion_point(module_scope)

@@ -52,6 +52,40 @@ class SubmitResponse(_message.Message):
     repeated_submission: bool
     def __init__(self, acceptance: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., sequence: _Optional[int] = ..., repeated_submission: _Optional[bool] = ...) -> None: ...
 
+class SubmissionBatch(_message.Message):
+    __slots__ = ("submissions",)
+    SUBMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    submissions: _containers.RepeatedCompositeFieldContainer[Submission]
+    def __init__(self, submissions: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ...) -> None: ...
+
+class Submission(_message.Message):
+    __slots__ = ("envelope", "trace_id", "contents")
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENTS_FIELD_NUMBER: _ClassVar[int]
+    envelope: _envelope_pb2.Envelope
+    trace_id: str
+    contents: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, envelope: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., trace_id: _Optional[str] = ..., contents: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class SubmissionResults(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SubmissionResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SubmissionResult, _Mapping]]] = ...) -> None: ...
+
+class SubmissionResult(_message.Message):
+    __slots__ = ("accepted", "code", "detail", "retry_after")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    accepted: SubmitResponse
+    code: str
+    detail: str
+    retry_after: int
+    def __init__(self, accepted: _Optional[_Union[SubmitResponse, _Mapping]] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., retry_after: _Optional[int] = ...) -> None: ...
+
 class BlobList(_message.Message):
     __slots__ = ("sha256",)
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -109,16 +143,18 @@ class ReceiptResult(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class FeedPage(_message.Message):
-    __slots__ = ("items", "urgent_next", "normal_next", "directory_sequence")
+    __slots__ = ("items", "urgent_next", "normal_next", "directory_sequence", "contents")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     URGENT_NEXT_FIELD_NUMBER: _ClassVar[int]
     NORMAL_NEXT_FIELD_NUMBER: _ClassVar[int]
     DIRECTORY_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CONTENTS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[FeedItem]
     urgent_next: int
     normal_next: int
     directory_sequence: int
-    def __init__(self, items: _Optional[_Iterable[_Union[FeedItem, _Mapping]]] = ..., urgent_next: _Optional[int] = ..., normal_next: _Optional[int] = ..., directory_sequence: _Optional[int] = ...) -> None: ...
+    contents: _containers.RepeatedCompositeFieldContainer[Content]
+    def __init__(self, items: _Optional[_Iterable[_Union[FeedItem, _Mapping]]] = ..., urgent_next: _Optional[int] = ..., normal_next: _Optional[int] = ..., directory_sequence: _Optional[int] = ..., contents: _Optional[_Iterable[_Union[Content, _Mapping]]] = ...) -> None: ...
 
 class FeedItem(_message.Message):
     __slots__ = ("sequence", "at", "urgent", "trace_id", "event", "kind", "envelope", "acceptance", "accepted_sequence", "accepted_at", "receipt", "notice", "certificate")
