@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import resource
 import ssl
 import sys
@@ -321,6 +322,17 @@ class TestFull:
             assert (await receiver.feed()).normal_next < before.sequence
         sent = await sender.submit(document)
         assert sent.status == 201, "the same document again, once there is room"
+
+    async def test_no_room_for_the_contents_of_a_batch(self, axis: AxisNode) -> None:
+        sender, receiver = await axis.organisation(), await axis.organisation()
+        one = sender.submission(receiver.code, files=tuple(os.urandom(60_000) for _ in range(20)))
+        batch = api_pb2.SubmissionBatch(submissions=[one])
+        with file_size_limit(1_000_000):
+            answer = await sender.post("/v1/submissions", batch)
+        assert (answer.status, answer.code) == (507, "storage_full")
+        assert not [item for item in (await receiver.feed()).items if item.event == "accepted"]
+        (again,) = await sender.hand_in(one)
+        assert again.code == ""
 
     async def test_no_room_for_a_blob(self, axis: AxisNode) -> None:
         organisation = await axis.organisation()

@@ -18,6 +18,7 @@ import axis
 from axis.audit import AuditReport, audit
 from axis.audit.tables import VIEWS_VERSION
 from axis.audit.words import Words
+from axis.blobs.rows import BlobRows
 from axis.core.merkle import root_of
 from axis.journal.sqlite import SqliteJournal
 from axis.views.projection import SCHEMA_VERSION, Views
@@ -439,6 +440,28 @@ def test_missing_and_wrong_blobs_are_named(files: Files) -> None:
     assert codes(files.audit()) == {"blob_missing"}
     path.symlink_to(path.name)
     assert codes(files.audit()) == {"blob_unreadable"}
+
+
+def test_missing_and_wrong_small_blobs_are_named(files: Files) -> None:
+    name = hashlib.sha256(CONTENT)
+    (files.blobs / name.hexdigest()[:2] / name.hexdigest()[2:]).unlink()
+    path = files.blobs / "blobs.sqlite"
+    rows = BlobRows(path)
+    rows.store({name.digest(): CONTENT}, "G22", 0)
+    rows.close()
+    assert files.audit().problems == ()
+    with changing(path) as connection:
+        connection.execute("UPDATE contents SET content = ?", (flip(CONTENT, 3),))
+    assert files.audit(quick=True).problems == ()
+    assert codes(files.audit()) == {"blob_mismatch"}
+    with changing(path) as connection:
+        connection.execute("UPDATE contents SET content = ?", (b"short",))
+    assert codes(files.audit(quick=True)) == {"blob_mismatch"}
+    with changing(path) as connection:
+        connection.execute("DROP TABLE contents")
+    assert codes(files.audit()) == {"blob_unreadable"}
+    path.unlink()
+    assert codes(files.audit()) == {"blob_missing"}
 
 
 def test_missing_foreign_and_unreadable_views(files: Files) -> None:
