@@ -34,10 +34,8 @@ lint: install  ## ruff, mypy, import-linter
 bench: install  ## The whole journey, measured
 	$(BIN)/axis bench journey --documents 1000
 
-chaos: SECONDS ?= 0
-chaos: SEED ?= 1
 chaos: install  ## Kill processes at random under load (20 faults, or for SECONDS=n) and count what was lost
-	$(BIN)/python -m bench.chaos --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),0) --seed $(or $(SEED),1)
 
 proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
