@@ -162,24 +162,47 @@ class Receiver:
         """Judge a page and store it with its cursors, in one transaction; nothing in another epoch."""
         came = {(each.key.document_id, each.key.number): each.data for each in page.contents}
         results = await self._results(page.items, came, large=False)
-        now = self._clock.now()
 
-        def change(connection: sqlite3.Connection) -> Happened:
+        def change(connection: sqlite3.Connection, *, isolated: bool) -> Happened:
             happened: Happened = []
             if not learnt(connection, asked_in, self._client.heads):
                 return happened
             for item, result in zip(page.items, results, strict=True):
-                if isinstance(result, Refusal):
-                    inbox.hold(connection, item, result.name, result.detail, now)
-                else:
-                    happened += result(connection)
+                happened += self._applied(connection, item, result, isolated=isolated)
             set_setting(connection, "urgent_after", str(page.urgent_next))
             set_setting(connection, "normal_after", str(page.normal_next))
             return happened
 
-        self._published(await self._store.write(change))
-        if any(isinstance(result, Refusal) for result in results):
-            self._held_signal.set()
+        try:
+            happened = await self._store.write(lambda c: change(c, isolated=False))
+        except Refusal:
+            raise
+        except Exception:
+            # A defect met by one item must not stop the feed: that one is held, the others are stored.
+            get_logger().exception("page_not_stored")
+            happened = await self._store.write(lambda c: change(c, isolated=True))
+        self._published(happened)
+        self._held_signal.set()
+
+    def _applied(
+        self, connection: sqlite3.Connection, item: api_pb2.FeedItem, result: _Result, *, isolated: bool
+    ) -> Happened:
+        """Store one item; `isolated`: undo it alone, and hold it, where that fails."""
+        if isinstance(result, Refusal):
+            inbox.hold(connection, item, result.name, result.detail, self._clock.now())
+            return []
+        if not isolated:
+            return result(connection)
+        connection.execute("SAVEPOINT item")
+        try:
+            return result(connection)
+        except Exception as error:
+            connection.execute("ROLLBACK TO item")
+            get_logger().exception("item_not_stored", sequence=item.sequence)
+            inbox.hold(connection, item, "unavailable", repr(error), self._clock.now())
+            return []
+        finally:
+            connection.execute("RELEASE item")
 
     async def _results(
         self, items: Sequence[api_pb2.FeedItem], came: Contents, *, large: bool

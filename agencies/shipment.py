@@ -52,6 +52,7 @@ class _Entry:
     sequence: int = 0
     refusal: Refusal | None = None
     next_attempt_at: int | None = None  # None: the refusal is final
+    not_stored: Exception | None = None
 
 
 class Shipments:
@@ -99,12 +100,10 @@ class Shipments:
             if refusal.name == "head_unknown":
                 await self._head_unknown(refusal)
                 return
-            for entry in entries:  # of the request as a whole
-                entry.refusal = entry.refusal or refusal
+            _refuse_open(entries, _of_the_request(refusal))
         except Exception as error:
             get_logger().exception("submission_failed", document_ids=[due.document_id for due in dues])
-            for entry in entries:
-                entry.refusal = entry.refusal or Refusal("unavailable", repr(error))
+            _refuse_open(entries, Refusal("unavailable", repr(error)))
         await self._settle(entries, asked_in)
 
     async def _signed_now(self, dues: Sequence[Due]) -> list[_Entry]:
@@ -244,15 +243,35 @@ class Shipments:
             if entry.refusal is not None:
                 entry.next_attempt_at = self._next_attempt(entry, entry.refusal)
 
-        def change(connection: sqlite3.Connection) -> Happened:
-            known = learnt(connection, asked_in, self._client.heads)
-            return [event for entry in entries for event in _stored(connection, entry, known, self._pause)]
-
-        happened = await self._store.write(change)
+        happened = await self._stored(entries, asked_in)
         for entry in entries:
             with bound_trace(entry.due.trace_id):
                 _log(entry)
         self._events.publish(happened)
+        for entry in entries:
+            if entry.not_stored is not None:
+                raise entry.not_stored
+
+    async def _stored(self, entries: Sequence[_Entry], asked_in: str) -> Happened:
+        """In one transaction; where that fails, each in its own: a defect met by one harms no other."""
+
+        def change(connection: sqlite3.Connection, some: Sequence[_Entry]) -> Happened:
+            known = learnt(connection, asked_in, self._client.heads)
+            return [event for entry in some for event in _stored(connection, entry, known, self._pause)]
+
+        try:
+            return await self._store.write(lambda c: change(c, entries))
+        except Exception as error:
+            if len(entries) == 1 or isinstance(error, Refusal):
+                raise
+            get_logger().exception("shipment_not_stored")
+        happened: Happened = []
+        for entry in entries:
+            try:
+                happened += await self._store.write(lambda c, one=entry: change(c, [one]))  # type: ignore[misc]
+            except Exception as error:
+                entry.not_stored = error
+        return happened
 
     def _pause(self, attempts: int, at_least: int | None = None) -> int:
         """When to try again."""
@@ -267,6 +286,22 @@ class Shipments:
         if newer and (temporary or refusal.name.startswith("certificate_")):
             return self._clock.now()
         return self._pause(entry.due.attempts, refusal.retry_after) if temporary else None
+
+
+def _refuse_open(entries: Sequence[_Entry], refusal: Refusal) -> None:
+    for entry in entries:
+        if entry.acceptance is None and entry.refusal is None:
+            entry.refusal = refusal
+
+
+def _of_the_request(refusal: Refusal) -> Refusal:
+    """What a refusal of the whole request says of each document: only a certificate's is final.
+
+    The documents themselves were not judged. Whatever is wrong with the batch is no fault of theirs.
+    """
+    if refusal.code.temporary or refusal.name.startswith("certificate_"):
+        return refusal
+    return Refusal("unavailable", f"the axis refused the batch: {refusal}", retry_after=refusal.retry_after)
 
 
 def _stored(
@@ -290,7 +325,9 @@ def _stored(
 
 def _log(entry: _Entry) -> None:
     document_id, refusal = entry.due.document_id, entry.refusal
-    if refusal is None:
+    if entry.not_stored is not None:
+        get_logger().error("outcome_not_stored", document_id=document_id, error=repr(entry.not_stored))
+    elif refusal is None:
         get_logger().info("document_accepted", document_id=document_id, sequence=entry.sequence)
     elif entry.next_attempt_at is None:
         get_logger().warning(

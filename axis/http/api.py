@@ -141,7 +141,7 @@ class AgencyApi:
 
     async def _submissions(self, request: web.Request) -> web.Response:
         peer = request[PEER]
-        with self._limiter.upload(peer.organisation):
+        with self._limiter.batch(peer.organisation):
             batch = await message(request, api_pb2.SubmissionBatch, _SUBMISSIONS_LIMIT, self._idle)
             submissions = [
                 Submission(

@@ -15,6 +15,8 @@ __all__ = ["Limiter"]
 
 #: One organisation may hold this share of what all have together.
 _SHARE: Final = 4
+#: Batches of submissions of one organisation at a time, each of up to 8 MiB.
+_BATCHES: Final = 8
 _FORGET_AFTER_MS: Final = 60_000
 
 #: Of callers without a certificate, who may only enrol: requests a second, at once and at a time from one
@@ -33,6 +35,7 @@ class _Caller:
     refilled: int
     requests: int = 0
     uploads: int = 0
+    batches: int = 0
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Limiter:
     uploads: int  # of all callers
     _callers: dict[str, _Caller] = field(default_factory=dict)
     _uploading: int = 0
+    _batches: int = 0
     _strangers: int = 0
 
     @contextmanager
@@ -82,6 +86,20 @@ class Limiter:
             state.uploads -= 1
             self._uploading -= 1
 
+    @contextmanager
+    def batch(self, caller: str) -> Iterator[None]:
+        """One batch of submissions. Apart from uploads: large attachments must not keep documents waiting."""
+        state = self._refill(caller, self.rate, self.burst)
+        if self._batches >= self.uploads or state.batches >= _BATCHES:
+            raise Refusal("rate_limited", "too many batches at a time", retry_after=1)
+        state.batches += 1
+        self._batches += 1
+        try:
+            yield
+        finally:
+            state.batches -= 1
+            self._batches -= 1
+
     def _refill(self, name: str, rate: float, burst: int) -> _Caller:
         now = self.clock.now()
         state = self._callers.get(name)
@@ -99,7 +117,8 @@ class Limiter:
         idle = [
             name
             for name, state in self._callers.items()
-            if not state.requests and not state.uploads and now - state.refilled > _FORGET_AFTER_MS
+            if not (state.requests or state.uploads or state.batches)
+            and now - state.refilled > _FORGET_AFTER_MS
         ]
         for name in idle:
             del self._callers[name]

@@ -58,6 +58,8 @@ class StubAxis:
         self.batches: list[Sequence[api_pb2.Submission]] = []
         #: What single documents of a batch are refused with, by id.
         self.answers: dict[str, Refusal] = {}
+        #: What the next documents are refused with, whichever they are.
+        self.refuse_next: list[Refusal] = []
         self.calls: list[str] = []
         self.refuse: dict[str, list[Refusal]] = {}
         self.lose: dict[str, int] = {}
@@ -373,7 +375,10 @@ class StubAxis:
         envelope = Envelope.from_message(submission.envelope)
         self.submitted.append(envelope)
         document = document_pb2.Document.FromString(envelope.signed[len(Kind.DOCUMENT.line) :])
-        if refusal := self.answers.get(document.document_id):
+        refusal = self.answers.get(document.document_id)
+        if refusal is None and self.refuse_next:
+            refusal = self.refuse_next.pop(0)
+        if refusal is not None:
             return api_pb2.SubmissionResult(
                 code=refusal.name, detail=refusal.detail, retry_after=refusal.retry_after or 0
             )

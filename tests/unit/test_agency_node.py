@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from axispb.v1 import evidence_pb2
 
-from agencies import listing, outbox
+from agencies import inbox, listing, outbox
 from agencies.api_models import DocumentInput, ReceiptInput
 from agencies.app import Node
 from agencies.clock import SystemClock
@@ -164,14 +164,67 @@ async def test_a_temporary_refusal_backs_off_and_survives_a_restart(world: World
 
 
 async def test_a_final_refusal_is_kept_with_its_code(world: World) -> None:
-    world.axis.refuse["submissions"] = [Refusal("field_invalid", "subject")]
+    world.axis.refuse_next = [Refusal("field_invalid", "subject")]
     document_id = await world.send("G14")
     await world.until(lambda: world.state(document_id) == "rejected")
     assert world.sent(document_id)["code"] == "field_invalid"
 
 
+@pytest.mark.parametrize("name", ["field_invalid", "header_too_large", "header_malformed", "route_unknown"])
+async def test_what_is_wrong_with_a_batch_refuses_no_document(world: World, name: str) -> None:
+    world.axis.refuse["submissions"] = [Refusal(name)]
+    document_id = await world.send("G14")
+    await world.until(lambda: world.sent(document_id)["attempts"] == 1)
+    assert (world.state(document_id), world.sent(document_id)["code"]) == ("queued", "unavailable")
+    world.clock.jump(2_000)
+    await world.until(lambda: world.state(document_id) == "accepted")
+
+
+async def test_one_outcome_that_cannot_be_stored_harms_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = world.axis.gates["submissions"] = asyncio.Event()
+    await world.send("G14")
+    await world.until(lambda: "submissions" in world.axis.calls)
+    good, bad = await world.send("G14"), await world.send("G14")
+    accept, broken = outbox.accept, [True]
+
+    def failing(connection: Any, acceptance: Any, message: Any, sequence: int) -> bool:
+        if message.document_id == bad and broken[0]:
+            raise ZeroDivisionError
+        return accept(connection, acceptance, message, sequence)
+
+    monkeypatch.setattr(outbox, "accept", failing)
+    gate.set()
+    await world.until(lambda: world.state(good) == "accepted")
+    assert world.state(bad) == "queued"
+    broken[0] = False
+    world.clock.jump(6_000)
+    await world.until(lambda: world.state(bad) == "accepted")
+
+
+async def test_one_item_that_cannot_be_stored_does_not_stop_the_feed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, broken = inbox.store_document, [True]
+
+    def failing(connection: Any, incoming: Any) -> bool:
+        if incoming.sender_unit == "H26" and broken[0]:
+            raise ZeroDivisionError
+        return store(connection, incoming)
+
+    monkeypatch.setattr(inbox, "store_document", failing)
+    bad = claimed(world.axis.accept(world.axis.document("H26", "G22", files=(b"bad",))))
+    good = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"good",))))
+    await world.until(lambda: world.got(good))
+    await world.until(lambda: world.node.parts.store.rows("SELECT * FROM held"))
+    broken[0] = False
+    world.clock.jump(6_000)
+    await world.until(lambda: world.got(bad))
+
+
 async def test_an_acceptance_in_the_feed_wins_over_a_refusal(world: World) -> None:
-    world.axis.refuse["submissions"] = [Refusal("field_invalid")]
+    world.axis.refuse_next = [Refusal("field_invalid")]
     document_id = await world.send("G14")
     await world.until(lambda: world.state(document_id) == "rejected")
     row = world.node.parts.store.row("SELECT signed, signature FROM sent")

@@ -93,11 +93,11 @@ async def test_what_is_sent_again_after_a_restore_may_be_refused_for_good(world:
     document_id = await world.send("G14")
     await world.until(lambda: world.state(document_id) == "accepted")
     world.axis.accepted.clear()
-    world.axis.refuse["submissions"] = [Refusal(name)] * 1000
+    world.axis.refuse_next = [Refusal(name)] * 1000
     world.axis.restore("5f0c3b9e-0000-4000-8000-00000000000b")
     await world.until(lambda: world.state(document_id) == "rejected")
     assert (world.sent(document_id)["code"], world.sent(document_id)["sequence"]) == (name, 0)
-    assert len(world.axis.refuse["submissions"]) == 999
+    assert len(world.axis.refuse_next) == 999
     # The evidence stays; nothing counts as sent.
     assert world.node.parts.store.row("SELECT 1 FROM sent WHERE acceptance_signed IS NOT NULL")
     assert not world.node.parts.store.rows("SELECT * FROM counted WHERE event = 'sent'")
