@@ -181,8 +181,10 @@ class Receiver:
             # A defect met by one item must not stop the feed: that one is held, the others are stored.
             get_logger().exception("page_not_stored")
             happened = await self._store.write(lambda c: change(c, isolated=True))
+            self._held_signal.set()
+        if any(isinstance(result, Refusal) for result in results):
+            self._held_signal.set()
         self._published(happened)
-        self._held_signal.set()
 
     def _applied(
         self, connection: sqlite3.Connection, item: api_pb2.FeedItem, result: _Result, *, isolated: bool
