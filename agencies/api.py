@@ -20,6 +20,7 @@ from agencies.api_models import (
     InboxEntry,
     InboxList,
     Queued,
+    QueuedPacket,
     ReceiptInput,
     SentDocument,
     SentList,
@@ -29,12 +30,13 @@ from agencies.api_node import NodeRoutes
 from agencies.asked import check_encoding, cursor, invalid, limit, media_type, seconds
 from agencies.guard import Guard
 from agencies.openapi import Parameter, Route, docs_page, document
+from agencies.packets import EDXML_TYPE
 from agencies.parts import NodeParts
 from agencies.problems import plain_problem, problem_response
 from agencies.replies import as_json
-from agencies.service import Submission
+from agencies.service import of_fields
 from agencies.units import primary
-from agencies.uploads import JSON_LIMIT, read_submission
+from agencies.uploads import JSON_LIMIT, body_chunks, read_submission
 from axis.core.errors import Refusal
 from axis.logs import bound_trace, get_logger, new_trace_id, parse_traceparent
 from axis.ports import BlobMissing
@@ -94,6 +96,17 @@ class Api:
                 parameters=(_KEY,),
                 codes=("field_invalid", "recipient_unknown", "idempotency_conflict", "storage_full"),
             ),
+            Route(
+                "POST",
+                "/v1/edxml",
+                self.send_packet,
+                "Hand in an edXML packet: its receivers get it byte for byte.",
+                QueuedPacket,
+                status=202,
+                body=EDXML_TYPE,
+                parameters=(_KEY,),
+                codes=("field_invalid", "recipient_unknown", "idempotency_conflict", "storage_full"),
+            ),
             Route("GET", "/v1/documents", self.sent, "The outbox.", SentList, parameters=(_AFTER, _LIMIT)),
             Route(
                 "GET",
@@ -112,6 +125,15 @@ class Api:
                 "application/octet-stream",
                 parameters=(_ID, _NUMBER),
                 codes=("document_unknown",),
+            ),
+            Route(
+                "GET",
+                "/v1/documents/{id}/edxml",
+                self.sent_packet,
+                "The edXML packet of a document that was handed in.",
+                EDXML_TYPE,
+                parameters=(_ID,),
+                codes=("document_unknown", "unavailable"),
             ),
         )
 
@@ -144,6 +166,15 @@ class Api:
                 codes=("document_unknown",),
             ),
             Route(
+                "GET",
+                "/v1/inbox/{id}/edxml",
+                self.inbox_packet,
+                "The edXML packet, byte for byte as the sender handed it in; or one written from the fields.",
+                EDXML_TYPE,
+                parameters=(_ID,),
+                codes=("document_unknown", "unavailable"),
+            ),
+            Route(
                 "POST",
                 "/v1/inbox/{id}/receipt",
                 self.receipt,
@@ -165,8 +196,46 @@ class Api:
             except ValidationError as error:
                 raise invalid(error) from error
             key = request.headers.get("Idempotency-Key", "")
-            answer = await self._parts.service.send(Submission(raw, checked, files, key, trace_id))
+            answer = await self._parts.service.send(of_fields(raw, checked, files, key, trace_id))
         return as_json(answer, status=202)
+
+    async def send_packet(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/edxml."""
+        trace_id = parse_traceparent(request.headers.get("traceparent")) or new_trace_id()
+        with bound_trace(trace_id):
+            answer = await self._parts.packets.send(
+                body_chunks(request), key=request.headers.get("Idempotency-Key", ""), trace_id=trace_id
+            )
+        return as_json(answer, status=202)
+
+    async def sent_packet(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/documents/{id}/edxml."""
+        return await self._packet(request, "sent")
+
+    async def inbox_packet(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/inbox/{id}/edxml."""
+        return await self._packet(request, "received")
+
+    async def _packet(self, request: web.Request, side: str) -> web.StreamResponse:
+        document_id = request.match_info["id"]
+        packet = self._parts.packets.find(side, document_id)
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": EDXML_TYPE,
+                "Content-Disposition": f'attachment; filename="{document_id}.edxml"',
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+        if packet.size is not None:
+            response.content_length = packet.size
+        chunks = aiter(packet.chunks)
+        first = await anext(chunks, b"")  # what is missing is said before anything is promised
+        await response.prepare(request)
+        await response.write(first)
+        async for chunk in chunks:
+            await response.write(chunk)
+        await response.write_eof()
+        return response
 
     async def sent(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/documents."""

@@ -15,6 +15,7 @@ __all__ = [
     "InboxList",
     "Problem",
     "Queued",
+    "QueuedPacket",
     "ReceiptInput",
     "SentDocument",
     "SentList",
@@ -169,6 +170,12 @@ class Queued(BaseModel):
 
     document_id: str
     state: Literal["queued"]
+
+
+class QueuedPacket(Queued):
+    """A packet is in the outbox, durably."""
+
+    warnings: Annotated[list[str], Field(description="what is odd in the packet and was kept all the same")]
 
 
 class AttachmentInfo(BaseModel):

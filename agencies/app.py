@@ -29,6 +29,7 @@ from agencies.heads import Heads
 from agencies.housekeeping import keep_house
 from agencies.identity import Identity
 from agencies.local import listening_socket, remove_socket
+from agencies.packets import Packets
 from agencies.parts import NodeParts
 from agencies.pump import Pump
 from agencies.receipts import ReceiptSender
@@ -142,19 +143,21 @@ class Node:
             decided=self._receipts.wake,
             online=self._online,
         )
+        spool = Spool(self.home / "spool", blobs, self._clock)
         self.parts = NodeParts(
             version=metadata.version("document-axis"),
             settings=settings,
             clock=self._clock,
             store=store,
             blobs=blobs,
-            spool=Spool(self.home / "spool", blobs, self._clock),
+            spool=spool,
             identity=identity,
             client=client,
             directory=directory,
             events=events,
             receiver=receiver,
             service=service,
+            packets=Packets(spool=spool, service=service, store=store, blobs=blobs, directory=directory),
             stopping=asyncio.Event(),
         )
 

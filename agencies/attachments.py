@@ -16,6 +16,9 @@ class AttachmentRow:
     media_type: str
     size: int
     sha256: bytes
+    #: In the signed header, not in the table: edXML's words for it, as sent.
+    description: str = ""
+    content_id: str = ""
 
 
 def put_attachments(

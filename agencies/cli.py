@@ -157,6 +157,24 @@ def send(
     _queued(home, queued, wait=wait, as_json=as_json)
 
 
+@app.command("send-edxml")
+def send_edxml(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)],
+    home: Home,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until every delivery has its outcome; needs the running node.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send an edXML packet to those whom it names. Prints the document's id."""
+    from agencies.sending import send_packet
+
+    queued = with_node(home, lambda api: send_packet(api, file))
+    for warning in queued["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
+    _queued(home, queued, wait=wait, as_json=as_json)
+
+
 def _queued(home: Path, queued: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     """Tell the id at once, then what became of the document where that is waited for."""
     document_id = queued["document_id"]

@@ -34,7 +34,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation of the local API. `request` and `answer` are models, or media types."""
+    """One operation of the local API. `request` is a model, `answer` a model or a media type."""
 
     method: str
     path: str
@@ -44,6 +44,7 @@ class Route:
     status: int = 200
     request: type[BaseModel] | None = None
     multipart: bool = False
+    body: str = ""  # media type of a body that is no model
     parameters: tuple[Parameter, ...] = ()
     codes: tuple[str, ...] = ()
 
@@ -95,6 +96,9 @@ def _operation(route: Route) -> dict[str, Any]:
             },
         },
     }
+    if route.body:
+        content = {route.body: {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": content}
     if route.request is not None:
         operation["requestBody"] = {"required": True, "content": _request(route.request, route.multipart)}
     return operation

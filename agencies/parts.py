@@ -10,6 +10,7 @@ from agencies.config import Settings
 from agencies.directory_sync import DirectorySync
 from agencies.events import Events
 from agencies.identity import Identity
+from agencies.packets import Packets
 from agencies.receiver import Receiver
 from agencies.service import Service
 from agencies.spool import Spool
@@ -35,4 +36,5 @@ class NodeParts:
     events: Events
     receiver: Receiver
     service: Service
+    packets: Packets
     stopping: asyncio.Event

@@ -15,7 +15,7 @@ from agencies.saving import Folder
 from agencies.spool import safe_name
 from axis.core.errors import Refusal
 
-__all__ = ["either", "everything", "save_attachments", "send_files"]
+__all__ = ["either", "everything", "save_attachments", "send_files", "send_packet"]
 
 Json = dict[str, Any]
 
@@ -40,6 +40,15 @@ async def send_files(api: LocalApi, request: Json, files: Sequence[Path]) -> Jso
         finally:
             for file in opened:
                 file.close()
+    return answer | {"online": online}
+
+
+async def send_packet(api: LocalApi, path: Path) -> Json:
+    """Hand in an edXML packet. {"document_id", "state", "warnings", "online"}."""
+    online = bool((await api.json("GET", "/v1/node"))["online"])
+    headers = {"Idempotency-Key": secrets.token_hex(16), "Content-Type": "application/octet-stream"}
+    with path.open("rb") as file:
+        answer: Json = await api.json("POST", "/v1/edxml", data=file, headers=headers)
     return answer | {"online": online}
 
 

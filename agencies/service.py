@@ -36,20 +36,23 @@ from axis.core.receipt import Binding
 from axis.logs import get_logger
 from axis.ports import Clock
 
-__all__ = ["Service", "Submission"]
+__all__ = ["Service", "Submission", "of_fields"]
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A document handed in: the JSON as it came, the same checked, and its files."""
+    """A document handed in: what it says, its files, and what "the same content" means for its key."""
 
-    raw: object
-    document: DocumentInput
+    sender: str | None  # a unit hosted here, by any code; None: the node's own
+    recipients: Sequence[str]  # by any code
+    fields: document_pb2.Fields
     taken: Sequence[TakenFile]
     idempotency_key: str
+    content: bytes  # SHA-256 of all of it; empty without a key
     trace_id: str
+    packet: int = 0  # number, from 1, of the file that is the edXML packet
 
     @property
     def files(self) -> tuple[AttachmentRow, ...]:
@@ -60,6 +63,14 @@ class Submission:
     def contents(self) -> dict[bytes, bytes]:
         """Of small files, by SHA-256: not stored yet."""
         return {file.row.sha256: file.content for file in self.taken if file.content is not None}
+
+
+def of_fields(
+    raw: object, document: DocumentInput, taken: Sequence[TakenFile], key: str, trace_id: str
+) -> Submission:
+    """A submission from the local API: JSON as it came, the same checked, and files."""
+    content = content_hash(raw, [file.row for file in taken]) if key else b""
+    return Submission(document.from_, document.to, document.fields(), taken, key, content, trace_id)
 
 
 class Service:
@@ -95,12 +106,11 @@ class Service:
         `recipient_duplicate`, `recipient_suspended`, `not_host_of_unit`, `storage_full`.
         """
         key = submission.idempotency_key
-        content = content_hash(submission.raw, submission.files) if key else b""
+        content = submission.content
         known = stored_answer(self._store, "documents", key, content)
         if known is not None:
             return known
-        document = submission.document
-        sender = await self._check_units(document)
+        sender = await self._check_units(submission)
         outgoing = self._signed(submission, sender)
         answer = {"document_id": outgoing.document_id, "state": "queued"}
 
@@ -120,12 +130,12 @@ class Service:
             self._on_queued()
         return stored
 
-    async def _check_units(self, document: DocumentInput) -> str:
+    async def _check_units(self, submission: Submission) -> str:
         """The sender's primary code. What the directory denies is refused only when it is fresh."""
         try:
-            return self._units(document)
+            return self._units(submission)
         except Refusal as refusal:
-            given = document.from_ or self._identity.code
+            given = submission.sender or self._identity.code
             if not self.online:
                 return primary(self._directory.directory, given)  # the axis will judge
             try:
@@ -133,13 +143,13 @@ class Service:
             except Refusal:
                 get_logger().info("directory_not_refreshed", code=refusal.name)
                 return primary(self._directory.directory, given)
-            return self._units(document)
+            return self._units(submission)
 
-    def _units(self, document: DocumentInput) -> str:
+    def _units(self, submission: Submission) -> str:
         directory = self._directory.directory
         problems: dict[str, str] = {}
         seen: set[str] = set()
-        for given in document.to:
+        for given in submission.recipients:
             code = directory.resolve(given)
             fact = directory.unit(code) if code is not None else None
             if code is None or fact is None:
@@ -153,7 +163,7 @@ class Service:
             name = next(iter(problems.values()))
             codes = ", ".join(given for given, problem in problems.items() if problem == name)
             raise Refusal(name, f"to: {codes}", extra={"recipients": problems})
-        given = document.from_ or self._identity.code
+        given = submission.sender or self._identity.code
         sender = directory.resolve(given)
         if sender is None:
             raise Refusal("sender_not_registered", f"from: {given}")
@@ -164,35 +174,41 @@ class Service:
     def _signed(self, submission: Submission, sender: str) -> outbox.Outgoing:
         now = self._clock.now()
         directory = self._directory.directory
-        fields = submission.document.fields()
+        fields = submission.fields
         message = document_pb2.Document(
             axis_id=self._identity.axis_id,
             document_id=new_document_id(now, secrets.token_bytes(10)),
             sender_unit=sender,
             acting_organisation=self._identity.code,
-            recipients=submission.document.to,
+            recipients=submission.recipients,
             created_at=now,
             fields=fields,
             attachments=[
                 document_pb2.Attachment(
-                    name=file.name, media_type=file.media_type, size=file.size, sha256=file.sha256
+                    name=file.name,
+                    media_type=file.media_type,
+                    size=file.size,
+                    sha256=file.sha256,
+                    description=file.description,
+                    content_id=file.content_id,
                 )
                 for file in submission.files
             ],
+            packet=submission.packet,
         )
         check_document(message)
         signed = signed_bytes(Kind.DOCUMENT, message)
         if len(signed) > MAX_SIGNED_BYTES:
             raise Refusal("header_too_large", f"{len(signed)} bytes, the limit is {MAX_SIGNED_BYTES}")
-        number = (submission.document.number, submission.document.notation)
+        number = (fields.code_number, fields.code_notation)
         return outbox.Outgoing(
             kind=Kind.DOCUMENT.value,
             document_id=message.document_id,
             envelope=self._identity.sign(signed),
             certificate_sha256=self._identity.credentials.certificate_sha256,
             sender_unit=sender,
-            recipients=tuple(primary(directory, code) for code in submission.document.to),
-            subject=submission.document.subject,
+            recipients=tuple(primary(directory, code) for code in submission.recipients),
+            subject=fields.subject,
             code_number="/".join(part for part in number if part),
             urgent=is_urgent(fields),
             created_at=now,

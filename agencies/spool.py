@@ -13,10 +13,11 @@ import hashlib
 import mimetypes
 import os
 import secrets
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 from urllib.parse import quote, unquote
 
 from agencies.attachments import AttachmentRow
@@ -27,7 +28,7 @@ from axis.core.document import MAX_ATTACHMENT_BYTES, MAX_NAME
 from axis.core.errors import Refusal
 from axis.ports import Blobs, Clock, StorageFull
 
-__all__ = ["Spool", "TakenFile", "safe_name"]
+__all__ = ["Spool", "TakenFile", "no_room_named", "safe_name"]
 
 _IN_MEMORY: Final = 256 * 1024
 _CHUNK: Final = 256 * 1024
@@ -61,6 +62,10 @@ class Spool:
         """
         name = _checked_name(name)
         media_type = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        with no_room_named():
+            return await self._take(name, media_type, chunks, keep)
+
+    async def _take(self, name: str, media_type: str, chunks: AsyncIterator[bytes], keep: bool) -> TakenFile:
         digest = hashlib.sha256()
         head = bytearray()
         file: IO[bytes] | None = None
@@ -83,14 +88,18 @@ class Spool:
                 return TakenFile(row, bytes(head))
             content = _of_file(file) if file is not None else _of_bytes(bytes(head))
             await self._store(row.sha256, size, content)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise Refusal("storage_full", f"file {name}: no room", retry_after=30) from error
-            raise
         finally:
             if file is not None:
                 file.close()
         return TakenFile(row, None)
+
+    def scratch(self) -> IO[bytes]:
+        """A file for whoever takes something apart: in memory while it is small, gone when it is closed."""
+        return cast(IO[bytes], tempfile.SpooledTemporaryFile(SMALL_BYTES, "w+b", dir=str(self._folder)))
+
+    async def put(self, row: AttachmentRow, content: AsyncIterator[bytes]) -> None:
+        """Store a content whose size and hash are known, durably. Refusal `storage_full`."""
+        await self._store(row.sha256, row.size, content)
 
     async def _store(self, sha256: bytes, size: int, content: AsyncIterator[bytes]) -> None:
         now = self._clock.now()
@@ -98,6 +107,17 @@ class Spool:
             await self._blobs.put(sha256, size, content, owner=OWNER, now=now, pin_until=now + DAY_MS)
         except StorageFull as error:
             raise Refusal("storage_full", "no room for a file", retry_after=30) from error
+
+
+@contextlib.contextmanager
+def no_room_named() -> Iterator[None]:
+    """Where a scratch file finds no room: Refusal `storage_full`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refusal("storage_full", "there is no room for a file", retry_after=30) from error
+        raise
 
 
 def _scratch(folder: Path) -> IO[bytes]:

@@ -15,7 +15,7 @@ from axis.core.document import MAX_ATTACHMENTS
 from axis.core.envelope import MAX_SIGNED_BYTES
 from axis.core.errors import Refusal
 
-__all__ = ["JSON_LIMIT", "read_submission"]
+__all__ = ["JSON_LIMIT", "body_chunks", "read_submission"]
 
 JSON_LIMIT: Final = 2 * MAX_SIGNED_BYTES
 _CHUNK: Final = 256 * 1024
@@ -53,6 +53,19 @@ async def read_submission(request: web.Request, spool: Spool) -> tuple[object, l
     if raw is None:
         raise Refusal("field_invalid", "the part `document` is missing")
     return raw, files
+
+
+async def body_chunks(request: web.Request) -> AsyncIterator[bytes]:
+    """The raw body in pieces, each within a minute. Refusal `field_invalid` where the client breaks off."""
+    while True:
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                chunk = await request.content.readany()
+        except (TimeoutError, web.RequestPayloadError, ConnectionError) as error:
+            raise Refusal("field_invalid", "the body broke off") from error
+        if not chunk:
+            return
+        yield chunk
 
 
 async def _file(part: BodyPartReader, name: str, spool: Spool, *, keep: bool) -> TakenFile:

@@ -119,6 +119,8 @@ def check_document(document: document_pb2.Document) -> None:
         )
     for number, attachment in enumerate(document.attachments):
         _check_attachment(attachment, f"attachments[{number}]")
+    if document.packet > len(document.attachments):
+        raise _invalid("packet", f"there is no attachment {document.packet}")
     for field, organ_id in _organ_ids(document.fields):
         if len(organ_id) > _MAX_ORGAN_ID:
             raise _invalid(field, f"{len(organ_id)} characters, the limit is {_MAX_ORGAN_ID}")

@@ -18,7 +18,7 @@ from agencies.api_models import DocumentInput, ReceiptInput
 from agencies.app import Node
 from agencies.clock import SystemClock
 from agencies.outbox import Lane
-from agencies.service import Submission
+from agencies.service import of_fields
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from tests.support.stub_axis import StubAxis
@@ -77,7 +77,7 @@ class World:
         stored = [await parts.spool.take("a.pdf", "application/pdf", chunks(each)) for each in files]
         raw = {"to": list(to), "subject": "Subject", **more}
         document = DocumentInput.model_validate(raw)
-        answer = await parts.service.send(Submission(raw, document, stored, key, "4b" * 16))
+        answer = await parts.service.send(of_fields(raw, document, stored, key, "4b" * 16))
         return str(answer["document_id"])
 
     def sent(self, document_id: str) -> dict[str, Any]:

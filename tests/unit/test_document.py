@@ -181,6 +181,7 @@ def test_edxml_text_over_its_length_is_kept() -> None:
         ("recipients", lambda m: m.ClearField("recipients")),
         ("recipients", lambda m: m.recipients.extend(["H1"] * 999)),
         ("attachments", lambda m: m.attachments.extend([m.attachments[0]] * 200)),
+        ("packet", lambda m: setattr(m, "packet", 2)),
         ("attachments[0].name", lambda m: setattr(m.attachments[0], "name", "")),
         ("attachments[0].name", lambda m: setattr(m.attachments[0], "name", "n" * 256)),
         ("attachments[0].media_type", lambda m: setattr(m.attachments[0], "media_type", "m" * 256)),

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Document(_message.Message):
-    __slots__ = ("axis_id", "document_id", "sender_unit", "acting_organisation", "recipients", "created_at", "fields", "attachments")
+    __slots__ = ("axis_id", "document_id", "sender_unit", "acting_organisation", "recipients", "created_at", "fields", "attachments", "packet")
     AXIS_ID_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     SENDER_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class Document(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
+    PACKET_FIELD_NUMBER: _ClassVar[int]
     axis_id: str
     document_id: str
     sender_unit: str
@@ -24,7 +25,8 @@ class Document(_message.Message):
     created_at: int
     fields: Fields
     attachments: _containers.RepeatedCompositeFieldContainer[Attachment]
-    def __init__(self, axis_id: _Optional[str] = ..., document_id: _Optional[str] = ..., sender_unit: _Optional[str] = ..., acting_organisation: _Optional[str] = ..., recipients: _Optional[_Iterable[str]] = ..., created_at: _Optional[int] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ...) -> None: ...
+    packet: int
+    def __init__(self, axis_id: _Optional[str] = ..., document_id: _Optional[str] = ..., sender_unit: _Optional[str] = ..., acting_organisation: _Optional[str] = ..., recipients: _Optional[_Iterable[str]] = ..., created_at: _Optional[int] = ..., fields: _Optional[_Union[Fields, _Mapping]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., packet: _Optional[int] = ...) -> None: ...
 
 class Attachment(_message.Message):
     __slots__ = ("name", "media_type", "size", "sha256", "description", "content_id")

@@ -1,0 +1,224 @@
+"""Writing a packet: strict, in one fixed order, the same bytes for the same document.
+
+For documents that were made here and not handed in as a packet. A packet that was handed in is never written
+anew: its own bytes travel (a signature within it would break).
+
+A packet is written in pieces, so that attachments never have to be in memory: `document_start`, then for each
+attachment `attachment_start`, its bytes through a `Base64`, `ATTACHMENT_END`; then `DOCUMENT_END`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from axispb.v1 import document_pb2
+
+from agencies.edxml.headers import CONTACT, DATES, STAFF, TEXTS
+from agencies.edxml.packet import Attachment
+from agencies.edxml.tree import NAMESPACE
+from axis.core.errors import Refusal
+
+__all__ = ["ATTACHMENT_END", "DOCUMENT_END", "Base64", "attachment_start", "document_start"]
+
+ATTACHMENT_END: Final = b"</ContentTransferEncoded></Attachment>\n"
+DOCUMENT_END: Final = b"</AttachmentEncoded>\n</edXML>\n"
+
+_DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+#: Characters that XML 1.0 (2.2) has no way to write.
+_IMPOSSIBLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+#: Elements of MessageHeader whose children stand in one parent.
+_PARENTS: Final = ("Code", "PromulgationInfo", "DocumentType", "SignerInfo")
+_CID: Final = "cid:"
+
+
+class Base64:
+    """Encodes bytes that come in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be written now."""
+        data = self._rest + data
+        whole = len(data) - len(data) % 3
+        self._rest = data[whole:]
+        return base64.b64encode(data[:whole])
+
+    def finish(self) -> bytes:
+        """The rest."""
+        return base64.b64encode(self._rest)
+
+
+def document_start(
+    fields: document_pb2.Fields,
+    sender: str,
+    recipients: Sequence[str],
+    attachments: Sequence[Attachment],
+    names: Mapping[str, str],
+) -> bytes:
+    """Everything up to the first attachment. `names`: of units, by code, where the header has none.
+
+    Refusal `field_invalid` for text that XML cannot hold.
+    """
+    from_ = getattr(fields, "from")
+    header = [_contact("From", from_, sender, names)]
+    to = {contact.organ_id: contact for contact in fields.to}
+    header += [_contact("To", to.get(code), code, names) for code in recipients]
+    header.append(_element("DocumentId", fields.issuer_document_id))
+    header += [_parent(fields, name) for name in _PARENTS]
+    header.insert(-1, _element("Subject", fields.subject) + _element("Content", fields.content))
+    header.append(_element("DueDate", _date(fields.due_date)))
+    header.append(_parent_of("ToPlaces", [_element("Place", place) for place in fields.to_places]))
+    header.append(_other(fields))
+    header += [_response_for(one) for one in fields.response_for]
+    header.append(_element("SteeringType", str(fields.steering_type)))
+    body = "".join(_reference(number, one) for number, one in enumerate(attachments, 1))
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<edXML xmlns="{NAMESPACE}">\n'
+        "<edXMLEnvelope>\n<edXMLHeader>\n"
+        f"<MessageHeader>\n{''.join(header)}</MessageHeader>\n{_trace(fields)}</edXMLHeader>\n"
+        f'<edXMLBody><edXMLManifest version="1.0">\n{body}</edXMLManifest></edXMLBody>\n</edXMLEnvelope>\n'
+        "<AttachmentEncoded>\n"
+    ).encode()
+
+
+def attachment_start(number: int, attachment: Attachment) -> bytes:
+    """Everything up to an attachment's content; `number` from 1."""
+    return (
+        "<Attachment>"
+        + _element("ContentId", attachment.content_id or f"{_CID}{number}")
+        + _element("AttachmentName", attachment.name)
+        + _element("Description", attachment.description)
+        + _element("ContentType", attachment.media_type)
+        + "<ContentTransferEncoded>"
+    ).encode()
+
+
+def _reference(number: int, attachment: Attachment) -> str:
+    return (
+        "<Reference>"
+        + _element("ContentId", attachment.content_id or f"{_CID}{number}")
+        + _element("ContentType", attachment.media_type)
+        + _element("AttachmentName", attachment.name)
+        + _element("Description", attachment.description)
+        + "</Reference>\n"
+    )
+
+
+def _contact(name: str, contact: Any, code: str, names: Mapping[str, str]) -> str:
+    known = contact if contact is not None else document_pb2.Contact()
+    values = {element: getattr(known, field) for element, field in CONTACT.items()}
+    values["OrganId"] = values["OrganId"] or code
+    values["OrganName"] = values["OrganName"] or names.get(code, "")
+    return _parent_of(name, [_element(element, value) for element, value in values.items()])
+
+
+def _parent(fields: document_pb2.Fields, name: str) -> str:
+    """One of MessageHeader's groups, out of the tables that the reader uses."""
+    prefix = f"{name}/"
+    parts = []
+    for path, field in (TEXTS | DATES).items():
+        if path.startswith(prefix):
+            value = _get(fields, field)
+            parts.append(_element(path.removeprefix(prefix), _date(value) if path in DATES else value))
+    return _parent_of(name, parts)
+
+
+def _other(fields: document_pb2.Fields) -> str:
+    other = fields.other
+    return _parent_of(
+        "OtherInfo",
+        [
+            _element("Priority", str(other.priority)),
+            *(
+                _element(path.removeprefix("OtherInfo/"), _get(fields, field))
+                for path, field in TEXTS.items()
+                if path.startswith("OtherInfo/")
+            ),
+            _parent_of("Appendixes", [_element("Appendix", one) for one in other.appendixes]),
+        ],
+    )
+
+
+def _response_for(one: document_pb2.ResponseFor) -> str:
+    return _parent_of(
+        "ResponseFor",
+        [
+            _element("OrganId", one.organ_id),
+            _element("Code", one.code),
+            _element("PromulgationDate", _date(one.promulgation_date)),
+            _element("DocumentId", one.document_id),
+        ],
+    )
+
+
+def _trace(fields: document_pb2.Fields) -> str:
+    business = fields.business
+    info = [
+        _element("DocumentInfo", str(int(business.document_info))),
+        _element("DocumentReceiver", str(int(business.document_receiver))),
+        _parent_of(
+            "ReceiverList",
+            [
+                _parent_of(
+                    "Receiver",
+                    [_element("OrganId", one.organ_id), _element("ReceiverType", one.receiver_type)],
+                )
+                for one in business.receivers
+            ],
+        ),
+    ]
+    replaced = [
+        _parent_of(
+            "ReplacementInfo",
+            [
+                _element("DocumentId", one.document_id),
+                _parent_of("OrganIdList", [_element("OrganId", code) for code in one.organ_ids]),
+            ],
+        )
+        for one in business.replacements
+    ]
+    wanted = business.document_info or business.document_receiver or business.receivers
+    parts = [
+        _element("DocumentId", business.document_id),
+        _element("BussinessDocType", str(business.doc_type)),
+        _element("BussinessDocReason", business.reason),
+        _element("Paper", str(int(business.paper))),
+        _parent_of("BussinessDocumentInfo", info) if wanted else "",
+        _parent_of("ReplacementInfoList", replaced) if replaced else "",
+        _staff(business.staff) if business.HasField("staff") else "",
+    ]
+    traces = [
+        _parent_of("TraceHeader", [_element("OrganId", one.organ_id), _element("Timestamp", one.timestamp)])
+        for one in fields.trace_headers
+    ]
+    return _parent_of("TraceHeaderList", [*traces, _parent_of("Bussiness", parts)])
+
+
+def _staff(staff: document_pb2.Staff) -> str:
+    return _parent_of("StaffInfo", [_element(name, getattr(staff, field)) for name, field in STAFF.items()])
+
+
+def _parent_of(name: str, parts: Iterable[str]) -> str:
+    return f"<{name}>{''.join(parts)}</{name}>\n"
+
+
+def _element(name: str, text: str) -> str:
+    if _IMPOSSIBLE.search(text):
+        raise Refusal("field_invalid", f"{name}: it holds a character that XML cannot write")
+    return f"<{name}>{escape(text, {chr(13): '&#13;'})}</{name}>"
+
+
+def _get(message: Any, path: str) -> str:
+    for name in path.split("."):
+        message = getattr(message, name)
+    return str(message)
+
+
+def _date(text: str) -> str:
+    match = _DATE.fullmatch(text)
+    return "/".join(match.groups()) if match else text

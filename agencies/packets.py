@@ -1,0 +1,212 @@
+"""edXML packets in and out of the node: handed in and taken apart, given back byte for byte.
+
+A packet travels as one of the document's attachments, so what the sender's software wrote is what the
+receiver's software gets; its attachments travel beside it, for receivers who speak no edXML. For a document
+that was made from fields the packet is written when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, Any, BinaryIO, Final, cast
+
+from axispb.v1 import document_pb2
+
+from agencies.answers import content_hash
+from agencies.attachments import AttachmentRow
+from agencies.directory_sync import DirectorySync
+from agencies.edxml.packet import Attachment, DocumentPacket
+from agencies.edxml.reader import read_packet
+from agencies.edxml.refusal import refused
+from agencies.edxml.writer import ATTACHMENT_END, DOCUMENT_END, Base64, attachment_start, document_start
+from agencies.service import Service, Submission
+from agencies.spool import Spool, TakenFile, no_room_named
+from agencies.store import Store
+from axis.blobs.rules import SMALL_BYTES
+from axis.core.document import MAX_ATTACHMENT_BYTES
+from axis.core.envelope import Kind, parse
+from axis.core.errors import Refusal
+from axis.ports import BlobMissing, Blobs
+
+__all__ = ["EDXML_TYPE", "Packets", "Stored"]
+
+Json = dict[str, Any]
+
+EDXML_TYPE: Final = "application/vnd.vn.edxml+xml"
+_NAME: Final = "packet.edxml"
+_PIECE: Final = 256 * 1024
+#: Of a header's fields: what is signed has at most 256 KiB, with attachments and recipients.
+_MOST_FIELDS: Final = 128 * 1024
+#: Small contents of one packet are kept in memory up to here, and stored together with its entry.
+_KEPT_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A packet to be given out; `size` in bytes where it is known before it is written."""
+
+    size: int | None
+    chunks: AsyncIterator[bytes]
+
+
+class Packets:
+    """Takes and gives packets."""
+
+    def __init__(
+        self, *, spool: Spool, service: Service, store: Store, blobs: Blobs, directory: DirectorySync
+    ) -> None:
+        self._spool = spool
+        self._service = service
+        self._store = store
+        self._blobs = blobs
+        self._directory = directory
+
+    async def send(
+        self,
+        body: AsyncIterator[bytes],
+        *,
+        key: str,
+        trace_id: str,
+        sender: str | None = None,
+        recipients: Sequence[str] | None = None,
+    ) -> Json:
+        """Put a packet into the outbox. {"document_id", "state", "warnings"}.
+
+        `sender` and `recipients` stand in for the packet's own From and To. Durable when it returns. Raises
+        Refusal `field_invalid` with `extra` "vxp", "element" and "line" for what is no edXML, and whatever
+        `Service.send` raises. Constant memory, however large the packet.
+        """
+        with ExitStack() as opened, no_room_named():
+            file = opened.enter_context(self._spool.scratch())
+            row = await _spooled(file, body)
+
+            def scratch() -> BinaryIO:
+                return cast(BinaryIO, opened.enter_context(self._spool.scratch()))
+
+            packet, contents = await asyncio.to_thread(read_packet, _pieces(file), scratch)
+            if not isinstance(packet, DocumentPacket):
+                raise refused("StatusCode", 1, "this is a status, not a document", "đây là gói trạng thái")
+            if not (recipients or packet.recipients):
+                raise refused("To", 1, "the recipients are missing", "thiếu nơi nhận")
+            taken = await self._taken(packet.attachments, contents, row, file)
+        warnings = list(packet.warnings)
+        if packet.fields.ByteSize() > _MOST_FIELDS:
+            _shorten(packet.fields)
+            warnings.append("To: too much is said of the recipients; the header has their codes alone")
+        from_, to = sender or packet.sender, list(recipients or packet.recipients)
+        answer = await self._service.send(
+            Submission(
+                sender=from_,
+                recipients=to,
+                fields=packet.fields,
+                taken=taken,
+                idempotency_key=key,
+                content=content_hash([from_, to], [row]) if key else b"",
+                trace_id=trace_id,
+                packet=len(taken),
+            )
+        )
+        return answer | {"warnings": warnings}
+
+    async def _taken(
+        self,
+        attachments: Sequence[Attachment],
+        contents: Sequence[Iterator[bytes]],
+        packet: AttachmentRow,
+        file: IO[bytes],
+    ) -> list[TakenFile]:
+        """The packet's attachments, and last the packet itself."""
+        taken: list[TakenFile] = []
+        room = _KEPT_BYTES
+        listed = [
+            AttachmentRow(a.name, a.media_type, a.size, a.sha256, a.description, a.content_id)
+            for a in attachments
+        ]
+        for row, pieces in zip([*listed, packet], [*contents, _pieces(file)], strict=True):
+            if row.size <= min(SMALL_BYTES, room):
+                content = b"".join(await asyncio.to_thread(list, pieces))
+                if hashlib.sha256(content).digest() != row.sha256:
+                    raise Refusal("unavailable", f"file {row.name}: it was not kept whole while it was read")
+                taken.append(TakenFile(row, content))
+                room -= row.size
+            else:
+                await self._spool.put(row, _in_thread(pieces))
+                taken.append(TakenFile(row, None))
+        return taken
+
+    def find(self, side: str, document_id: str) -> Stored:
+        """The packet of a document, `sent` or `received`. Refusal `document_unknown`, later `unavailable`."""
+        row = self._store.row(
+            f"SELECT signed FROM {side} WHERE document_id = ? AND kind = 'document'", document_id
+        )
+        if row is None:
+            raise Refusal("document_unknown", f"no document {document_id[:64]} here")
+        document = cast(document_pb2.Document, parse(row["signed"], Kind.DOCUMENT))
+        if document.packet:
+            attachment = document.attachments[document.packet - 1]
+            return Stored(attachment.size, self._content(attachment.sha256))
+        return Stored(None, self._written(document))
+
+    async def _content(self, sha256: bytes) -> AsyncIterator[bytes]:
+        try:
+            async with self._blobs.open(sha256) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except BlobMissing as error:
+            raise Refusal("unavailable", "the content is gone from this node") from error
+
+    async def _written(self, document: document_pb2.Document) -> AsyncIterator[bytes]:
+        """A packet made for a document that came without one."""
+        attachments = [
+            Attachment(a.name, a.media_type, a.description, a.content_id, a.size, a.sha256)
+            for a in document.attachments
+        ]
+        directory = self._directory.directory
+        codes = (document.sender_unit, *document.recipients)
+        units = {code: directory.unit(directory.resolve(code) or code) for code in codes}
+        names = {code: unit.name for code, unit in units.items() if unit is not None}
+        yield document_start(
+            document.fields, document.sender_unit, list(document.recipients), attachments, names
+        )
+        for number, attachment in enumerate(attachments, 1):
+            yield attachment_start(number, attachment)
+            encoder = Base64()
+            async for chunk in self._content(attachment.sha256):
+                yield encoder.feed(chunk)
+            yield encoder.finish() + ATTACHMENT_END
+        yield DOCUMENT_END
+
+
+def _shorten(fields: document_pb2.Fields) -> None:
+    """Keep of the recipients' contacts what routing needs; the packet itself has them all."""
+    codes = [contact.organ_id for contact in fields.to]
+    del fields.to[:]
+    fields.to.extend(document_pb2.Contact(organ_id=code) for code in codes)
+
+
+async def _spooled(file: IO[bytes], body: AsyncIterator[bytes]) -> AttachmentRow:
+    """The packet as it came, in a file; Refusal `header_too_large` over 2 GiB."""
+    digest, size = hashlib.sha256(), 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > MAX_ATTACHMENT_BYTES:
+            raise Refusal("header_too_large", f"a packet has at most {MAX_ATTACHMENT_BYTES} bytes")
+        digest.update(chunk)
+        await asyncio.to_thread(file.write, chunk)
+    return AttachmentRow(_NAME, EDXML_TYPE, size, digest.digest())
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The whole file from its beginning."""
+    file.seek(0)
+    while piece := file.read(_PIECE):
+        yield piece
+
+
+async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece
