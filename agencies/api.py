@@ -21,13 +21,15 @@ from agencies.api_models import (
     InboxList,
     Queued,
     QueuedPacket,
+    QueuedStatuses,
     ReceiptInput,
     SentDocument,
     SentList,
+    StatusInput,
     UnitList,
 )
 from agencies.api_node import NodeRoutes
-from agencies.asked import check_encoding, cursor, invalid, limit, media_type, seconds
+from agencies.asked import check_encoding, cursor, invalid, kind, limit, media_type, seconds
 from agencies.guard import Guard
 from agencies.openapi import Parameter, Route, docs_page, document
 from agencies.packets import EDXML_TYPE
@@ -53,6 +55,7 @@ _LIMIT = Parameter(
     {"type": "integer", "minimum": 1, "maximum": 500, "default": 100},
 )
 _WAIT = Parameter("wait", "query", "wait up to so many seconds for news", {"type": "integer", "maximum": 60})
+_KIND = Parameter("kind", "query", "of what", {"enum": ["document", "status"], "default": "document"})
 _NUMBER = Parameter("n", "path", "counted from 0", {"type": "integer"})
 
 
@@ -127,6 +130,17 @@ class Api:
                 codes=("document_unknown",),
             ),
             Route(
+                "POST",
+                "/v1/documents/{id}/statuses",
+                self.say_as_sender,
+                "Ask a document back (13), from all of its receivers or from one.",
+                QueuedStatuses,
+                status=202,
+                request=StatusInput,
+                parameters=(_ID, _KEY),
+                codes=("document_unknown", "not_a_recipient", "idempotency_conflict"),
+            ),
+            Route(
                 "GET",
                 "/v1/documents/{id}/edxml",
                 self.sent_packet,
@@ -145,7 +159,7 @@ class Api:
                 self.inbox,
                 "What came, in the order of arrival; keep `next` and ask with it for more.",
                 InboxList,
-                parameters=(_AFTER, _LIMIT, _WAIT),
+                parameters=(_AFTER, _LIMIT, _WAIT, _KIND),
             ),
             Route(
                 "GET",
@@ -164,6 +178,17 @@ class Api:
                 "application/octet-stream",
                 parameters=(_ID, _NUMBER),
                 codes=("document_unknown",),
+            ),
+            Route(
+                "POST",
+                "/v1/inbox/{id}/statuses",
+                self.say_as_receiver,
+                "Tell a document's sender how far it has come (01 to 06), or answer a recall (15, 16).",
+                QueuedStatuses,
+                status=202,
+                request=StatusInput,
+                parameters=(_ID, _KEY),
+                codes=("document_unknown", "not_a_recipient", "idempotency_conflict"),
             ),
             Route(
                 "GET",
@@ -206,6 +231,25 @@ class Api:
             answer = await self._parts.packets.send(
                 body_chunks(request), key=request.headers.get("Idempotency-Key", ""), trace_id=trace_id
             )
+        return as_json(answer, status=202)
+
+    async def say_as_sender(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/documents/{id}/statuses."""
+        return await self._say(request, "sent")
+
+    async def say_as_receiver(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/inbox/{id}/statuses."""
+        return await self._say(request, "received")
+
+    async def _say(self, request: web.Request, side: str) -> web.StreamResponse:
+        trace_id = parse_traceparent(request.headers.get("traceparent")) or new_trace_id()
+        try:
+            given = StatusInput.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise invalid(error) from error
+        key = request.headers.get("Idempotency-Key", "")
+        with bound_trace(trace_id):
+            answer = await self._parts.statuses.say(side, request.match_info["id"], given, key, trace_id)
         return as_json(answer, status=202)
 
     async def sent_packet(self, request: web.Request) -> web.StreamResponse:
@@ -256,10 +300,10 @@ class Api:
 
     async def inbox(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/inbox."""
-        after, most = cursor(request), limit(request)
+        after, most, wanted = cursor(request), limit(request), kind(request)
 
         def look() -> tuple[list[dict[str, Any]], int] | None:
-            page = listing.inbox_documents(self._parts.store, after, most, primary=self._primary)
+            page = listing.inbox_documents(self._parts.store, after, most, kind=wanted, primary=self._primary)
             return page if page[0] else None
 
         documents, last = await self._until(look, seconds(request)) or ([], after)

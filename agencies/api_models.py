@@ -16,9 +16,11 @@ __all__ = [
     "Problem",
     "Queued",
     "QueuedPacket",
+    "QueuedStatuses",
     "ReceiptInput",
     "SentDocument",
     "SentList",
+    "StatusInput",
     "UnitList",
 ]
 
@@ -163,6 +165,22 @@ class ReceiptInput(_Input):
     unit: Annotated[Line | None, Field(description="one of the units it came to; default: all that wait")] = (
         None
     )
+
+
+class StatusInput(_Input):
+    """What the receiver's software says of a document (01 to 06, 15, 16), or its sender (13)."""
+
+    code: Literal["01", "02", "03", "04", "05", "06", "13", "15", "16"]
+    note: Annotated[Text, Field(max_length=500, description="the reason, for 02 and 13")] = ""
+    unit: Annotated[
+        Line | None, Field(description="one of the units that the document came to; default: all of them")
+    ] = None
+
+
+class QueuedStatuses(BaseModel):
+    """Statuses are in the outbox, durably."""
+
+    statuses: list[dict[str, str]]
 
 
 class Queued(BaseModel):

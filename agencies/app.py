@@ -38,6 +38,7 @@ from agencies.recovery import Recovery
 from agencies.service import Service
 from agencies.shipment import Shipments
 from agencies.spool import Spool
+from agencies.statuses import Statuses
 from agencies.store import Store
 from agencies.tasks import keep_running
 from agencies.tls import axis_context
@@ -144,6 +145,15 @@ class Node:
             online=self._online,
         )
         spool = Spool(self.home / "spool", blobs, self._clock)
+        statuses = Statuses(
+            store=store,
+            identity=identity,
+            directory=directory,
+            clock=self._clock,
+            events=events,
+            queued=self._pump.wake,
+            decided=self._receipts.wake,
+        )
         self.parts = NodeParts(
             version=metadata.version("document-axis"),
             settings=settings,
@@ -157,7 +167,15 @@ class Node:
             events=events,
             receiver=receiver,
             service=service,
-            packets=Packets(spool=spool, service=service, store=store, blobs=blobs, directory=directory),
+            statuses=statuses,
+            packets=Packets(
+                spool=spool,
+                service=service,
+                statuses=statuses,
+                store=store,
+                blobs=blobs,
+                directory=directory,
+            ),
             stopping=asyncio.Event(),
         )
 

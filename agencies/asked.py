@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from axis.core.errors import Refusal
 
-__all__ = ["check_encoding", "cursor", "invalid", "last_event", "limit", "media_type", "seconds"]
+__all__ = ["check_encoding", "cursor", "invalid", "kind", "last_event", "limit", "media_type", "seconds"]
 
 _MAX_CURSOR: Final = (1 << 63) - 1
 _MAX_LIMIT: Final = 500
@@ -24,6 +24,14 @@ def cursor(request: web.Request) -> int:
 def limit(request: web.Request, default: int = 100) -> int:
     """`limit`: how many rows a page has at most."""
     return _number("limit", request.query.get("limit", ""), default, 1, _MAX_LIMIT)
+
+
+def kind(request: web.Request) -> str:
+    """`kind`: documents, or the statuses about them. Refusal `field_invalid`."""
+    text = request.query.get("kind", "document")
+    if text not in ("document", "status"):
+        raise Refusal("field_invalid", "kind: document or status")
+    return text
 
 
 def seconds(request: web.Request) -> int:

@@ -175,6 +175,25 @@ def send_edxml(
     _queued(home, queued, wait=wait, as_json=as_json)
 
 
+@app.command()
+def status(
+    document_id: Annotated[str, typer.Argument(metavar="ID")],
+    code: Annotated[str, typer.Argument(help="01 to 06, 15, 16 by a receiver; 13 by the sender.")],
+    home: Home,
+    note: Annotated[str, typer.Option(help="The reason, for 02 and 13.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say how far a document has come, or ask it back. Prints the id of each status."""
+    from agencies.sending import say_status
+
+    said = with_node(home, lambda api: say_status(api, document_id, code, note))
+    if as_json:
+        _show(said)
+        return
+    for one in said["statuses"]:
+        typer.echo(one["document_id"])
+
+
 def _queued(home: Path, queued: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     """Tell the id at once, then what became of the document where that is waited for."""
     document_id = queued["document_id"]

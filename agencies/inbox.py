@@ -14,13 +14,17 @@ from axispb.v1 import api_pb2, evidence_pb2
 from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
 from agencies.receipt_queue import count_outcome
+from agencies.status_store import keep_status
+from agencies.store import Store
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxEvent, InboxState, inbox_after
+from axis.core.receipt import Binding
 
 __all__ = [
     "Incoming",
     "SignedReceipt",
+    "binding",
     "close_by_axis",
     "decide",
     "drop_held",
@@ -82,6 +86,8 @@ def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
     elif replaced:
         _replace(connection, incoming)
     put_attachments(connection, "received", incoming.document_id, incoming.attachments)
+    if incoming.kind == Kind.STATUS and not incoming.failure:
+        keep_status(connection, "received", incoming.envelope, incoming.accepted_at)
     for receipt in incoming.receipts:
         new = _put_receipt(connection, incoming, receipt, replaced) or new
         count(
@@ -188,6 +194,17 @@ def _put_receipt(
 def _acceptance_of(receipt_signed: bytes) -> bytes:
     """SHA-256 of the acceptance that a receipt of ours is bound to."""
     return evidence_pb2.Receipt.FromString(receipt_signed[len(Kind.RECEIPT.line) :]).acceptance_sha256
+
+
+def binding(store: Store, document_id: str) -> Binding:
+    """What receipts for a document that came are bound to. Refusal `document_unknown`."""
+    row = store.row("SELECT * FROM received WHERE document_id = ?", document_id)
+    if row is None:
+        raise Refusal("document_unknown", f"no document {document_id[:64]} in the inbox")
+    return Binding.of(
+        Envelope(row["signed"], row["signature"]),
+        Envelope(row["acceptance_signed"], row["acceptance_signature"]),
+    )
 
 
 def decide(connection: sqlite3.Connection, document_id: str, receipt: SignedReceipt) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from axispb.v1 import document_pb2, evidence_pb2
 from google.protobuf.json_format import MessageToDict
 
+from agencies.status_store import statuses_about
 from agencies.store import Store
 from agencies.times import rfc3339
 from axis.core.envelope import Kind
@@ -61,7 +62,9 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     attachments = store.rows(
         "SELECT * FROM attachment WHERE side = 'sent' AND document_id = ? ORDER BY number", document_id
     )
+    said = statuses_about(store, document_id, primary)
     return _sent(row, deliveries, primary) | {
+        "deliveries": [_delivery(one) | {"statuses": said.get(one["unit"], [])} for one in deliveries],
         "kind": row["kind"],
         "from": primary(row["sender_unit"]),
         "number": row["code_number"],
@@ -147,6 +150,7 @@ def inbox_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     attachments = store.rows(
         "SELECT * FROM attachment WHERE side = 'received' AND document_id = ? ORDER BY number", document_id
     )
+    said = statuses_about(store, document_id, primary)
     verified = not row["failure"] or row["failure"] == "attachment_mismatch"
     return _received(row, receipts, attachments, primary) | {
         "kind": row["kind"],
@@ -157,6 +161,7 @@ def inbox_one(store: Store, document_id: str, primary: Primary = str) -> Json:
         "header": _header(row["kind"], row["signed"]) if verified else {},
         "deliveries": [
             {
+                "statuses": said.get(receipt["unit"], []),
                 "to": receipt["unit"],
                 "attempt": receipt["attempt"],
                 "state": receipt["outcome"],

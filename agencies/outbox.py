@@ -16,9 +16,10 @@ from axispb.v1 import evidence_pb2
 
 from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
+from agencies.status_store import keep_status
 from agencies.store import Store
 from axis.blobs.rules import SMALL_BYTES
-from axis.core.envelope import Envelope
+from axis.core.envelope import Envelope, Kind
 from axis.core.lifecycle import (
     DeliveryEvent,
     DeliveryState,
@@ -128,6 +129,8 @@ def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
     )
     _keep_signature(connection, outgoing.document_id, outgoing.envelope)
     put_attachments(connection, "sent", outgoing.document_id, outgoing.attachments)
+    if outgoing.kind == Kind.STATUS:
+        keep_status(connection, "sent", outgoing.envelope, outgoing.created_at)
 
 
 def _keep_signature(connection: sqlite3.Connection, document_id: str, envelope: Envelope) -> None:

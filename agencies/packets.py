@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Final, cast
@@ -22,12 +22,20 @@ from agencies.directory_sync import DirectorySync
 from agencies.edxml.packet import Attachment, DocumentPacket
 from agencies.edxml.reader import read_packet
 from agencies.edxml.refusal import refused
-from agencies.edxml.writer import ATTACHMENT_END, DOCUMENT_END, Base64, attachment_start, document_start
+from agencies.edxml.writer import (
+    ATTACHMENT_END,
+    DOCUMENT_END,
+    Base64,
+    attachment_start,
+    document_start,
+    status_message,
+)
 from agencies.service import Service, Submission
 from agencies.spool import Spool, TakenFile, no_room_named
+from agencies.statuses import Statuses
 from agencies.store import Store
 from axis.blobs.rules import SMALL_BYTES
-from axis.core.document import MAX_ATTACHMENT_BYTES
+from axis.core.document import MAX_ATTACHMENT_BYTES, MAX_STATUS_PACKET
 from axis.core.envelope import Kind, parse
 from axis.core.errors import Refusal
 from axis.ports import BlobMissing, Blobs
@@ -57,9 +65,17 @@ class Packets:
     """Takes and gives packets."""
 
     def __init__(
-        self, *, spool: Spool, service: Service, store: Store, blobs: Blobs, directory: DirectorySync
+        self,
+        *,
+        spool: Spool,
+        service: Service,
+        statuses: Statuses,
+        store: Store,
+        blobs: Blobs,
+        directory: DirectorySync,
     ) -> None:
         self._spool = spool
+        self._statuses = statuses
         self._service = service
         self._store = store
         self._blobs = blobs
@@ -89,7 +105,10 @@ class Packets:
 
             packet, contents = await asyncio.to_thread(read_packet, _pieces(file), scratch)
             if not isinstance(packet, DocumentPacket):
-                raise refused("StatusCode", 1, "this is a status, not a document", "đây là gói trạng thái")
+                if row.size > MAX_STATUS_PACKET:
+                    raise refused("StatusCode", 1, "a status has at most 64 KiB", "gói trạng thái quá lớn")
+                raw = b"".join(_pieces(file))
+                return await self._statuses.say_packet(packet, raw, key, trace_id)
             if not (recipients or packet.recipients):
                 raise refused("To", 1, "the recipients are missing", "thiếu nơi nhận")
             taken = await self._taken(packet.attachments, contents, row, file)
@@ -140,16 +159,44 @@ class Packets:
 
     def find(self, side: str, document_id: str) -> Stored:
         """The packet of a document, `sent` or `received`. Refusal `document_unknown`, later `unavailable`."""
-        row = self._store.row(
-            f"SELECT signed FROM {side} WHERE document_id = ? AND kind = 'document'", document_id
-        )
+        row = self._store.row(f"SELECT kind, signed FROM {side} WHERE document_id = ?", document_id)
         if row is None:
             raise Refusal("document_unknown", f"no document {document_id[:64]} here")
+        if row["kind"] == Kind.STATUS:
+            status = cast(document_pb2.Status, parse(row["signed"], Kind.STATUS))
+            return _whole(status.packet or self._status_packet(status))
         document = cast(document_pb2.Document, parse(row["signed"], Kind.DOCUMENT))
         if document.packet:
             attachment = document.attachments[document.packet - 1]
             return Stored(attachment.size, self._content(attachment.sha256))
         return Stored(None, self._written(document))
+
+    def _status_packet(self, status: document_pb2.Status) -> bytes:
+        """A message made for a status that came without one."""
+        about = status.response_for
+        if not about.document_id:
+            about = self._named(status.about_document_id, status.recipients[0])
+        codes = (status.sender_unit, about.organ_id)
+        return status_message(status, about, self._names(codes))
+
+    def _named(self, document_id: str, other: str) -> document_pb2.ResponseFor:
+        """How edXML names a document of ours: by its issuer's words for it."""
+        found = document_pb2.ResponseFor(organ_id=other)
+        for table in ("received", "sent"):
+            row = self._store.row(
+                f"SELECT signed FROM {table} WHERE document_id = ? AND kind = 'document'", document_id
+            )
+            if row is not None:
+                fields = cast(document_pb2.Document, parse(row["signed"], Kind.DOCUMENT)).fields
+                found.document_id = fields.issuer_document_id or document_id
+                found.code = "/".join(part for part in (fields.code_number, fields.code_notation) if part)
+                found.promulgation_date = fields.promulgation_date
+        return found
+
+    def _names(self, codes: Iterable[str]) -> dict[str, str]:
+        directory = self._directory.directory
+        units = {code: directory.unit(directory.resolve(code) or code) for code in codes}
+        return {code: unit.name for code, unit in units.items() if unit is not None}
 
     async def _content(self, sha256: bytes) -> AsyncIterator[bytes]:
         try:
@@ -165,10 +212,7 @@ class Packets:
             Attachment(a.name, a.media_type, a.description, a.content_id, a.size, a.sha256)
             for a in document.attachments
         ]
-        directory = self._directory.directory
-        codes = (document.sender_unit, *document.recipients)
-        units = {code: directory.unit(directory.resolve(code) or code) for code in codes}
-        names = {code: unit.name for code, unit in units.items() if unit is not None}
+        names = self._names((document.sender_unit, *document.recipients))
         yield document_start(
             document.fields, document.sender_unit, list(document.recipients), attachments, names
         )
@@ -205,6 +249,13 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     file.seek(0)
     while piece := file.read(_PIECE):
         yield piece
+
+
+def _whole(packet: bytes) -> Stored:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield packet
+
+    return Stored(len(packet), chunks())
 
 
 async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from agencies.packets import Packets
 from agencies.receiver import Receiver
 from agencies.service import Service
 from agencies.spool import Spool
+from agencies.statuses import Statuses
 from agencies.store import Store
 from axis.ports import Blobs, Clock
 
@@ -36,5 +37,6 @@ class NodeParts:
     events: Events
     receiver: Receiver
     service: Service
+    statuses: Statuses
     packets: Packets
     stopping: asyncio.Event

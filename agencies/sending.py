@@ -15,7 +15,7 @@ from agencies.saving import Folder
 from agencies.spool import safe_name
 from axis.core.errors import Refusal
 
-__all__ = ["either", "everything", "save_attachments", "send_files", "send_packet"]
+__all__ = ["either", "everything", "save_attachments", "say_status", "send_files", "send_packet"]
 
 Json = dict[str, Any]
 
@@ -50,6 +50,15 @@ async def send_packet(api: LocalApi, path: Path) -> Json:
     with path.open("rb") as file:
         answer: Json = await api.json("POST", "/v1/edxml", data=file, headers=headers)
     return answer | {"online": online}
+
+
+async def say_status(api: LocalApi, document_id: str, code: str, note: str) -> Json:
+    """Say a status of a document that was received, or sent (13). {"statuses": [...]}."""
+    side = "documents" if code == "13" else "inbox"
+    headers = {"Idempotency-Key": secrets.token_hex(16)}
+    body = {"code": code, "note": note}
+    answer: Json = await api.json("POST", f"/v1/{side}/{document_id}/statuses", json=body, headers=headers)
+    return answer
 
 
 async def everything(api: LocalApi, path: str) -> list[Json]:

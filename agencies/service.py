@@ -29,10 +29,9 @@ from agencies.store import Store
 from agencies.times import DAY_MS
 from agencies.units import primary
 from axis.core.document import check_document, is_urgent, new_document_id
-from axis.core.envelope import MAX_SIGNED_BYTES, Envelope, Kind, signed_bytes
+from axis.core.envelope import MAX_SIGNED_BYTES, Kind, signed_bytes
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxState
-from axis.core.receipt import Binding
 from axis.logs import get_logger
 from axis.ports import Clock
 
@@ -248,13 +247,7 @@ class Service:
 
     def _decided(self, document_id: str, decision: ReceiptInput) -> list[inbox.SignedReceipt]:
         """The receipts that say so, signed."""
-        row = self._store.row("SELECT * FROM received WHERE document_id = ?", document_id)
-        if row is None:
-            raise Refusal("document_unknown", f"no document {document_id[:64]} in the inbox")
-        binding = Binding.of(
-            Envelope(row["signed"], row["signature"]),
-            Envelope(row["acceptance_signed"], row["acceptance_signature"]),
-        )
+        binding = inbox.binding(self._store, document_id)
         outcome = InboxState(decision.outcome)
         waiting = self._waiting(document_id, decision, outcome)
         return [

@@ -26,7 +26,7 @@ __all__ = ["Store", "get_setting", "set_setting"]
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _BATCH: Final = 256
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -184,10 +184,14 @@ def _migrate(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == SCHEMA_VERSION:
         return
-    if version != 0:
+    if not 0 <= version < SCHEMA_VERSION:
         raise sqlite3.DatabaseError(f"the store has version {version}, this program knows {SCHEMA_VERSION}")
-    schema = resources.files("agencies").joinpath("schema.sql").read_text("utf-8")
-    connection.executescript(f"BEGIN;{schema};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+    folder = resources.files("agencies")
+    steps = [f"migrations/{number:04}.sql" for number in range(version + 1, SCHEMA_VERSION + 1)]
+    for name in steps if version else ["schema.sql"]:
+        script = folder.joinpath(name).read_text("utf-8")
+        reached = SCHEMA_VERSION if not version else int(name[-8:-4])
+        connection.executescript(f"BEGIN;{script};PRAGMA user_version = {reached};COMMIT;")
 
 
 def get_setting(connection: sqlite3.Connection, name: str, default: str = "") -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
@@ -22,7 +23,14 @@ from agencies.edxml.packet import Attachment
 from agencies.edxml.tree import NAMESPACE
 from axis.core.errors import Refusal
 
-__all__ = ["ATTACHMENT_END", "DOCUMENT_END", "Base64", "attachment_start", "document_start"]
+__all__ = [
+    "ATTACHMENT_END",
+    "DOCUMENT_END",
+    "Base64",
+    "attachment_start",
+    "document_start",
+    "status_message",
+]
 
 ATTACHMENT_END: Final = b"</ContentTransferEncoded></Attachment>\n"
 DOCUMENT_END: Final = b"</AttachmentEncoded>\n</edXML>\n"
@@ -33,6 +41,7 @@ _IMPOSSIBLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\
 #: Elements of MessageHeader whose children stand in one parent.
 _PARENTS: Final = ("Code", "PromulgationInfo", "DocumentType", "SignerInfo")
 _CID: Final = "cid:"
+_VIETNAM: Final = timezone(timedelta(hours=7))
 
 
 class Base64:
@@ -95,6 +104,26 @@ def attachment_start(number: int, attachment: Attachment) -> bytes:
         + _element("Description", attachment.description)
         + _element("ContentType", attachment.media_type)
         + "<ContentTransferEncoded>"
+    ).encode()
+
+
+def status_message(
+    status: document_pb2.Status, about: document_pb2.ResponseFor, names: Mapping[str, str]
+) -> bytes:
+    """A whole status message; `names` of units by code. Refusal `field_invalid` as above."""
+    at = datetime.fromtimestamp(status.created_at / 1000, _VIETNAM).strftime("%Y/%m/%d %H:%M:%S")
+    header = [
+        _contact("From", None, status.sender_unit, names),
+        _response_for(about),
+        _staff(status.staff),
+        _element("StatusCode", status.code),
+        _element("Description", status.note),
+        _element("Timestamp", at),
+    ]
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<edXML xmlns="{NAMESPACE}">\n'
+        f"<edXMLEnvelope>\n<edXMLHeader>\n<MessageHeader>\n{''.join(header)}</MessageHeader>\n"
+        "</edXMLHeader>\n</edXMLEnvelope>\n</edXML>\n"
     ).encode()
 
 

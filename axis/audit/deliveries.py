@@ -97,7 +97,8 @@ def _paper(judge: Judge, message: Any, envelope: Envelope, answer: Envelope) -> 
         about = books.papers.get(message.about_document_id)
         paper.kind, paper.about, paper.status_code = "status", message.about_document_id, message.code
         paper.urgent = about is not None and about.urgent
-        judge.require(about is not None, "document_unknown", f"a status about {message.about_document_id}")
+        found = about is not None or not message.about_document_id
+        judge.require(found, "document_unknown", f"a status about {message.about_document_id}")
         return paper
     fields = message.fields
     paper.subject, paper.issuer_document_id = fields.subject, fields.issuer_document_id

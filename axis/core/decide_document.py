@@ -143,6 +143,8 @@ def _check_exchange(status: document_pb2.Status, sender: str, recipient: str, fa
     """A status goes from one side of a document's exchange to the other. Which codes may follow which is
     the nodes' business: a status out of order is kept and flagged there.
     """
+    if not status.about_document_id:
+        return  # an edXML message about a document that nobody could find: delivered all the same
     about = document(facts, status.about_document_id)
     if about is None or about.kind != Kind.DOCUMENT:
         raise Refusal("document_unknown", f"no document {status.about_document_id}")

@@ -29,6 +29,7 @@ __all__ = [
     "MAX_FUTURE_MS",
     "MAX_NAME",
     "MAX_RECIPIENTS",
+    "MAX_STATUS_PACKET",
     "MAX_TEXT",
     "STATUS_CODES",
     "check_acceptance",
@@ -58,6 +59,8 @@ DELIVERY_LIFE_MS: Final = 30 * _DAY
 MAX_NAME: Final = 255
 #: Characters of a note or a reason.
 MAX_TEXT: Final = 500
+#: Bytes of an edXML status message.
+MAX_STATUS_PACKET: Final = 64 * 1024
 #: OrganId, Decision 20/2020: the one edXML length that is refused.
 _MAX_ORGAN_ID: Final = 35
 #: 9999-12-31T23:59:59.999Z: what RFC 3339 can show.
@@ -131,7 +134,10 @@ def check_status(status: document_pb2.Status) -> None:
     _check_header(status)
     if len(status.recipients) != 1:
         raise _invalid("recipients", f"a status has exactly one, not {len(status.recipients)}")
-    check_document_id(status.about_document_id, "about_document_id")
+    if status.about_document_id or not status.packet:
+        check_document_id(status.about_document_id, "about_document_id")
+    if len(status.packet) > MAX_STATUS_PACKET:
+        raise _invalid("packet", f"{len(status.packet)} bytes, the limit is {MAX_STATUS_PACKET}")
     if status.code not in STATUS_CODES:
         raise _invalid("code", f"{status.code[:60]!r} is not one of {', '.join(sorted(STATUS_CODES))}")
     _check_text(status.note, "note")

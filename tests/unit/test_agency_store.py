@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,29 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     assert done.returncode == -9
     store = Store(path)
     assert store.setting("a") == "1"
+    store.close()
+
+
+def _schema(path: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return sorted(
+            (name, " ".join(sql.split()))
+            for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        )
+
+
+def test_a_store_of_the_first_version_becomes_what_a_new_one_is(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
+    first = (Path(__file__).parent / "agency_schema_1.sql").read_text("utf-8")
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(f"{first}; PRAGMA user_version = 1;")
+        connection.execute("INSERT INTO setting VALUES ('kept', '1')")
+        connection.commit()
+    for path in (old, new):
+        Store(path).close()
+    assert _schema(old) == _schema(new)
+    store = Store(old)
+    assert store.setting("kept") == "1"
     store.close()
 
 

@@ -239,6 +239,11 @@ class TestStatuses:
         nested = world.status("G22", "G14", status.message.document_id)
         assert refusal(world, nested).name == "document_unknown"
 
+    def test_a_message_about_nothing_that_is_known_is_delivered(self, world: World) -> None:
+        answer = world.accept(world.status("G14", "H26", "", packet=b"<edXML/>"))
+        acceptance = open_envelope(answer.acceptance, Kind.ACCEPTANCE)
+        assert [delivery.unit for delivery in acceptance.deliveries] == ["H26"]
+
     @pytest.mark.parametrize(
         ("sender", "to"), [("G14", "H26"), ("H53", "G22"), ("G22", "H53"), ("G22", "G22"), ("G14", "G14")]
     )

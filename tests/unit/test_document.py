@@ -139,6 +139,10 @@ def test_what_is_within_the_limits_passes() -> None:
     status = a_status()
     status.note = "n" * 500
     d.check_status(status)
+    status.packet = bytes(d.MAX_STATUS_PACKET)
+    d.check_status(status)
+    status.about_document_id = ""  # an edXML message may name a document that nobody knows
+    d.check_status(status)
     refused = a_receipt()
     refused.outcome = evidence_pb2.OUTCOME_REFUSED
     refused.reason = "r" * 500
@@ -214,6 +218,7 @@ def test_a_document_is_refused_for_each_field(
         ("recipients", lambda m: m.recipients.append("G14")),
         ("recipients", lambda m: m.ClearField("recipients")),
         ("about_document_id", lambda m: setattr(m, "about_document_id", "")),
+        ("packet", lambda m: setattr(m, "packet", bytes(d.MAX_STATUS_PACKET + 1))),
         ("code", lambda m: setattr(m, "code", "07")),
         ("note", lambda m: setattr(m, "note", "n" * 501)),
     ],

@@ -212,7 +212,7 @@ class Contact(_message.Message):
     def __init__(self, organ_id: _Optional[str] = ..., organization_in_charge: _Optional[str] = ..., organ_name: _Optional[str] = ..., organ_add: _Optional[str] = ..., email: _Optional[str] = ..., telephone: _Optional[str] = ..., fax: _Optional[str] = ..., website: _Optional[str] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("axis_id", "document_id", "sender_unit", "acting_organisation", "recipients", "created_at", "about_document_id", "code", "note", "staff", "response_for")
+    __slots__ = ("axis_id", "document_id", "sender_unit", "acting_organisation", "recipients", "created_at", "about_document_id", "code", "note", "staff", "response_for", "packet")
     AXIS_ID_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     SENDER_UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +224,7 @@ class Status(_message.Message):
     NOTE_FIELD_NUMBER: _ClassVar[int]
     STAFF_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FOR_FIELD_NUMBER: _ClassVar[int]
+    PACKET_FIELD_NUMBER: _ClassVar[int]
     axis_id: str
     document_id: str
     sender_unit: str
@@ -235,4 +236,5 @@ class Status(_message.Message):
     note: str
     staff: Staff
     response_for: ResponseFor
-    def __init__(self, axis_id: _Optional[str] = ..., document_id: _Optional[str] = ..., sender_unit: _Optional[str] = ..., acting_organisation: _Optional[str] = ..., recipients: _Optional[_Iterable[str]] = ..., created_at: _Optional[int] = ..., about_document_id: _Optional[str] = ..., code: _Optional[str] = ..., note: _Optional[str] = ..., staff: _Optional[_Union[Staff, _Mapping]] = ..., response_for: _Optional[_Union[ResponseFor, _Mapping]] = ...) -> None: ...
+    packet: bytes
+    def __init__(self, axis_id: _Optional[str] = ..., document_id: _Optional[str] = ..., sender_unit: _Optional[str] = ..., acting_organisation: _Optional[str] = ..., recipients: _Optional[_Iterable[str]] = ..., created_at: _Optional[int] = ..., about_document_id: _Optional[str] = ..., code: _Optional[str] = ..., note: _Optional[str] = ..., staff: _Optional[_Union[Staff, _Mapping]] = ..., response_for: _Optional[_Union[ResponseFor, _Mapping]] = ..., packet: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,52 @@
+"""The exchange between a document's sender and one of its receivers: which status may follow which.
+
+QCVN 102:2016: arrived (01), then refused (02) or accepted (03), assigned (04), in progress (05), done (06);
+steps may be skipped forward, never back. Before 06 the sender may ask the document back (13), or send a
+recall or an update; the receiver agrees (15) or does not (16). A refusal, and a taking back that was agreed
+to, close the exchange. A status out of order is kept and flagged, never lost: `after` says which it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+__all__ = ["RECALL", "UPDATE", "Exchange"]
+
+#: What a document says of an earlier one, beside the statuses' codes.
+RECALL: Final = "recall"
+UPDATE: Final = "update"
+
+_STEPS: Final = {"01": 1, "03": 2, "04": 3, "05": 4, "06": 5}
+_ARRIVED: Final = 1
+_DONE: Final = 5
+#: What the sender asks for, and what agreeing to it means.
+_ASKED: Final = {"13": RECALL, RECALL: RECALL, UPDATE: UPDATE}
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """How far it has come. A new one: nothing has been said."""
+
+    step: int = 0
+    asked: str = ""  # what waits for an answer: a recall or an update
+    closed: str = ""  # "refused" or "recalled"
+
+    def after(self, said: str) -> tuple[Exchange, bool]:
+        """The exchange once this was said (a code, `RECALL`, `UPDATE`), and whether it was in order."""
+        if self.closed:
+            return self, False
+        if said in _STEPS:
+            step = _STEPS[said]
+            return (replace(self, step=step), True) if step > self.step else (self, False)
+        if said == "02":
+            return (replace(self, closed="refused"), True) if self.step <= _ARRIVED else (self, False)
+        if said in _ASKED:
+            in_order = not self.asked and self.step < _DONE
+            return (replace(self, asked=_ASKED[said]), True) if in_order else (self, False)
+        if said == "15" and self.asked:
+            closed = "recalled" if self.asked == RECALL else ""
+            return replace(self, asked="", closed=closed), True
+        if said == "16" and self.asked:
+            return replace(self, asked=""), True
+        return self, False
