@@ -31,8 +31,9 @@ lint: install  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## The whole journey, measured
+bench: install  ## The whole journey, and edXML packets, measured
 	$(BIN)/axis bench journey --documents 1000
+	$(BIN)/python -m bench.edxml
 
 chaos: install  ## Kill processes at random under load (20 faults, or for SECONDS=n) and count what was lost
 	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),0) --seed $(or $(SEED),1)
