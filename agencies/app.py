@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random as random_module
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from agencies import config, keys
 from agencies.api import application
+from agencies.autoreply import AutoReply
 from agencies.axis_client import AxisClient
 from agencies.backoff import Random
 from agencies.clock import SystemClock
@@ -56,8 +57,9 @@ _STOP_SECONDS: Final = 5.0
 class Node:
     """An agency node. `async with Node(home)` starts it; leaving stops it in order.
 
-    `online` False: only the control socket is served, for one command beside a stopped node. Raises
-    HomeBusy, ConfigError, Refusal `storage_full`, OSError (the API's address is taken).
+    `autoreply`: status codes that are said about everything that comes. `online` False: only the control
+    socket is served, for one command beside a stopped node. Raises HomeBusy, ConfigError, Refusal
+    `storage_full`, OSError (the API's address is taken).
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Node:
         *,
         online: bool = True,
         api: str | None = None,
+        autoreply: Sequence[str] = (),
         clock: Clock | None = None,
         random: Random = random_module.random,
     ) -> None:
@@ -73,6 +76,7 @@ class Node:
         self.api_url = ""
         self._online = online
         self._api = api
+        self._autoreply = autoreply
         self._clock = clock or SystemClock()
         self._random = random
         self._stack = contextlib.AsyncExitStack()
@@ -265,6 +269,15 @@ class Node:
             "held": receiver.run_held,
             "housekeeping": lambda: keep_house(self.parts.store, self.parts.blobs, self._clock),
         }
+        if self._autoreply:
+            parts = self.parts
+            work["autoreply"] = AutoReply(
+                self._autoreply,
+                store=parts.store,
+                statuses=parts.statuses,
+                events=parts.events,
+                clock=self._clock,
+            ).run
         # In a fleet one log has several nodes' events.
         with bound_contextvars(node=self.parts.identity.code):
             tasks = [

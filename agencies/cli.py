@@ -113,13 +113,21 @@ def init(
 def serve(
     home: Home,
     api: Annotated[str | None, typer.Option(help="HOST:PORT of the local API.")] = None,
+    autoreply: Annotated[
+        str, typer.Option(help="01,03,06: a simulated counterpart says these about all that comes.")
+    ] = "",
 ) -> None:
     """Run the node until it is stopped (SIGTERM, Ctrl-C)."""
+    from agencies.autoreply import parse_codes
     from agencies.fleet import serve as serve_nodes
     from axis import logs
 
     logs.configure()
-    run(serve_nodes([home], api))
+    try:
+        codes = parse_codes(autoreply) if autoreply else ()
+    except ValueError as error:
+        _cannot(f"--autoreply {error}")
+    run(serve_nodes([home], api, codes))
 
 
 @app.command()

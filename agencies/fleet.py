@@ -26,7 +26,7 @@ __all__ = ["main", "serve"]
 _LOCK_SECONDS = 5.0
 
 
-async def serve(homes: Sequence[Path], api: str | None = None) -> None:
+async def serve(homes: Sequence[Path], api: str | None = None, autoreply: Sequence[str] = ()) -> None:
     """Run the nodes until SIGTERM or SIGINT, or until one of them fails."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -35,7 +35,7 @@ async def serve(homes: Sequence[Path], api: str | None = None) -> None:
     nodes: list[Node] = []
     try:
         for home in homes:
-            nodes.append(await _started(home, api))
+            nodes.append(await _started(home, api, autoreply))
         # All of them are up before the first line: whoever reads one line may use them all.
         for node in nodes:
             print(f"agency ready: {node.parts.identity.code} API {node.api_url}", flush=True)
@@ -52,13 +52,13 @@ async def serve(homes: Sequence[Path], api: str | None = None) -> None:
         raise Refusal("unavailable", "a node failed; the log says why")
 
 
-async def _started(home: Path, api: str | None) -> Node:
+async def _started(home: Path, api: str | None, autoreply: Sequence[str]) -> Node:
     """The node, started. A command that has the home for a moment is waited for."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _LOCK_SECONDS
     while True:
         try:
-            return await Node(home, api=api).start()
+            return await Node(home, api=api, autoreply=autoreply).start()
         except HomeBusy:
             if loop.time() > deadline:
                 raise

@@ -165,6 +165,17 @@ async def test_a_status_from_fields_is_written_as_edxml_for_who_asks(country: Co
     assert read.about.code == "5816/VPCP-KSTT"
 
 
+async def test_a_simulated_counterpart_says_each_status_once_also_after_a_restart(country: Country) -> None:
+    await country.nodes.pop("H41").stop()
+    await country.start("H41", autoreply=("01", "03"))
+    document_id = await sent_document(country)
+    await heard(country, "G22", f"/v1/documents/{document_id}", "H41", 1)
+    await country.nodes.pop("H41").stop()
+    await country.start("H41", autoreply=("01", "03", "06"))
+    statuses = await heard(country, "G22", f"/v1/documents/{document_id}", "H41", 3)
+    assert [(one["code"], one["in_order"]) for one in statuses] == [("01", True), ("03", True), ("06", True)]
+
+
 async def test_who_may_say_what(country: Country) -> None:
     document_id = await sent_document(country)
     for code, path, said in (

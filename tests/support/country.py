@@ -49,8 +49,8 @@ class Country:
         await enrol.init(home, await self.token(code, **more), SystemClock(), api="127.0.0.1:0")
         return home
 
-    async def start(self, code: str) -> Node:
-        self.nodes[code] = await Node(self.folder / code).start()
+    async def start(self, code: str, **options: Any) -> Node:
+        self.nodes[code] = await Node(self.folder / code, **options).start()
         return self.nodes[code]
 
     async def json(self, method: str, code: str, path: str, status: int = 200, **options: Any) -> Any:
