@@ -21,6 +21,9 @@ __all__ = ["DirectorySync", "forget"]
 _AS_OF: Final = "directory_as_of"
 _MOST_PAGES: Final = 10_000
 
+#: key, sequence, bytes of the entry.
+_Row = tuple[str, int, bytes]
+
 
 class DirectorySync:
     """Keeps `directory` in step with the axis. Implements `axis.core.verify.Certificates`."""
@@ -37,11 +40,10 @@ class DirectorySync:
         #: Read from 0 before anything up to here is judged.
         self._doubted = 0
         #: Read, but not stored yet: the head that they rest on was not seen then.
-        self._unsaved: list[api_pb2.DirectoryEntry] = []
+        self._unsaved: list[_Row] = []
         self._replacing = False
         self.directory = Directory()
-        rows = store.rows("SELECT entry FROM directory ORDER BY sequence")
-        self.directory.add(api_pb2.DirectoryEntry.FromString(row["entry"]) for row in rows)
+        self.directory.load(row["entry"] for row in store.each("SELECT entry FROM directory ORDER BY key"))
         self.directory.as_of = int(store.setting(_AS_OF, "0"))
         self.directory.cursor = self.directory.as_of
 
@@ -96,11 +98,10 @@ class DirectorySync:
         before, asked_in = self.directory, epoch(self._store)
         anew = before.cursor == 0 or self._doubted > self._whole
         directory = Directory() if anew else before
-        entries: list[api_pb2.DirectoryEntry] = [] if anew else self._unsaved
+        rows: list[_Row] = [] if anew else self._unsaved
         for _ in range(_MOST_PAGES):
             page = await self._client.directory(directory.cursor)
-            directory.take(page)
-            entries += page.entries
+            rows += directory.take(page)
             self.changes += len(page.entries)
             if not page.more:
                 break
@@ -110,21 +111,21 @@ class DirectorySync:
             raise Refusal("unavailable", "the directory was restarted while it was read")
         if anew:
             self.directory, self._whole = directory, directory.as_of
-            self._unsaved, self._replacing = entries, True
+            self._unsaved, self._replacing = rows, True
         # Never stored without the head that it rests on: an axis restored from an older copy would know an
         # older head, and what is no longer true would stay here.
         if self._unsaved and self._client.heads.sequence >= directory.cursor:
             await self._save(directory, asked_in)
 
     async def _save(self, directory: Directory, asked_in: str) -> None:
-        entries, replacing, as_of = list(self._unsaved), self._replacing, directory.as_of
+        rows, replacing, as_of = list(self._unsaved), self._replacing, directory.as_of
 
         def change(connection: sqlite3.Connection) -> bool:
             if not learnt(connection, asked_in, self._client.heads):
                 return False
             if replacing:
                 forget(connection)
-            _keep(connection, entries, as_of)
+            _keep(connection, rows, as_of)
             return True
 
         if not await self._store.write(change):
@@ -138,18 +139,9 @@ class DirectorySync:
         self._unsaved, self._replacing = [], False
 
 
-def _keep(connection: sqlite3.Connection, entries: Sequence[api_pb2.DirectoryEntry], as_of: int) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO directory (key, sequence, entry) VALUES (?, ?, ?)",
-        [(_key(entry), entry.sequence, entry.SerializeToString()) for entry in entries],
-    )
+def _keep(connection: sqlite3.Connection, rows: Sequence[_Row], as_of: int) -> None:
+    connection.executemany("INSERT OR REPLACE INTO directory (key, sequence, entry) VALUES (?, ?, ?)", rows)
     set_setting(connection, _AS_OF, str(as_of))
-
-
-def _key(entry: api_pb2.DirectoryEntry) -> str:
-    if entry.HasField("unit"):
-        return f"unit/{entry.unit.code}"
-    return f"serial/{entry.certificate.serial}"
 
 
 def forget(connection: sqlite3.Connection) -> None:

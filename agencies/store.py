@@ -13,7 +13,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import resources
@@ -98,6 +98,10 @@ class Store:
     def rows(self, sql: str, *arguments: object) -> list[sqlite3.Row]:
         """Read rows."""
         return self._reader.execute(sql, arguments).fetchall()
+
+    def each(self, sql: str, *arguments: object) -> Iterator[sqlite3.Row]:
+        """Read rows one by one, where all of them would be too many to hold. To be read to the end."""
+        return self._reader.execute(sql, arguments)
 
     def row(self, sql: str, *arguments: object) -> sqlite3.Row | None:
         """Read one row, if there is one."""

@@ -14,5 +14,4 @@ def primary(directory: Directory, code: str) -> str:
 
 def hosted_by(directory: Directory, organisation: str) -> list[str]:
     """The codes of the units that an organisation's node takes documents for, its own first."""
-    others = (unit.code for unit in directory.units() if directory.host_of(unit.code) == organisation)
-    return [organisation, *(code for code in others if code != organisation)]
+    return [organisation, *(code for code in directory.hosted(organisation) if code != organisation)]

@@ -6,8 +6,9 @@ import pytest
 from axispb.v1 import api_pb2, facts_pb2
 
 from axis.core.commands import Register, Revoke, Suspend
-from axis.core.directory import Directory, directory_page, fold
+from axis.core.directory import Directory, directory_page
 from axis.core.facts import Facts
+from axis.core.folding import fold
 from tests.world import World, certificate
 
 
@@ -146,3 +147,50 @@ def test_a_directory_serves_verification(world: World) -> None:
     facts: Facts = world.store
     assert certificates.certificate(b"") is None
     assert facts.get("unit/G22")
+
+
+def test_an_old_code_stays_with_the_unit_that_named_it_last() -> None:
+    directory = Directory()
+    for sequence, code in ((3, "B"), (1, "A")):
+        fact = facts_pb2.UnitFact(code=code, old_codes=["OLD"])
+        assert directory.add([api_pb2.DirectoryEntry(sequence=sequence, unit=fact)])
+    assert directory.resolve("OLD") == "B"
+
+
+def test_a_stored_directory_is_loaded_in_pieces(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from axis.core import directory as module
+
+    monkeypatch.setattr(module, "_AT_ONCE", 2)
+    first, second = Directory(), Directory()
+    rows = first.take(page_of(world, 0))
+    assert [key for key, _, _ in rows if key.startswith("unit/")] == [
+        "unit/G22.A",
+        "unit/H53",
+        "unit/H5",
+        "unit/G22",
+    ]
+    second.load(raw for _, _, raw in rows)
+    assert [unit.code for unit in second.units()] == [unit.code for unit in first.units()]
+    assert second.certificates("G22") == first.certificates("G22")
+    assert first.add([page_of(world, 0).entries[0]]), "the same again is no older"
+
+
+def test_a_page_before_the_last_holds_nothing_that_comes_again(world: World) -> None:
+    page = page_of(world, 0, limit=2)
+    assert page.more
+    assert [entry.sequence for entry in page.entries][-1] <= page.as_of
+    last = page_of(world, page.as_of, limit=1000)
+    assert not {entry.sequence for entry in last.entries} & {entry.sequence for entry in page.entries}
+
+
+def test_an_entry_has_the_version_of_its_unit(world: World) -> None:
+    directory = Directory()
+    follow(world, directory)
+    before = directory.entry("H53")
+    world.do(Suspend("H53"))
+    follow(world, directory)
+    after = directory.entry("H53")
+    assert before is not None
+    assert after is not None
+    assert before.sequence < after.sequence == world.head.sequence
+    assert directory.entry("X9") is None
