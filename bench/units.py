@@ -15,7 +15,8 @@ COUNTRY: Final = 111_339
 
 _SECOND: Final = (
     "Sở Giáo dục và Đào tạo", "Sở Y tế", "Sở Nội vụ", "Sở Tài chính", "Sở Công Thương", "Sở Tư pháp",
-    "Ủy ban nhân dân huyện Châu Thành", "Ủy ban nhân dân thị xã Hòa Thành", "Ủy ban nhân dân thành phố Thủ Đức",
+    "Ủy ban nhân dân huyện Châu Thành", "Ủy ban nhân dân thị xã Hòa Thành",
+    "Ủy ban nhân dân thành phố Thủ Đức",
     "Cục Thuế", "Cục Thống kê", "Ban Quản lý khu kinh tế", "Thanh tra tỉnh", "Văn phòng Ủy ban nhân dân",
 )  # fmt: skip
 _THIRD: Final = (

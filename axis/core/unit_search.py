@@ -4,8 +4,8 @@ The folded text of all units lies in blocks of about a thousand lines, in the or
 looking for a word is a search for a substring in a few megabytes, and the first hits are the first by code.
 A change touches its own block only.
 
-A line is `␟code␞␟old code␞…name`, so that `␟word␞` is a whole code and `␟word` the beginning of one. The marks
-and the line feed are white space to `str.split`: no word of a query holds one.
+A line is `␟code␞␟old code␞…name`, so that `␟word␞` is a whole code and `␟word` the beginning of one. The
+marks and the line feed are white space to `str.split`: no word of a query holds one.
 """
 
 from __future__ import annotations
