@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NoReturn, TypeVar, cast
@@ -28,7 +29,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from axis.core import cms_asn1 as der
 from axis.core.cms_keys import ParsedCertificate, PrivateKey, PublicKey, allowed_key, parse_certificate
-from axis.core.cms_layout import Layouts, Signature
 from axis.core.errors import Refusal
 
 __all__ = ["PrivateKey", "PublicKey", "Signature", "allowed_key", "check", "read", "sign"]
@@ -47,6 +47,22 @@ _GENERALIZED_TIME_FROM: Final = 2050
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _CONTENT_TYPE_ATTRIBUTE: Final = der.Attribute(type=der.CONTENT_TYPE, values=asn1.SetOf([der.tlv(der.DATA)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature in the profile, parsed and not checked: nothing it says is true before `check`."""
+
+    certificate_der: bytes  # the signer's
+    certificates: tuple[bytes, ...]  # all that are inside, the signer's included
+    digest_algorithm: str  # "sha256", "sha384" or "sha512"
+    signing_time: int  # as the signer claims; milliseconds since the epoch, whole seconds
+    message_digest: bytes
+    certificate_digest_algorithm: str  # this and the next two: signingCertificateV2
+    certificate_digest: bytes
+    issuer_serial: tuple[bytes, int] | None  # DER of the issuer's name, serial number
+    signed_attributes: bytes  # DER of the SET OF: what the signature value is over
+    value: bytes
 
 
 def sign(
@@ -103,14 +119,6 @@ def read(signature: bytes) -> Signature:
     outside the allow-list.
     """
     try:
-        known = _LAYOUTS.find(signature)
-    except Refusal:
-        known = None  # a signingTime that is none: said below in its place among the checks
-    return known if known is not None else _read(signature)
-
-
-def _read(signature: bytes) -> Signature:
-    try:
         content = asn1.decode_der(der.ContentInfo, signature)
     except ValueError as error:
         _malformed("not a strict DER SignedData of this profile", error)
@@ -134,7 +142,7 @@ def _read(signature: bytes) -> Signature:
     _check_algorithm(certificate.public_key, digest, asn1.encode_der(signer.signature_algorithm))
     attributes = _attributes(signer.signed_attributes)
     identity = _certificate_id(attributes[der.SIGNING_CERTIFICATE_V2])
-    found = Signature(
+    return Signature(
         certificate_der=certificate_der,
         certificates=certificates,
         digest_algorithm=digest,
@@ -146,9 +154,6 @@ def _read(signature: bytes) -> Signature:
         signed_attributes=asn1.encode_der(signer.signed_attributes),
         value=signer.signature,
     )
-    digest_der = asn1.encode_der(attributes[der.MESSAGE_DIGEST])
-    _LAYOUTS.keep(signature, found, digest_der, asn1.encode_der(attributes[der.SIGNING_TIME]))
-    return found
 
 
 def check(signature: Signature, signed: bytes) -> None:
@@ -265,14 +270,6 @@ def _signing_time(element: asn1.TLV) -> int:
         if moment.year < _GENERALIZED_TIME_FROM or moment.microsecond:
             _malformed("signingTime must be UTCTime through 2049, and in whole seconds")  # RFC 5652 11.3
     return (moment - _EPOCH) // _MILLISECOND
-
-
-@lru_cache(maxsize=64)
-def _time_of(time_der: bytes) -> int:
-    return _signing_time(asn1.decode_der(asn1.TLV, time_der))
-
-
-_LAYOUTS: Final = Layouts(_time_of)
 
 
 def _certificate_id(element: asn1.TLV) -> der.EssCertificateId:
