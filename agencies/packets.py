@@ -25,7 +25,7 @@ from agencies.edxml.refusal import refused
 from agencies.edxml.writer import (
     ATTACHMENT_END,
     DOCUMENT_END,
-    Base64,
+    ContentWriter,
     attachment_start,
     document_start,
     status_message,
@@ -218,7 +218,7 @@ class Packets:
         )
         for number, attachment in enumerate(attachments, 1):
             yield attachment_start(number, attachment)
-            encoder = Base64()
+            encoder = ContentWriter()
             async for chunk in self._content(attachment.sha256):
                 yield encoder.feed(chunk)
             yield encoder.finish() + ATTACHMENT_END

@@ -22,7 +22,13 @@ from axispb.v1 import document_pb2
 
 from agencies.edxml.packet import Attachment
 from agencies.edxml.reader import read_packet
-from agencies.edxml.writer import ATTACHMENT_END, DOCUMENT_END, Base64, attachment_start, document_start
+from agencies.edxml.writer import (
+    ATTACHMENT_END,
+    DOCUMENT_END,
+    ContentWriter,
+    attachment_start,
+    document_start,
+)
 
 __all__ = ["main"]
 
@@ -43,7 +49,7 @@ def _packet(size: int) -> Iterator[bytes]:
     attachment = Attachment("cong-van.pdf", "application/pdf", "", "cid:1", size, b"")
     yield document_start(fields, "G22", [contact.organ_id for contact in fields.to], [attachment], {})
     yield attachment_start(1, attachment)
-    encoder, block = Base64(), os.urandom(min(size, _PIECE))
+    encoder, block = ContentWriter(), os.urandom(min(size, _PIECE))
     for start in range(0, size, len(block)):
         yield encoder.feed(block[: min(len(block), size - start)])
     yield encoder.finish() + ATTACHMENT_END

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import os
 import re
+import struct
 import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, Final
@@ -16,11 +18,19 @@ from typing import BinaryIO, Final
 from agencies.edxml.refusal import BAD_CONTENT, refused
 from axis.core.document import MAX_ATTACHMENT_BYTES
 
-__all__ = ["Content", "unwrapped"]
+__all__ = ["ZIP_MARK", "Content", "unwrapped"]
 
 _ELEMENT: Final = "ContentTransferEncoded"
 _BLANK: Final = re.compile(r"[ \t\r\n]+")
-_ZIP: Final = b"PK\x03\x04"
+#: How every ZIP with something in it begins (APPNOTE 4.3.7), and how its end is marked (4.3.16, 4.3.15).
+ZIP_MARK: Final = b"PK\x03\x04"
+_END_MARK: Final = b"PK\x05\x06"
+_ZIP64_MARK: Final = b"PK\x06\x07"
+_END: Final = struct.Struct("<4s4H2LH")
+#: The end stands within a comment's length of the file's.
+_MOST_TAIL: Final = _END.size + 65_535
+#: Of the directory of one entry.
+_MOST_DIRECTORY: Final = 256 * 1024
 _PIECE: Final = 256 * 1024
 #: A ZIP may expand so many times once it is over the size below: deflate reaches 1,032, documents do not.
 _MOST_EXPANSION: Final = 100
@@ -73,9 +83,7 @@ def unwrapped(file: BinaryIO, line: int) -> tuple[int, bytes, Iterator[bytes]]:
     Refusal (21) for a ZIP that is damaged or expands beyond reason. The pieces are read once more from the
     file; they do not fail after this has returned.
     """
-    file.seek(0)
-    wrapped = file.read(len(_ZIP)) == _ZIP
-    if wrapped:
+    if _holds_one(file, line):
         try:
             archive = zipfile.ZipFile(file)
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -86,6 +94,24 @@ def unwrapped(file: BinaryIO, line: int) -> tuple[int, bytes, Iterator[bytes]]:
             return size, digest, _expanded(archive, entries[0], line)
     size, digest = _measured(_plain(file))
     return size, digest, _plain(file)
+
+
+def _holds_one(file: BinaryIO, line: int) -> bool:
+    """Whether it is a ZIP that says to hold one entry. Refusal for one without an end.
+
+    Looked up at the end itself: to open a ZIP of a million entries, only to count them, takes all memory.
+    """
+    file.seek(0)
+    if file.read(len(ZIP_MARK)) != ZIP_MARK:
+        return False
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _MOST_TAIL))
+    tail = file.read(_MOST_TAIL)
+    place = tail.rfind(_END_MARK)
+    if place < 0 or len(tail) - place < _END.size:
+        raise _damaged(line)
+    _, _, _, _, entries, directory, _, _ = _END.unpack_from(tail, place)
+    return entries == 1 and directory <= _MOST_DIRECTORY and tail[place - 20 : place - 16] != _ZIP64_MARK
 
 
 def _measured(pieces: Iterator[bytes]) -> tuple[int, bytes]:

@@ -22,6 +22,7 @@ _MOST_NODES: Final = 40_000
 #: Of all text but attachments' contents: what is signed of it has at most 256 KiB.
 _MOST_TEXT: Final = 1024 * 1024
 _UNBOUND: Final = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
+_MOST_UNREAD: Final = 1024 * 1024
 #: Without a line break a tag could go on for ever.
 _MOST_TAG: Final = 64 * 1024
 
@@ -83,6 +84,7 @@ class _Target:
 
     def __init__(self, contents: Contents) -> None:
         self.line = 1
+        self.events = 0  # how much has been made of the bytes
         self.in_content = False
         self.root: Node | None = None
         #: Whether the parser has met a prefix that is bound to no namespace.
@@ -98,11 +100,14 @@ class _Target:
 
     def pi(self, *_: object) -> None:
         """Processing instructions say nothing to us."""
+        self.events += 1
 
     def comment(self, _: str) -> None:
         """Comments neither."""
+        self.events += 1
 
     def start(self, tag: str, _attributes: object, _nsmap: object = None) -> None:
+        self.events += 1
         namespace, _, name = tag.rpartition("}")
         depth = len(self._open) + self._foreign
         self._nodes += 1
@@ -136,6 +141,7 @@ class _Target:
             self._contents.end()
 
     def data(self, text: str) -> None:
+        self.events += 1
         if self._foreign:
             return
         if self.in_content:
@@ -165,9 +171,17 @@ def parse(chunks: Iterable[bytes], contents: Contents) -> Node:
     )
     target.unbound = lambda: any(error.type == _UNBOUND for error in parser.feed_error_log)
     try:
+        unread, events = 0, 0
         for piece in _pieces(chunks, target):
             parser.feed(piece)
             target.line += piece.count(b"\n")
+            # One tag, attribute or comment that does not end: the parser would keep all of it.
+            unread = unread + len(piece) if target.events == events else 0
+            events = target.events
+            if unread > _MOST_UNREAD:
+                raise refused(
+                    "XML", target.line, "a tag or comment is too long", "thẻ hoặc chú thích quá dài"
+                )
         root: Node | None = parser.close()
     except etree.XMLSyntaxError as error:
         line = error.lineno or target.line

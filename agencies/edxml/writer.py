@@ -4,20 +4,22 @@ For documents that were made here and not handed in as a packet. A packet that w
 anew: its own bytes travel (a signature within it would break).
 
 A packet is written in pieces, so that attachments never have to be in memory: `document_start`, then for each
-attachment `attachment_start`, its bytes through a `Base64`, `ATTACHMENT_END`; then `DOCUMENT_END`.
+attachment `attachment_start`, its bytes through a `ContentWriter`, `ATTACHMENT_END`; then `DOCUMENT_END`.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 from xml.sax.saxutils import escape
 
 from axispb.v1 import document_pb2
 
+from agencies.edxml.content import ZIP_MARK
 from agencies.edxml.headers import CONTACT, DATES, STAFF, TEXTS
 from agencies.edxml.packet import Attachment
 from agencies.edxml.tree import NAMESPACE
@@ -26,7 +28,7 @@ from axis.core.errors import Refusal
 __all__ = [
     "ATTACHMENT_END",
     "DOCUMENT_END",
-    "Base64",
+    "ContentWriter",
     "attachment_start",
     "document_start",
     "status_message",
@@ -44,22 +46,84 @@ _CID: Final = "cid:"
 _VIETNAM: Final = timezone(timedelta(hours=7))
 
 
-class Base64:
-    """Encodes bytes that come in pieces."""
+class ContentWriter:
+    """Encodes one attachment's bytes, that come in pieces, as `ContentTransferEncoded` holds them.
+
+    A file that begins like a ZIP is put into a ZIP of its own, stored: readers take a ZIP with one entry for
+    a wrapping, and would otherwise hand out what is inside of it instead of the file.
+    """
 
     def __init__(self) -> None:
+        self._begun = b""
         self._rest = b""
+        self._wrapping: _Wrapping | None = None
+        self._decided = False
 
     def feed(self, data: bytes) -> bytes:
         """What can be written now."""
+        if not self._decided:
+            self._begun += data
+            if len(self._begun) < len(ZIP_MARK):
+                return b""
+            data = self._decide()
+        return self._encoded(self._wrapping.feed(data) if self._wrapping else data)
+
+    def finish(self) -> bytes:
+        """The rest."""
+        data = b"" if self._decided else self._decide()
+        if self._wrapping is not None:
+            data = self._wrapping.finish()
+        return self._encoded(data) + base64.b64encode(self._rest)
+
+    def _decide(self) -> bytes:
+        self._decided = True
+        if self._begun.startswith(ZIP_MARK):
+            self._wrapping = _Wrapping()
+        return self._begun
+
+    def _encoded(self, data: bytes) -> bytes:
         data = self._rest + data
         whole = len(data) - len(data) % 3
         self._rest = data[whole:]
         return base64.b64encode(data[:whole])
 
+
+class _Wrapping:
+    """A ZIP of one stored entry, written as a stream: the same bytes for the same content."""
+
+    def __init__(self) -> None:
+        self._out = _Out()
+        self._archive = zipfile.ZipFile(cast(IO[bytes], self._out), "w", zipfile.ZIP_STORED)
+        # The format's own epoch: a packet does not depend on when it is written.
+        self._entry = self._archive.open(zipfile.ZipInfo("content"), "w", force_zip64=True)
+
+    def feed(self, data: bytes) -> bytes:
+        self._entry.write(data)
+        return self._out.taken()
+
     def finish(self) -> bytes:
-        """The rest."""
-        return base64.b64encode(self._rest)
+        self._entry.close()
+        self._archive.close()
+        return self._out.taken()
+
+
+class _Out:
+    """Where the archive writes; it cannot be sought in, so nothing that was written changes."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._written += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def taken(self) -> bytes:
+        taken = bytes(self._written)
+        self._written.clear()
+        return taken
 
 
 def document_start(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any
 
 from axispb.v1 import document_pb2
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agencies.edxml.packet import Attachment, DocumentPacket
 from agencies.edxml.reader import read_packet
-from agencies.edxml.writer import ATTACHMENT_END, DOCUMENT_END, Base64, attachment_start, document_start
+from agencies.edxml.writer import (
+    ATTACHMENT_END,
+    DOCUMENT_END,
+    ContentWriter,
+    attachment_start,
+    document_start,
+)
 from tests.support.edxml import scratch
 
 #: What XML can write; blanks around a text are not kept by anybody's packets.
@@ -91,13 +99,29 @@ fields = st.builds(
 )
 
 
+def one_file_zipped() -> bytes:
+    """A file of its own that a reader might take for a wrapping."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", b"inside")
+    return file.getvalue()
+
+
+contents_of_files = st.binary(max_size=200) | st.just(one_file_zipped()) | st.just(b"PK\x03\x04 nothing more")
+
+
 def plain(value: Any) -> str:
     """Without the difference between an empty message and none, which no packet shows."""
     return "\n".join(line for line in str(value).splitlines() if line.strip("{} ") and "{" not in line)
 
 
 @settings(deadline=None, max_examples=60)
-@given(fields, contacts, st.lists(st.binary(max_size=200), max_size=3))
+@given(fields, contacts, st.lists(contents_of_files, max_size=3))
+@example(
+    document_pb2.Fields(to=[document_pb2.Contact(organ_id="H41")]),
+    document_pb2.Contact(organ_id="G22"),
+    [b"PK\x03\x04 nothing more", one_file_zipped(), b"PK\x03", b"PK\x03\x04"],
+)
 def test_header_to_edxml_to_header_is_the_identity(
     header: document_pb2.Fields, sender: document_pb2.Contact, contents: list[bytes]
 ) -> None:
@@ -109,7 +133,7 @@ def test_header_to_edxml_to_header_is_the_identity(
     ]
     packet = [document_start(header, sender.organ_id, recipients, attachments, {})]
     for number, (attachment, content) in enumerate(zip(attachments, contents, strict=True), 1):
-        encoder = Base64()
+        encoder = ContentWriter()
         packet += [attachment_start(number, attachment), encoder.feed(content[:7]), encoder.feed(content[7:])]
         packet += [encoder.finish(), ATTACHMENT_END]
     packet.append(DOCUMENT_END)

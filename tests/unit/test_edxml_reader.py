@@ -148,6 +148,8 @@ def test_a_zip_of_several_is_the_file_itself_and_of_one_a_wrapping() -> None:
     assert document(with_content(several))[1][0] == several
     assert document(with_content(zipped(("../../x", b"one"))))[1][0] == b"one"
     assert document(with_content(b"PK is no ZIP"))[1][0] == b"PK is no ZIP"
+    many = zipped(*((f"{n}", b"") for n in range(5000)))
+    assert document(with_content(many))[1][0] == many
 
 
 @pytest.mark.parametrize(
@@ -184,6 +186,16 @@ def test_a_file_name_is_never_a_path(name: str) -> None:
 )
 def test_what_is_over_a_limit_is_refused(before: bytes, after: bytes) -> None:
     assert refused(PDF_AND_TEXT.replace(before, after)).extra["vxp"] == 22
+
+
+@pytest.mark.parametrize(
+    "what",
+    [b"<!--" + b"x" * 3_000_000 + b"-->", b'<x a="' + b"y" * 3_000_000 + b'"/>'],
+    ids=["comment", "tag"],
+)
+def test_what_does_not_end_is_not_kept_in_memory(what: bytes) -> None:
+    packet = PDF_AND_TEXT.replace(b"<edXML:Subject>", what + b"<edXML:Subject>")
+    assert refused(packet).extra["element"] == "XML"
 
 
 def test_what_is_only_odd_is_kept_with_a_warning() -> None:
