@@ -72,7 +72,7 @@ class Fetcher:
         given = dict(came)
         for batch in _batches(small):
             given |= await self._together(batch)
-        if all(key in given for wanted in missing for key in wanted):
+        if all(key in given and one.size <= SMALL_BYTES for wanted in missing for key, one in wanted.items()):
             return [await self._one(wanted, given) for wanted in missing]
         return await all_of(self._one(wanted, given) for wanted in missing)
 
@@ -96,16 +96,20 @@ class Fetcher:
         contents: dict[bytes, bytes] = {}
         try:
             for (document_id, number), attachment in wanted.items():
-                content = given.get((document_id, number))
+                content = given.get((document_id, number)) if attachment.size <= SMALL_BYTES else None
                 if content is None:
                     async with self._slots:
                         await self._stream(document_id, number, attachment)
-                elif hashlib.sha256(content).digest() != attachment.sha256:
+                elif not _is(content, attachment):
                     raise _mismatch(number)
                 else:
                     contents[attachment.sha256] = content
         except Refusal as refusal:
             return refusal
+        except Exception as error:
+            # A disk that fails for one content must not keep the others of the page from their documents.
+            get_logger().exception("attachment_not_stored")
+            return Refusal("unavailable", repr(error))
         return contents
 
     async def _stream(self, document_id: str, number: int, attachment: AttachmentRow) -> None:
@@ -133,6 +137,11 @@ class Fetcher:
                     raise
             else:
                 return
+
+
+def _is(content: bytes, attachment: AttachmentRow) -> bool:
+    """Whether these are the bytes that the signed header names."""
+    return len(content) == attachment.size and hashlib.sha256(content).digest() == attachment.sha256
 
 
 def _batches(small: Iterable[tuple[_Key, AttachmentRow]]) -> list[list[_Key]]:

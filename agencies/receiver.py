@@ -175,9 +175,9 @@ class Receiver:
 
         try:
             happened = await self._store.write(lambda c: change(c, isolated=False))
-        except Refusal:
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, Refusal) and error.name == "storage_full":
+                raise  # of the store as a whole
             # A defect met by one item must not stop the feed: that one is held, the others are stored.
             get_logger().exception("page_not_stored")
             happened = await self._store.write(lambda c: change(c, isolated=True))
@@ -199,12 +199,15 @@ class Receiver:
         try:
             return result(connection)
         except Exception as error:
+            if not connection.in_transaction:  # the disk was full: SQLite has undone everything
+                raise
             connection.execute("ROLLBACK TO item")
             get_logger().exception("item_not_stored", sequence=item.sequence)
             inbox.hold(connection, item, "unavailable", repr(error), self._clock.now())
             return []
         finally:
-            connection.execute("RELEASE item")
+            if connection.in_transaction:
+                connection.execute("RELEASE item")
 
     async def _results(
         self, items: Sequence[api_pb2.FeedItem], came: Contents, *, large: bool
@@ -301,6 +304,9 @@ class Receiver:
             (result,) = await self._results([item], {}, large=True)
         except Refusal as refusal:
             result = refusal
+        except Exception as error:
+            get_logger().exception("item_failed", sequence=item.sequence)
+            result = Refusal("unavailable", repr(error))
         now = self._clock.now()
         over = now - item.at > _HELD_FOR
         at = now + back_off(attempts, self._settings.max_back_off_seconds, self._random)

@@ -131,6 +131,8 @@ class Shipments:
                 if refusal.name == "head_unknown":
                     raise
                 entry.refusal = refusal
+            except Exception as error:
+                entry.refusal = _defect(entry, error)
         return ready
 
     async def _attach(self, entry: _Entry) -> None:
@@ -189,6 +191,8 @@ class Shipments:
                     await self._take(entry, result)
                 except Refusal as refusal:
                     entry.refusal = refusal
+                except Exception as error:
+                    entry.refusal = _defect(entry, error)
 
     async def _take(self, entry: _Entry, result: api_pb2.SubmissionResult) -> None:
         """Judge one answer. The feed brings an acceptance again, to be judged at its place there."""
@@ -248,9 +252,9 @@ class Shipments:
             with bound_trace(entry.due.trace_id):
                 _log(entry)
         self._events.publish(happened)
-        for entry in entries:
-            if entry.not_stored is not None:
-                raise entry.not_stored
+        left = [entry for entry in entries if entry.not_stored is not None]
+        if left:
+            await self._store.write(lambda connection: self._postpone(connection, left))
 
     async def _stored(self, entries: Sequence[_Entry], asked_in: str) -> Happened:
         """In one transaction; where that fails, each in its own: a defect met by one harms no other."""
@@ -272,6 +276,13 @@ class Shipments:
             except Exception as error:
                 entry.not_stored = error
         return happened
+
+    def _postpone(self, connection: sqlite3.Connection, entries: Sequence[_Entry]) -> None:
+        """What could not be stored of them waits its turn: it does not go with every shipment."""
+        for entry in entries:
+            at = self._pause(entry.due.attempts)
+            detail = f"not stored: {entry.not_stored!r}"
+            outbox.postpone(connection, entry.due.document_id, "unavailable", detail, at)
 
     def _pause(self, attempts: int, at_least: int | None = None) -> int:
         """When to try again."""
@@ -295,13 +306,20 @@ def _refuse_open(entries: Sequence[_Entry], refusal: Refusal) -> None:
 
 
 def _of_the_request(refusal: Refusal) -> Refusal:
-    """What a refusal of the whole request says of each document: only a certificate's is final.
+    """What a refusal of the whole request says of each document: "not now", whatever its code.
 
-    The documents themselves were not judged. Whatever is wrong with the batch is no fault of theirs.
+    The documents themselves were not judged. The TLS certificate that was refused, or the batch that is
+    wrong, is no fault of theirs: they wait until it is put right.
     """
-    if refusal.code.temporary or refusal.name.startswith("certificate_"):
+    if refusal.code.temporary:
         return refusal
-    return Refusal("unavailable", f"the axis refused the batch: {refusal}", retry_after=refusal.retry_after)
+    return Refusal("unavailable", f"the axis refused the request: {refusal}", retry_after=refusal.retry_after)
+
+
+def _defect(entry: _Entry, error: Exception) -> Refusal:
+    """Something unforeseen that one document met: it waits, and keeps no other from the axis."""
+    get_logger().error("submission_failed", document_id=entry.due.document_id, error=repr(error))
+    return Refusal("unavailable", repr(error))
 
 
 def _stored(

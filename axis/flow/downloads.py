@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -57,9 +57,8 @@ class Downloads:
             raise Refusal("document_unknown", f"document {document_id} has no attachment {number}")
         return accepted.contents[number]
 
-    def arrived(self, items: Iterable[api_pb2.FeedItem], peer: Peer) -> list[tuple[str, int]]:
+    def arrived(self, items: Iterable[api_pb2.FeedItem], peer: Peer) -> Iterator[tuple[str, int]]:
         """(document, number) of every attachment of the documents that came for units of the caller."""
-        keys: list[tuple[str, int]] = []
         for item in items:
             if not item.acceptance.signed or item.kind != Kind.DOCUMENT:
                 continue
@@ -67,8 +66,7 @@ class Downloads:
             mine = item.event == "noticed" or any(d.host == peer.organisation for d in acceptance.deliveries)
             accepted = self._find(acceptance.document_id) if mine else None
             if accepted is not None:
-                keys += [(acceptance.document_id, number) for number in range(len(accepted.contents))]
-        return keys
+                yield from ((acceptance.document_id, number) for number in range(len(accepted.contents)))
 
     def _find(self, document_id: str) -> _Accepted | None:
         known = self._accepted.get(document_id)

@@ -5,6 +5,7 @@ Bodies are protobuf (axispb/v1/api.proto) except blobs and attachments, which ar
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ _ENROL_LIMIT: Final = 64 * 1024
 _HAVE_LIMIT: Final = 64 * 1024
 _CONTENTS_ASKED_LIMIT: Final = 64 * 1024
 _CONTENTS_KEYS: Final = 200
+#: Contents read between two turns of the event loop.
+_BETWEEN_TURNS: Final = 32
 _MAX_WAIT_SECONDS: Final = 30.0
 #: A blob counts as there while its pin lasts at least as long as acceptance will ask for.
 _PIN_LEFT_MS: Final = 10 * 60_000
@@ -151,12 +154,17 @@ class AgencyApi:
                 )
                 for each in batch.submissions
             ]
-            return protobuf(await self._flows.submissions.take(submissions, peer))
+            self._limiter.charge(peer.organisation, max(0, len(submissions) - 1))
+            answer = await self._flows.submissions.take(submissions, peer)
+        self._gate.tells_of(max(result.accepted.sequence for result in answer.results))
+        return protobuf(answer)
 
     async def _receipts(self, request: web.Request) -> web.Response:
         batch = await message(request, api_pb2.ReceiptBatch, _RECEIPTS_LIMIT, self._idle)
         receipts = [Envelope.from_message(receipt) for receipt in batch.receipts]
-        return protobuf(await self._flows.receipts.take(receipts, request[PEER], request[TRACE]))
+        answer = await self._flows.receipts.take(receipts, request[PEER], request[TRACE])
+        self._gate.tells_of(max(result.sequence for result in answer.results))
+        return protobuf(answer)
 
     async def _feed(self, request: web.Request) -> web.Response:
         query = FeedQuery(
@@ -204,7 +212,11 @@ class AgencyApi:
     async def _together(self, keys: Iterable[tuple[str, int]], peer: Peer) -> list[api_pb2.Content]:
         """What may be read together; the rest is left out, and asking for it alone says why."""
         found, room = [], CONTENTS_BYTES
-        for document_id, number in keys:
+        for count, (document_id, number) in enumerate(keys, 1):
+            if count > _CONTENTS_KEYS:
+                break
+            if count % _BETWEEN_TURNS == 0:
+                await asyncio.sleep(0)
             try:
                 content = self._flows.downloads.find(document_id, number, peer)
             except Refusal:

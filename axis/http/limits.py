@@ -86,11 +86,18 @@ class Limiter:
             state.uploads -= 1
             self._uploading -= 1
 
+    def charge(self, caller: str, requests: int) -> None:
+        """What one request asks for as if it were so many more; Refusal `rate_limited`."""
+        state = self._refill(caller, self.rate, self.burst)
+        if state.tokens < requests:
+            raise Refusal("rate_limited", retry_after=max(1, round((requests - state.tokens) / self.rate)))
+        state.tokens -= requests
+
     @contextmanager
     def batch(self, caller: str) -> Iterator[None]:
         """One batch of submissions. Apart from uploads: large attachments must not keep documents waiting."""
         state = self._refill(caller, self.rate, self.burst)
-        if self._batches >= self.uploads or state.batches >= _BATCHES:
+        if self._batches >= self.uploads or state.batches >= max(1, min(_BATCHES, self.uploads // _SHARE)):
             raise Refusal("rate_limited", "too many batches at a time", retry_after=1)
         state.batches += 1
         self._batches += 1

@@ -282,10 +282,17 @@ async def test_of_documents_together_each_bad_one_is_refused_by_itself(axis: Axi
 async def test_a_batch_over_its_limits_is_refused_as_a_whole(axis: AxisNode) -> None:
     sender, receiver = await axis.organisation(), await axis.organisation()
     one = sender.submission(receiver.code)
-    for contents, count in (([bytes(64 * 1024 + 1)], 1), ([bytes(64 * 1024)] * 65, 1), ([], 65), ([], 0)):
+    for contents, count in (
+        ([bytes(64 * 1024 + 1)], 1),
+        ([bytes(64 * 1024)] * 65, 1),
+        ([b""] * 201, 1),  # in number as in bytes: each costs a row
+        ([b""] * 200, 6),
+        ([], 65),
+        ([], 0),
+    ):
         batch = api_pb2.SubmissionBatch(submissions=[one] * count)
-        if count:
-            batch.submissions[0].contents.extend(contents)
+        for submission in batch.submissions if len(contents) == 200 else batch.submissions[:1]:
+            submission.contents.extend(contents)
         assert (await sender.post("/v1/submissions", batch)).code == "field_invalid"
     huge = api_pb2.SubmissionBatch(submissions=[api_pb2.Submission(contents=[bytes(9 * 1024 * 1024)])])
     assert (await sender.post("/v1/submissions", huge)).code == "header_too_large"

@@ -67,6 +67,8 @@ class StubAxis:
         self.tamper: Callable[[api_pb2.FeedItem], None] = lambda item: None
         self.receipt_code = ""
         self.serve_content: Callable[[bytes], bytes] = lambda content: content
+        #: What a stranger's header says of a content's size.
+        self.size_of: Callable[[bytes], int] = len
         self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self._certificates: dict[str, bytes] = {}
         self._news = asyncio.Event()
@@ -190,7 +192,7 @@ class StubAxis:
             fields=document_pb2.Fields(subject="Decision", **fields),
             attachments=[
                 document_pb2.Attachment(
-                    name=f"{number}.pdf", size=len(content), sha256=hashlib.sha256(content).digest()
+                    name=f"{number}.pdf", size=self.size_of(content), sha256=hashlib.sha256(content).digest()
                 )
                 for number, content in enumerate(files)
             ],

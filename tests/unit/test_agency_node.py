@@ -170,7 +170,16 @@ async def test_a_final_refusal_is_kept_with_its_code(world: World) -> None:
     assert world.sent(document_id)["code"] == "field_invalid"
 
 
-@pytest.mark.parametrize("name", ["field_invalid", "header_too_large", "header_malformed", "route_unknown"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "field_invalid",
+        "header_too_large",
+        "route_unknown",
+        "certificate_expired",
+        "certificate_not_yet_valid",
+    ],
+)
 async def test_what_is_wrong_with_a_batch_refuses_no_document(world: World, name: str) -> None:
     world.axis.refuse["submissions"] = [Refusal(name)]
     document_id = await world.send("G14")
@@ -235,7 +244,7 @@ async def test_an_acceptance_in_the_feed_wins_over_a_refusal(world: World) -> No
 
 
 async def test_a_certificate_refusal_is_final_only_without_a_newer_certificate(world: World) -> None:
-    world.axis.refuse["submissions"] = [Refusal("certificate_revoked")]
+    world.axis.refuse_next = [Refusal("certificate_revoked")]
     lost = await world.send("G14")
     await world.until(lambda: world.state(lost) == "rejected")
     world.axis.refuse["submissions"] = [Refusal("unavailable")]
@@ -337,6 +346,69 @@ async def test_content_that_is_gone_from_the_node_holds_up_only_its_document(wor
     gate.set()
     await world.until(lambda: world.state(whole) == "accepted" and world.sent(broken)["attempts"] == 1)
     assert (world.state(broken), world.sent(broken)["code"]) == ("queued", "attachment_missing")
+
+
+async def test_content_that_cannot_be_read_holds_up_only_its_document(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = world.axis.gates["submissions"] = asyncio.Event()
+    await world.send("G14")
+    await world.until(lambda: "submissions" in world.axis.calls)
+    whole, broken = await world.send("G14", files=(b"there",)), await world.send("G14", files=(b"broken",))
+    blobs, name = world.node.parts.blobs, hashlib.sha256(b"broken").digest()
+    read = blobs.open
+
+    def failing(sha256: bytes, offset: int = 0) -> Any:
+        if sha256 == name:
+            raise OSError(5, "Input/output error")
+        return read(sha256, offset)
+
+    monkeypatch.setattr(blobs, "open", failing)
+    gate.set()
+    await world.until(lambda: world.state(whole) == "accepted" and world.sent(broken)["attempts"] == 1)
+    assert (world.state(broken), world.sent(broken)["code"]) == ("queued", "unavailable")
+
+
+async def test_content_that_cannot_be_stored_does_not_stop_the_feed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = world.node.parts.blobs
+    put = blobs.put
+
+    async def failing(*given: Any, **more: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(blobs, "put", failing)
+    bad = claimed(world.axis.accept(world.axis.document("H26", "G22", files=(bytes(70_000),))))
+    good = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"good",))))
+    await world.until(lambda: world.got(good))
+    await world.until(lambda: world.node.parts.store.rows("SELECT * FROM held"))
+    monkeypatch.setattr(blobs, "put", put)
+    world.clock.jump(6_000)
+    await world.until(lambda: world.got(bad))
+
+
+async def test_content_of_another_size_than_the_header_names_is_not_received(world: World) -> None:
+    world.axis.size_of = lambda content: len(content) + 5_000
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"short",))))
+    for _ in range(6):
+        await world.until(lambda: world.node.parts.store.rows("SELECT * FROM held") or world.axis.receipts)
+        if world.axis.receipts:
+            break
+        attempts = world.axis.calls.count("contents") + world.axis.calls.count("documents")
+        world.clock.jump(600_000)
+        await world.until(
+            lambda seen=attempts: (
+                world.axis.calls.count("contents") + world.axis.calls.count("documents") > seen
+                or world.axis.receipts
+            )
+        )
+    receipt = parsed((await world.until(lambda: world.axis.receipts))[0])
+    assert (receipt.document_id, receipt.outcome, receipt.reason) == (
+        document_id,
+        evidence_pb2.OUTCOME_REFUSED,
+        "attachment_mismatch",
+    )
 
 
 async def test_large_attachments_are_uploaded_and_delay_no_other(world: World) -> None:

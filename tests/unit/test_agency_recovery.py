@@ -297,7 +297,7 @@ async def test_without_room_nothing_is_tried_without_a_pause(
 
 
 async def test_a_status_waits_for_a_certificate_where_a_document_does_not(world: World) -> None:
-    world.axis.refuse["submissions"] = [Refusal("unavailable"), Refusal("certificate_revoked")]
+    world.axis.refuse_next = [Refusal("unavailable"), Refusal("certificate_revoked")]
     sent = await world.send("G14")
     await world.until(lambda: world.sent(sent)["attempts"] == 1)
     await world.node.parts.store.write(lambda c: c.execute("UPDATE sent SET kind = 'status'").rowcount)
