@@ -138,26 +138,18 @@ class Node:
     ) -> None:
         events = Events()
         receiver = self._wire_loops(settings, store, blobs, client, directory, identity, events)
-        service = Service(
-            store=store,
-            identity=identity,
-            directory=directory,
-            clock=self._clock,
-            events=events,
-            queued=self._pump.wake,
-            decided=self._receipts.wake,
-            online=self._online,
-        )
+        ours: dict[str, Any] = {
+            "store": store,
+            "identity": identity,
+            "directory": directory,
+            "clock": self._clock,
+            "events": events,
+            "queued": self._pump.wake,
+            "decided": self._receipts.wake,
+        }
+        service = Service(**ours, online=self._online)
+        statuses = Statuses(**ours)
         spool = Spool(self.home / "spool", blobs, self._clock)
-        statuses = Statuses(
-            store=store,
-            identity=identity,
-            directory=directory,
-            clock=self._clock,
-            events=events,
-            queued=self._pump.wake,
-            decided=self._receipts.wake,
-        )
         self.parts = NodeParts(
             version=metadata.version("document-axis"),
             settings=settings,

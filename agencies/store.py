@@ -14,7 +14,6 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -36,12 +35,12 @@ class _Job:
     """One change, who waits for it, and what became of it."""
 
     change: Callable[[sqlite3.Connection], Any]
-    future: asyncio.Future[Any] | Future[Any]
+    future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Tell who waits; in the thread that owns the future."""
+        """Tell who waits; on the event loop that owns the future."""
         if self.future.done():  # cancelled: the change has happened all the same
             return
         if self.error is not None:
@@ -83,12 +82,6 @@ class Store:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(_Job(change, future))
         return await future
-
-    def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """The same for callers without an event loop (start-up, commands)."""
-        future: Future[T] = Future()
-        self._put(_Job(change, future))
-        return future.result()
 
     def _put(self, job: _Job) -> None:
         if self._closed:
@@ -164,10 +157,7 @@ def _settle(jobs: list[_Job]) -> None:
     """Tell everybody at once: waking an event loop for each would cost more than the commit."""
     waiting: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
     for job in jobs:
-        if isinstance(job.future, Future):
-            job.settle()
-        else:
-            waiting.setdefault(job.future.get_loop(), []).append(job)
+        waiting.setdefault(job.future.get_loop(), []).append(job)
     for loop, theirs in waiting.items():
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
             loop.call_soon_threadsafe(_settle_each, theirs)

@@ -21,7 +21,6 @@ import structlog
 __all__ = [
     "bound_trace",
     "configure",
-    "format_traceparent",
     "get_logger",
     "is_trace_id",
     "new_trace_id",
@@ -110,8 +109,3 @@ def parse_traceparent(header: str | None) -> str | None:
     if version == "ff" or not int(trace_id, 16) or not int(parent_id, 16) or (version == "00" and more):
         return None
     return trace_id
-
-
-def format_traceparent(trace_id: str) -> str:
-    """A `traceparent` header that passes `trace_id` on, with a parent id of its own."""
-    return f"00-{trace_id}-{secrets.token_hex(8)}-01"

@@ -72,21 +72,21 @@ async def test_a_cancelled_caller_leaves_the_writer_working(store: Store) -> Non
     assert (store.setting("a"), store.setting("b")) == ("1", "1")
 
 
-def test_a_closed_store_refuses(tmp_path: Path) -> None:
+async def test_a_closed_store_refuses(tmp_path: Path) -> None:
     store = Store(tmp_path / "agency.sqlite")
     store.close()
     store.close()
     with pytest.raises(Refusal) as refused:
-        store.write_now(lambda c: None)
+        await store.write(lambda c: None)
     assert refused.value.name == "shutting_down"
 
 
 def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "agency.sqlite"
     script = (
-        "import os, pathlib; from agencies.store import Store, set_setting;"
-        f"s = Store(pathlib.Path({str(path)!r})); s.write_now(lambda c: set_setting(c, 'a', '1'));"
-        "os.kill(os.getpid(), 9)"
+        "import asyncio, os, pathlib; from agencies.store import Store, set_setting\n"
+        f"store = Store(pathlib.Path({str(path)!r}))\n"
+        "asyncio.run(store.write(lambda c: set_setting(c, 'a', '1'))); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert done.returncode == -9
