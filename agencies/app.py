@@ -33,6 +33,7 @@ from agencies.local import listening_socket, remove_socket
 from agencies.packets import Packets
 from agencies.parts import NodeParts
 from agencies.pump import Pump
+from agencies.receipt_modes import ReceiptModes
 from agencies.receipts import ReceiptSender
 from agencies.receiver import Receiver
 from agencies.recovery import Recovery
@@ -43,6 +44,10 @@ from agencies.statuses import Statuses
 from agencies.store import Store
 from agencies.tasks import keep_running
 from agencies.tls import axis_context
+from agencies.vxp.administration import Administration
+from agencies.vxp.call_log import CallLog
+from agencies.vxp.mount import Vxp
+from agencies.vxp.systems import Systems
 from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
 from axis.core.errors import Refusal
@@ -52,6 +57,8 @@ from axis.ports import Blobs, Clock
 __all__ = ["Node"]
 
 _STOP_SECONDS: Final = 5.0
+#: A VXP call names up to 1,000 recipients in one header.
+_FIELD_BYTES: Final = 64 * 1024
 
 
 class Node:
@@ -121,6 +128,7 @@ class Node:
         await self._stack.enter_async_context(client)
         directory = DirectorySync(store, client)
         identity = Identity(settings.code, credentials, directory, self._clock)
+        self._systems = Systems(store, self._clock)
         self._wire(settings, store, blobs, client, directory, identity)
         await self._serve()
         if self._online:
@@ -191,7 +199,7 @@ class Node:
         handler = Handler(
             **own,
             identity=identity,
-            settings=settings,
+            receipt_mode=ReceiptModes(settings, self._systems, directory).mode,
             own_keys=lambda: keys.known_keys(self.home),
             doubt=directory.doubt,
         )
@@ -232,6 +240,8 @@ class Node:
     async def _serve(self) -> None:
         owner = application(self.parts, None)
         owner.router.add_post("/control/enrol", self._control_enrol)
+        calls = CallLog(self.parts.store)
+        Administration(self.parts, self._systems, calls).add_routes(owner)
         control = web.AppRunner(owner, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await control.setup()
         self._stack.push_async_callback(control.cleanup)
@@ -242,8 +252,10 @@ class Node:
             return
         settings = self.parts.settings
         guard = Guard(None if settings.api_is_local else bearer_token(self.home))
+        app = application(self.parts, guard)
+        Vxp(self.parts, self._systems, calls).add_routes(app)
         public = web.AppRunner(
-            application(self.parts, guard), access_log=None, shutdown_timeout=_STOP_SECONDS
+            app, access_log=None, shutdown_timeout=_STOP_SECONDS, max_field_size=_FIELD_BYTES
         )
         await public.setup()
         self._stack.push_async_callback(public.cleanup)

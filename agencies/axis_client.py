@@ -128,6 +128,10 @@ class AxisClient:
         """Changes of the directory beyond a place."""
         return await self._call("GET", "/v1/directory", api_pb2.DirectoryPage, query={"after": str(after)})
 
+    async def change_unit(self, change: api_pb2.UnitChange) -> api_pb2.UnitChanged:
+        """Register, suspend or resume a unit below this organisation. The same again changes nothing."""
+        return await self._call("POST", "/v1/units", api_pb2.UnitChanged, change)
+
     async def contents(self, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
         """Small attachments by (document, number), unchecked; what the axis leaves out is not in it."""
         asked = [api_pb2.ContentKey(document_id=document_id, number=number) for document_id, number in keys]

@@ -9,20 +9,28 @@ Exit codes: 0 done, 1 the answer is no, 2 cannot run.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from axis.core.errors import CODES, Refusal
+from agencies import cli_vxp
+from agencies.cli_common import (
+    AsJson,
+    Home,
+    cannot,
+    print_json,
+    print_table,
+    quiet_logs,
+    refused,
+    run,
+    with_node,
+)
+from axis.core.errors import CODES
 
 __all__ = ["app", "main"]
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="agency",
@@ -31,62 +39,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-Home = Annotated[Path, typer.Option(envvar="AGENCY_HOME", help="The node's folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
+cli_vxp.register(app)
 
 
 def main() -> None:
     """Entry point."""
     app()
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command; errors become messages and exit codes."""
-    import sqlite3
-
-    from agencies.config import ConfigError
-    from axis.control import HomeBusy, NotRunning
-
-    try:
-        return asyncio.run(work)
-    except Refusal as refusal:
-        _refused(refusal.name, refusal.detail)
-    except (ConfigError, HomeBusy, NotRunning, OSError, sqlite3.DatabaseError) as error:
-        _cannot(str(error))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _refused(name: str, detail: str) -> NoReturn:
-    typer.echo(f"refused [{name}]: {detail}", err=True)
-    raise typer.Exit(2 if name in ("unavailable", "shutting_down") else 1)
-
-
-def _cannot(text: str) -> NoReturn:
-    typer.echo(f"cannot run: {text}", err=True)
-    raise typer.Exit(2)
-
-
-def with_node(home: Path, work: Callable[[Any], Awaitable[T]]) -> T:
-    """Do something with the home's API, whether its node runs or not."""
-    from agencies.local_node import with_api
-
-    _quiet_logs()
-    return run(with_api(home, work))
-
-
-def _quiet_logs() -> None:
-    """A command's log is what goes wrong, no more."""
-    import logging
-
-    from axis import logs
-
-    logs.configure(json=False, level=logging.ERROR)
-
-
-def _show(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 @app.command()
@@ -100,11 +58,11 @@ def init(
     """Make keys, ask the axis for certificates, and set up the home. Can be repeated."""
     from agencies.local_node import initialise
 
-    _quiet_logs()
+    quiet_logs()
     urls = tuple(url.strip() for url in (axis or "").split(",") if url.strip())
     found = run(initialise(home, token, urls, api))
     if as_json:
-        _show(found)
+        print_json(found)
     else:
         typer.echo(f"{found['code']} is enrolled; start its node with: agency serve --home {home}", err=True)
 
@@ -126,7 +84,7 @@ def serve(
     try:
         codes = parse_codes(autoreply) if autoreply else ()
     except ValueError as error:
-        _cannot(f"--autoreply {error}")
+        cannot(f"--autoreply {error}")
     run(serve_nodes([home], api, codes))
 
 
@@ -196,7 +154,7 @@ def status(
 
     said = with_node(home, lambda api: say_status(api, document_id, code, note))
     if as_json:
-        _show(said)
+        print_json(said)
         return
     for one in said["statuses"]:
         typer.echo(one["document_id"])
@@ -216,7 +174,9 @@ def _queued(home: Path, queued: dict[str, Any], *, wait: bool, as_json: bool) ->
             found = _outcomes(home, document_id, online=queued["online"])
     finally:
         if as_json:
-            _show({key: found[key] for key in ("document_id", "state", "code", "deliveries") if key in found})
+            print_json(
+                {key: found[key] for key in ("document_id", "state", "code", "deliveries") if key in found}
+            )
     if wait:
         _judge(found)
 
@@ -226,7 +186,7 @@ def _outcomes(home: Path, document_id: str, *, online: bool) -> dict[str, Any]:
     from agencies.waiting import wait_for_outcomes
 
     if not online:
-        _cannot("there is nothing to wait for until the node is started (agency serve)")
+        cannot("there is nothing to wait for until the node is started (agency serve)")
     return run(wait_for_outcomes(home, document_id, lambda text: typer.echo(text, err=True)))
 
 
@@ -235,7 +195,7 @@ def _judge(found: dict[str, Any]) -> None:
     if found["state"] == "delivered":
         return
     if found["state"] == "rejected":
-        _refused(found["code"], found.get("detail", ""))
+        refused(found["code"], found.get("detail", ""))
     for delivery in found.get("deliveries", ()):
         if delivery["state"] != "received":
             # A node's own refusal has a stable code for its reason; a person's is text.
@@ -253,10 +213,10 @@ def inbox(home: Home, as_json: AsJson = False) -> None:
     found = with_node(home, lambda api: everything(api, "/v1/inbox"))
     if as_json:
         keys = ("document_id", "from", "to", "subject", "number", "received_at", "state", "attachments")
-        _show({"documents": [{key: one[key] for key in keys} for one in found]})
+        print_json({"documents": [{key: one[key] for key in keys} for one in found]})
         return
     columns = ("received_at", "from", "number", "subject", "state", "document_id")
-    _table(columns, [[str(one[c]) for c in columns] for one in found])
+    print_table(columns, [[str(one[c]) for c in columns] for one in found])
 
 
 @app.command()
@@ -267,11 +227,11 @@ def outbox(home: Home, as_json: AsJson = False) -> None:
     found = with_node(home, lambda api: everything(api, "/v1/documents"))
     if as_json:
         keys = ("document_id", "to", "subject", "state", "code", "attempts", "next_attempt_at")
-        _show({"documents": [{key: one[key] for key in keys} for one in found]})
+        print_json({"documents": [{key: one[key] for key in keys} for one in found]})
         return
     columns = ("created_at", "to", "subject", "state", "code", "document_id")
     rows = [[", ".join(one[c]) if c == "to" else str(one[c]) for c in columns] for one in found]
-    _table(columns, rows)
+    print_table(columns, rows)
 
 
 @app.command()
@@ -283,7 +243,7 @@ def show(
 
     found = with_node(home, lambda api: either(api, document_id))
     if as_json:
-        _show(found)
+        print_json(found)
         return
     typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
@@ -304,7 +264,7 @@ def save(
 
     written = with_node(home, lambda api: save_attachments(api, document_id, out))
     if as_json:
-        _show({"files": [str(path) for path in written]})
+        print_json({"files": [str(path) for path in written]})
         return
     for path in written:
         typer.echo(str(path))
@@ -322,25 +282,13 @@ def volumes(
     query = {"by": by, "kind": kind} | ({"month": month} if month else {})
     found = with_node(home, lambda api: api.json("GET", "/v1/volumes", params=query))
     if as_json:
-        _show(found)
+        print_json(found)
         return
     label = "code" if by == "unit" else "period"
     columns = (label, "sent", "addressed", "received", "refused", "dead", "requeued", "in_flight", "late")
     rows = [[str(row[c]) for c in columns] for row in found["rows"]]
     rows.append(["total", *(str(found["total"][c]) for c in columns[1:])])
-    _table(columns, rows)
-
-
-def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    # Whole words for whoever reads it from a file or a pipe; a terminal's own width otherwise.
-    console = Console(width=None if sys.stdout.isatty() else 300, markup=False, highlight=False)
-    console.print(table)
+    print_table(columns, rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,16 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["DEFAULT_API", "SETTINGS_FILE", "ConfigError", "Settings", "load", "parse_address", "save"]
+__all__ = [
+    "DEFAULT_API",
+    "SETTINGS_FILE",
+    "ConfigError",
+    "ReceiptMode",
+    "Settings",
+    "load",
+    "parse_address",
+    "save",
+]
 
 SETTINGS_FILE: Final = "agency.toml"
 DEFAULT_API: Final = "127.0.0.1:8090"
@@ -48,11 +57,8 @@ class Settings(BaseModel):
     submissions: Annotated[int, Field(ge=1, le=256)] = 8  # documents with large attachments, at the same time
     downloads: Annotated[int, Field(ge=1, le=64)] = 8  # at the same time
     max_back_off_seconds: Annotated[float, Field(gt=0)] = 300.0
-
-    def receipt_mode(self, unit: str) -> ReceiptMode:
-        """Who receipts for a unit."""
-        found = self.units.get(unit)
-        return found.receipt if found is not None else self.receipt
+    #: VXP calls whose stamp is further off are refused. 0: none is, since the real client never renews it.
+    vxp_max_skew_minutes: Annotated[float, Field(ge=0)] = 0.0
 
     @property
     def api_is_local(self) -> bool:
@@ -103,7 +109,7 @@ def save(home: Path, settings: Settings) -> None:
         f"api = {_toml(settings.api)}    # the local HTTP API",
         f"receipt = {_toml(settings.receipt)}    # storage: by the node itself; software: by its user",
     ]
-    for name in ("submissions", "downloads", "max_back_off_seconds"):
+    for name in ("submissions", "downloads", "max_back_off_seconds", "vxp_max_skew_minutes"):
         if getattr(settings, name) != Settings.model_fields[name].default:
             lines.append(f"{name} = {getattr(settings, name)}")
     for unit, own in sorted(settings.units.items()):

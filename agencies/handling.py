@@ -12,7 +12,7 @@ from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
 
 from agencies import inbox
 from agencies.attachments import AttachmentRow
-from agencies.config import Settings
+from agencies.config import ReceiptMode
 from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received
 from agencies.fetch import Fetched
 from agencies.identity import Identity
@@ -66,14 +66,14 @@ class Handler:
         store: Store,
         identity: Identity,
         clock: Clock,
-        settings: Settings,
+        receipt_mode: Callable[[str], ReceiptMode],
         own_keys: Callable[[], set[bytes]],
         doubt: Callable[[int], bool],
     ) -> None:
         self._store = store
         self._identity = identity
         self._clock = clock
-        self._settings = settings
+        self._receipt_mode = receipt_mode
         self._own_keys = own_keys
         self._doubt = doubt
         self._wrong_bytes: dict[str, int] = {}
@@ -175,7 +175,7 @@ class Handler:
         elif decided is not None:
             # The feed was restarted: what was decided stands, under whatever acceptance it has now.
             outcome, failure = InboxState(decided["outcome"]), decided["reason"]
-        elif self._settings.receipt_mode(unit) == "storage":
+        elif self._receipt_mode(unit) == "storage":
             outcome = InboxState.RECEIVED
         else:
             outcome = InboxState.WAITING

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Final, cast
 
@@ -19,7 +19,7 @@ from axispb.v1 import document_pb2
 from agencies.answers import content_hash
 from agencies.attachments import AttachmentRow
 from agencies.directory_sync import DirectorySync
-from agencies.edxml.packet import Attachment, DocumentPacket
+from agencies.edxml.packet import Attachment, DocumentPacket, StatusPacket
 from agencies.edxml.reader import read_packet
 from agencies.edxml.refusal import refused
 from agencies.edxml.writer import (
@@ -40,7 +40,7 @@ from axis.core.envelope import Kind, parse
 from axis.core.errors import Refusal
 from axis.ports import BlobMissing, Blobs
 
-__all__ = ["EDXML_TYPE", "Packets", "Stored"]
+__all__ = ["EDXML_TYPE", "Handed", "Packets", "Stored"]
 
 Json = dict[str, Any]
 
@@ -59,6 +59,16 @@ class Stored:
 
     size: int | None
     chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A packet that was handed in: what it says, its attachments' contents, and its own bytes in a file."""
+
+    packet: DocumentPacket | StatusPacket
+    contents: Sequence[Iterator[bytes]]
+    row: AttachmentRow  # as an attachment of the document
+    file: IO[bytes]
 
 
 class Packets:
@@ -81,20 +91,12 @@ class Packets:
         self._blobs = blobs
         self._directory = directory
 
-    async def send(
-        self,
-        body: AsyncIterator[bytes],
-        *,
-        key: str,
-        trace_id: str,
-        sender: str | None = None,
-        recipients: Sequence[str] | None = None,
-    ) -> Json:
-        """Put a packet into the outbox. {"document_id", "state", "warnings"}.
+    @asynccontextmanager
+    async def handed_in(self, body: AsyncIterator[bytes]) -> AsyncIterator[Handed]:
+        """A packet, taken apart; nothing of it is kept beyond the block unless it is sent.
 
-        `sender` and `recipients` stand in for the packet's own From and To. Durable when it returns. Raises
-        Refusal `field_invalid` with `extra` "vxp", "element" and "line" for what is no edXML, and whatever
-        `Service.send` raises. Constant memory, however large the packet.
+        Raises Refusal `field_invalid` with `extra` "vxp", "element" and "line" for what is no edXML,
+        `header_too_large`, `storage_full`. Constant memory, however large the packet.
         """
         with ExitStack() as opened, no_room_named():
             file = opened.enter_context(self._spool.scratch())
@@ -104,14 +106,31 @@ class Packets:
                 return cast(BinaryIO, opened.enter_context(self._spool.scratch()))
 
             packet, contents = await asyncio.to_thread(read_packet, _pieces(file), scratch)
-            if not isinstance(packet, DocumentPacket):
-                if row.size > MAX_STATUS_PACKET:
-                    raise refused("StatusCode", 1, "a status has at most 64 KiB", "gói trạng thái quá lớn")
-                raw = b"".join(_pieces(file))
-                return await self._statuses.say_packet(packet, raw, key, trace_id)
-            if not (recipients or packet.recipients):
-                raise refused("To", 1, "the recipients are missing", "thiếu nơi nhận")
-            taken = await self._taken(packet.attachments, contents, row, file)
+            if not isinstance(packet, DocumentPacket) and row.size > MAX_STATUS_PACKET:
+                raise refused("StatusCode", 1, "a status has at most 64 KiB", "gói trạng thái quá lớn")
+            yield Handed(packet, contents, row, file)
+
+    async def send(
+        self,
+        handed: Handed,
+        *,
+        key: str,
+        trace_id: str,
+        sender: str | None = None,
+        recipients: Sequence[str] | None = None,
+    ) -> Json:
+        """Put a packet into the outbox. {"document_id", "state", "warnings"}.
+
+        `sender` and `recipients` stand in for a document's own From and To. Durable when it returns. Raises
+        whatever `Service.send` and `Statuses.say_packet` raise.
+        """
+        packet, row = handed.packet, handed.row
+        if not isinstance(packet, DocumentPacket):
+            raw = b"".join(_pieces(handed.file))
+            return await self._statuses.say_packet(packet, raw, key, trace_id)
+        if not (recipients or packet.recipients):
+            raise refused("To", 1, "the recipients are missing", "thiếu nơi nhận")
+        taken = await self._taken(packet.attachments, handed.contents, row, handed.file)
         warnings = list(packet.warnings)
         if packet.fields.ByteSize() > _MOST_FIELDS:
             _shorten(packet.fields)

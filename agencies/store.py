@@ -13,7 +13,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,7 +25,7 @@ __all__ = ["Store", "get_setting", "set_setting"]
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _BATCH: Final = 256
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -55,6 +55,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Open or create the file. Raises sqlite3.DatabaseError for a file that is no store."""
         self._path = path
+        # It holds secrets of calling systems: nobody but its owner reads it, from the first moment on.
+        path.touch(mode=0o600)
+        path.chmod(0o600)
         writer = self._connect()
         _migrate(writer)
         self._reader = self._connect()
@@ -92,8 +95,8 @@ class Store:
         """Read rows."""
         return self._reader.execute(sql, arguments).fetchall()
 
-    def each(self, sql: str, *arguments: object) -> Iterator[sqlite3.Row]:
-        """Read rows one by one, where all of them would be too many to hold. To be read to the end."""
+    def each(self, sql: str, *arguments: object) -> sqlite3.Cursor:
+        """Read rows one by one, where all of them would be too many to hold. To the end, or close it."""
         return self._reader.execute(sql, arguments)
 
     def row(self, sql: str, *arguments: object) -> sqlite3.Row | None:

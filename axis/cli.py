@@ -87,10 +87,11 @@ def org_add(
     name: Annotated[str, typer.Option(help="The unit's name.")],
     parent: Annotated[str, typer.Option(help="The unit above it; default: by the form of the code.")] = "",
     old_code: Annotated[list[str] | None, typer.Option(help="An older code; repeatable.")] = None,
+    mail: Annotated[str, typer.Option(help="The unit's e-mail address.")] = "",
     as_json: Json = False,
 ) -> None:
     """Register a unit, or change it, and print a one-time enrolment token."""
-    arguments = {"code": code, "name": name, "parent": parent, "old_codes": old_code or []}
+    arguments = {"code": code, "name": name, "parent": parent, "old_codes": old_code or [], "mail": mail}
     _print_token(operate(home, "org.add", arguments), as_json)
 
 

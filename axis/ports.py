@@ -112,6 +112,10 @@ class Journal(Facts, Protocol):
         """The records at these places, in the order asked for; absent ones are left out."""
         ...
 
+    def time_of(self, sequence: int) -> int:
+        """The time of the frame that holds a sequence; 0 where there is none. Reads no frame."""
+        ...
+
     def frame_hash(self, sequence: int) -> bytes | None:
         """The hash of the frame whose newest record has this sequence; None if no frame ends there."""
         ...

@@ -32,6 +32,7 @@ from axis.flow.registry import Registry
 from axis.flow.rejections import Rejections
 from axis.flow.sequencer import Sequencer
 from axis.flow.submissions import Submissions
+from axis.flow.units import Units
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import Clock, Issuer, Journal
 from axis.views.projection import Views
@@ -56,6 +57,7 @@ class Node:
     ingress: Ingress
     submissions: Submissions
     receipts: Receipts
+    units: Units
     downloads: Downloads
     deadlines: Deadlines
     enrolment: Enrolment
@@ -183,6 +185,7 @@ def _node(
         ingress=ingress,
         submissions=Submissions(ingress, blobs, desk.peers, clock),
         receipts=Receipts(desk),
+        units=Units(desk),
         downloads=Downloads(journal),
         deadlines=Deadlines(journal, sequencer, clock),
         enrolment=enrolment,

@@ -145,6 +145,7 @@ def _application(node: Node) -> tuple[web.Application, Gate]:
         ingress=node.ingress,
         submissions=node.submissions,
         receipts=node.receipts,
+        units=node.units,
         feed=node.feed,
         directory=node.directory,
         downloads=node.downloads,

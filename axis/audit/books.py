@@ -49,6 +49,8 @@ class Unit:
     changed: int
     suspended: bool = False
     enrolled: bool = False
+    contacts: tuple[str, str, str] = ("", "", "")  # mail, mobile, fax
+    suspended_by: str = ""
 
 
 @dataclass(slots=True)

@@ -135,6 +135,10 @@ def _register_facts(books: Books) -> Iterator[_Fact]:
             parent=unit.parent,
             old_codes=unit.old_codes,
             suspended=unit.suspended,
+            suspended_by=unit.suspended_by,
+            mail=unit.contacts[0],
+            mobile=unit.contacts[1],
+            fax=unit.contacts[2],
             enrolled=unit.enrolled,
             registered_sequence=unit.registered,
         )

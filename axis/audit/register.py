@@ -43,6 +43,7 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
             books.aliases[gone] = ("", sequence)
         known.name, known.parent, known.old_codes = body.name, body.parent, old_codes
         known.changed = sequence
+    books.units[body.code].contacts = (body.mail, body.mobile, body.fax)
     for code in (body.code, *old_codes):
         books.aliases[code] = (body.code, sequence)
     judge.require(not body.parent or body.parent in books.units, "parent_unknown", body.parent)
@@ -50,16 +51,16 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
 
 
 def _suspended(judge: Judge, body: journal_pb2.UnitSuspended) -> Line:
-    _change(judge, body.code, suspended=True)
+    _change(judge, body.code, suspended=True, suspended_by=body.by)
     return Line("suspended", party=body.code, reason=body.reason)
 
 
 def _resumed(judge: Judge, body: journal_pb2.UnitResumed) -> Line:
-    _change(judge, body.code, suspended=False)
+    _change(judge, body.code, suspended=False, suspended_by="")
     return Line("resumed", party=body.code)
 
 
-def _change(judge: Judge, code: str, **values: bool) -> None:
+def _change(judge: Judge, code: str, **values: bool | str) -> None:
     unit = judge.books.units.get(code)
     judge.require(unit is not None, "unit_unknown", f"{code} is not registered")
     if unit is not None:

@@ -61,13 +61,19 @@ class Register:
 
     Without a parent a new unit gets the nearest registered one by the form of its code. For a registered
     unit an empty parent or no old codes leave what is registered; old codes that are given replace it.
-    `code` is the primary code. Refusal `field_invalid`.
+    Likewise an empty mail, mobile or fax. `code` is the primary code. `by`: the organisation that asks, whose
+    unit it is (`axis.core.registrars`); empty for the registrar. Refusal `field_invalid`, for an organisation
+    also `not_host_of_unit`, `sender_suspended`.
     """
 
     code: str
     name: str
     parent: str = ""
     old_codes: tuple[str, ...] = ()
+    mail: str = ""
+    mobile: str = ""
+    fax: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +82,15 @@ class Suspend:
 
     code: str
     reason: str = ""
+    by: str = ""  # as for Register
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """End a suspension. Answers `Done`."""
+    """End a suspension; an organisation ends its own only. Answers `Done`."""
 
     code: str
+    by: str = ""  # as for Register
 
 
 @dataclass(frozen=True, slots=True)

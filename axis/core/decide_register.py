@@ -5,6 +5,7 @@ Everything here may be asked twice: what is so already brings no record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from axis.core.errors import Refusal
 from axis.core.facts import Facts
 from axis.core.lookup import founded, resolve, unit
 from axis.core.organisation import check_code, parents_by_form
+from axis.core.registrars import check_own, check_register, check_resume
 
 __all__ = ["done", "found", "note_rejected", "register", "registered_unit", "resume", "suspend"]
 
@@ -23,6 +25,9 @@ _Sign = Callable[[bytes], bytes]
 
 #: Decree 30/2020, annex VI: OrganName.
 _MAX_UNIT_NAME: Final = 200
+_MAX_MAIL: Final = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
+_MAX_NUMBER: Final = 40
+_MAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
 
 
 def found(command: Found, facts: Facts, _now: int, _sign: _Sign) -> Decision:
@@ -44,20 +49,43 @@ def register(command: Register, facts: Facts, _now: int, _sign: _Sign) -> Decisi
     if not 1 <= len(command.name) <= _MAX_UNIT_NAME:
         raise Refusal("field_invalid", f"name: 1 to {_MAX_UNIT_NAME} characters are possible")
     known = unit(facts, code)
-    kept = known.old_codes if known is not None else ()
+    before = known if known is not None else facts_pb2.UnitFact()
     body = journal_pb2.UnitRegistered(
         code=code,
         name=command.name,
         parent=_parent(command, known, facts),
-        old_codes=_old_codes(code, command.old_codes or kept),
+        old_codes=_old_codes(code, command.old_codes or before.old_codes),
+        mail=_mail(command.mail) or before.mail,
+        mobile=_number("mobile", command.mobile) or before.mobile,
+        fax=_number("fax", command.fax) or before.fax,
+        by=command.by,
     )
-    for name in (code, *body.old_codes):
+    names = (code, *body.old_codes)
+    for name in names:
         holder = resolve(facts, name)
         if holder not in (None, code):
             raise Refusal("field_invalid", f"code: {name} is a code of {holder}")
-    if known is not None and _same(known, body):
-        return done(code)
-    return done(code, journal_pb2.Record(registered=body))
+    records = []
+    if command.by:
+        check_register(command.by, code, body.parent, names, facts)
+        if before.suspended:
+            check_resume(command.by, before)
+            records.append(journal_pb2.Record(resumed=journal_pb2.UnitResumed(code=code, by=command.by)))
+    if known is None or not _same(known, body):
+        records.insert(0, journal_pb2.Record(registered=body))
+    return done(code, *records)
+
+
+def _mail(text: str) -> str:
+    if text and (len(text) > _MAX_MAIL or not _MAIL.fullmatch(text)):
+        raise Refusal("field_invalid", f"mail: {text[:60]!r} is no address")
+    return text
+
+
+def _number(field: str, text: str) -> str:
+    if len(text) > _MAX_NUMBER or not text.isprintable():
+        raise Refusal("field_invalid", f"{field}: at most {_MAX_NUMBER} characters are possible")
+    return text
 
 
 def _parent(command: Register, known: facts_pb2.UnitFact | None, facts: Facts) -> str:
@@ -92,25 +120,32 @@ def _old_codes(code: str, given: Sequence[str]) -> list[str]:
 
 
 def _same(known: facts_pb2.UnitFact, body: journal_pb2.UnitRegistered) -> bool:
-    before = known.name, known.parent, list(known.old_codes)
-    return before == (body.name, body.parent, list(body.old_codes))
+    names = ("name", "parent", "old_codes", "mail", "mobile", "fax")
+    return all(getattr(known, name) == getattr(body, name) for name in names)
 
 
 def suspend(command: Suspend, facts: Facts, _now: int, _sign: _Sign) -> Decision:
-    """One `suspended` record, if the unit is not suspended."""
+    """One `suspended` record, if the unit is not suspended. The registrar's stands over an organisation's."""
     fact = registered_unit(command.code, facts)
-    if fact.suspended:
+    if command.by:
+        check_own(command.by, fact.code, facts)
+    if fact.suspended and (command.by or not fact.suspended_by):
         return done(fact.code)
-    body = journal_pb2.UnitSuspended(code=fact.code, reason=_short(command.reason))
+    body = journal_pb2.UnitSuspended(code=fact.code, reason=_short(command.reason), by=command.by)
     return done(fact.code, journal_pb2.Record(suspended=body))
 
 
 def resume(command: Resume, facts: Facts, _now: int, _sign: _Sign) -> Decision:
     """One `resumed` record, if the unit is suspended."""
     fact = registered_unit(command.code, facts)
+    if command.by:
+        check_own(command.by, fact.code, facts)
     if not fact.suspended:
         return done(fact.code)
-    return done(fact.code, journal_pb2.Record(resumed=journal_pb2.UnitResumed(code=fact.code)))
+    if command.by:
+        check_resume(command.by, fact)
+    body = journal_pb2.UnitResumed(code=fact.code, by=command.by)
+    return done(fact.code, journal_pb2.Record(resumed=body))
 
 
 def note_rejected(command: NoteRejected, _facts: Facts, _now: int, _sign: _Sign) -> Decision:

@@ -15,7 +15,7 @@ for, which takes a fifth of the memory of parsed ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from axispb.v1 import api_pb2, facts_pb2
@@ -37,7 +37,12 @@ _Row = tuple[str, int, bytes]
 
 
 def directory_page(
-    units: Sequence[_Listed], certificates: Sequence[_Listed], *, limit: int, head: int
+    units: Sequence[_Listed],
+    certificates: Sequence[_Listed],
+    *,
+    limit: int,
+    head: int,
+    time_of: Callable[[int], int],
 ) -> api_pb2.DirectoryPage:
     """One page of what changed, from two listings that were each asked for with `limit`.
 
@@ -51,7 +56,7 @@ def directory_page(
     for key, value, sequence in sorted((*units, *certificates), key=lambda listed: (listed[2], listed[0])):
         if page.more and sequence > as_of:
             break
-        entry = page.entries.add(sequence=sequence)
+        entry = page.entries.add(sequence=sequence, at=time_of(sequence))
         if key.startswith(_UNIT):
             entry.unit.ParseFromString(value)
         else:

@@ -83,18 +83,19 @@ def _registered(body: journal_pb2.UnitRegistered, step: Step) -> None:
     fact.name = body.name
     fact.parent = body.parent
     fact.old_codes[:] = body.old_codes
+    fact.mail, fact.mobile, fact.fax = body.mail, body.mobile, body.fax
     step.put(unit_key(body.code), fact)
 
 
 def _suspended(body: journal_pb2.UnitSuspended, step: Step) -> None:
-    _change_unit(body.code, step, suspended=True)
+    _change_unit(body.code, step, suspended=True, suspended_by=body.by)
 
 
 def _resumed(body: journal_pb2.UnitResumed, step: Step) -> None:
-    _change_unit(body.code, step, suspended=False)
+    _change_unit(body.code, step, suspended=False, suspended_by="")
 
 
-def _change_unit(code: str, step: Step, **values: bool) -> None:
+def _change_unit(code: str, step: Step, **values: bool | str) -> None:
     fact = unit(step.facts, code)
     if fact is not None:
         for name, value in values.items():

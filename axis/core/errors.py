@@ -284,6 +284,36 @@ _ALL: Final = (
         "Use the node's own address; programs need no Origin header.",
     ),
     _final(
+        "system_unknown",
+        401,
+        "The VXP system's id is not registered at this node, or the HMAC was not made with its secret.",
+        "Correct the id and the secret; `agency vxp list` shows the ids, `agency vxp rotate` makes a secret.",
+    ),
+    _final(
+        "system_exists",
+        409,
+        "A VXP system has this id already.",
+        "Choose another id, or make it a new secret with `agency vxp rotate`.",
+    ),
+    _final(
+        "system_not_allowed",
+        403,
+        "The VXP system does not act for this unit.",
+        "Name one of its own units; `agency vxp list` shows its organisations.",
+    ),
+    _final(
+        "signed_header_differs",
+        401,
+        "A header of the VXP call is not what its signed copy says.",
+        "Send the headers that were signed; if the client did, somebody on the way changed them.",
+    ),
+    _final(
+        "timestamp_skewed",
+        401,
+        "The VXP call's stamp is further from this node's clock than the setting allows.",
+        "Set the client's clock and let it make a new stamp, or change `vxp_max_skew_minutes`.",
+    ),
+    _final(
         "route_unknown",
         404,
         "There is no such path, or it does not take this method.",

@@ -13,7 +13,15 @@ from typing import Final
 
 from axis.core.errors import Refusal
 
-__all__ = ["AXIS", "axis_uri", "check_code", "organisation_uri", "parents_by_form"]
+__all__ = [
+    "AXIS",
+    "axis_uri",
+    "check_code",
+    "is_old_code",
+    "level_by_form",
+    "organisation_uri",
+    "parents_by_form",
+]
 
 #: What stands for the axis itself where certificates name an organisation. Not a registrable unit.
 AXIS: Final = "axis"
@@ -47,6 +55,19 @@ def parents_by_form(unit_code: str) -> list[str]:
             candidates.append(".".join(zeroed))
         return [c for c in dict.fromkeys(candidates) if c != unit_code]
     return [".".join(groups[:count]) for count in range(len(groups) - 1, 0, -1)]
+
+
+def is_old_code(unit_code: str) -> bool:
+    """Whether a code has the 13 characters of QCVN 102:2016."""
+    return _OLD_CODE.fullmatch(unit_code) is not None
+
+
+def level_by_form(unit_code: str) -> int:
+    """The level that a code's form says, from 1: its groups, without an old code's groups of zeros."""
+    groups = unit_code.split(".")
+    if is_old_code(unit_code):
+        return 4 - sum(not group.strip("0") for group in groups[:3])
+    return len(groups)
 
 
 def organisation_uri(unit_code: str) -> str:

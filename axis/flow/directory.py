@@ -47,4 +47,6 @@ class DirectoryPages:
         head = self._journal.head().sequence  # before the listings: what they hold beyond it stays in
         units = self._journal.facts(_UNITS, after, limit)
         certificates = self._journal.facts(_CERTIFICATES, after, limit)
-        return directory_page(units, certificates, limit=limit, head=max(head, after))
+        return directory_page(
+            units, certificates, limit=limit, head=max(head, after), time_of=self._journal.time_of
+        )

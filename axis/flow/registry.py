@@ -37,10 +37,11 @@ class Registry:
         self._clock = clock
 
     async def add(
-        self, code: str, name: str, parent: str = "", old_codes: Iterable[str] = ()
+        self, code: str, name: str, parent: str = "", old_codes: Iterable[str] = (), mail: str = ""
     ) -> dict[str, Any]:
         """Register a unit, or change it, and give it a token: {"code", "token", "expires_at"}."""
-        done: Done = await self._sequencer.submit(Register(code, name, parent, tuple(old_codes)))
+        command = Register(code, name, parent, tuple(old_codes), mail)
+        done: Done = await self._sequencer.submit(command)
         get_logger().info("unit_registered", unit=code, changed=done.changed)
         return await self.token(done.subject)
 
@@ -94,6 +95,10 @@ class Registry:
         return {
             **self._unit(fact),
             "old_codes": list(fact.old_codes),
+            "mail": fact.mail,
+            "mobile": fact.mobile,
+            "fax": fact.fax,
+            "suspended_by": (fact.suspended_by or "registrar") if fact.suspended else None,
             "children": sorted(unit.code for unit in everybody if unit.parent == fact.code),
             "certificates": [row for row in certificates if row["org"] == fact.code],
         }

@@ -25,6 +25,7 @@ from axis.flow.ingress import Ingress
 from axis.flow.peers import Peer
 from axis.flow.receipts import Receipts
 from axis.flow.submissions import CONTENT_BYTES, CONTENTS_BYTES, PIN_MS, Submission, Submissions
+from axis.flow.units import Units
 from axis.http.gate import ENROL, PEER, RECEIPTS, SUBMISSIONS, SUBMIT, TRACE, Gate
 from axis.http.limits import Limiter
 from axis.http.streams import chunks, message, protobuf, send
@@ -39,6 +40,7 @@ _SUBMISSIONS_LIMIT: Final = 2 * CONTENTS_BYTES
 _RECEIPTS_LIMIT: Final = 8 * 1024 * 1024
 _ENROL_LIMIT: Final = 64 * 1024
 _HAVE_LIMIT: Final = 64 * 1024
+_UNIT_LIMIT: Final = 16 * 1024
 _CONTENTS_ASKED_LIMIT: Final = 64 * 1024
 _CONTENTS_KEYS: Final = 200
 #: Contents read between two turns of the event loop.
@@ -64,6 +66,7 @@ class Flows:
     receipts: Receipts
     feed: Feed
     directory: DirectoryPages
+    units: Units
     downloads: Downloads
     enrolment: Enrolment
     blobs: Blobs
@@ -94,6 +97,7 @@ class AgencyApi:
         add.add_get("/v1/feed", self._feed, allow_head=False)
         add.add_get("/v1/documents/{id}/attachments/{number}", self._attachment, allow_head=False)
         add.add_post("/v1/contents", self._contents)
+        add.add_post("/v1/units", self._units)
         add.add_get("/v1/directory", self._directory, allow_head=False)
         return application
 
@@ -103,6 +107,12 @@ class AgencyApi:
     async def _enrol(self, request: web.Request) -> web.Response:
         body = await message(request, api_pb2.EnrolRequest, _ENROL_LIMIT, self._idle)
         return protobuf(await self._flows.enrolment.enrol(body))
+
+    async def _units(self, request: web.Request) -> web.Response:
+        asked = await message(request, api_pb2.UnitChange, _UNIT_LIMIT, self._idle)
+        changed = await self._flows.units.change(asked, request[PEER])
+        self._gate.tells_of(changed.sequence)
+        return protobuf(changed)
 
     async def _put_blob(self, request: web.Request) -> web.Response:
         name, size = request.match_info["sha256"], request.content_length

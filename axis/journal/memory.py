@@ -101,6 +101,11 @@ class MemoryJournal:
         found = (self.record(sequence) for sequence in sequences)
         return [record for record in found if record is not None]
 
+    def time_of(self, sequence: int) -> int:
+        """The time of the frame that holds a sequence; 0 where there is none."""
+        record = self.record(sequence)
+        return record.at if record is not None else 0
+
     def frame_hash(self, sequence: int) -> bytes | None:
         """The hash of the frame that ends at this sequence."""
         place = bisect_left(self._ends, sequence)

@@ -158,6 +158,15 @@ class SqliteJournal:
         stored = (self.record(sequence) for sequence in sequences)
         return [record for record in stored if record is not None]
 
+    def time_of(self, sequence: int) -> int:
+        """The time of the frame that holds a sequence; 0 where there is none."""
+        rows = self._rows(
+            "SELECT at, last_sequence FROM frames WHERE first_sequence <= ?"
+            " ORDER BY first_sequence DESC LIMIT 1",
+            (sequence,),
+        )
+        return rows[0][0] if rows and rows[0][1] >= sequence else 0
+
     def frame_hash(self, sequence: int) -> bytes | None:
         """The hash of the frame that ends at this sequence."""
         rows = self._rows("SELECT sha256 FROM frames WHERE last_sequence = ?", (sequence,))

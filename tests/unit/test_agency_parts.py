@@ -102,7 +102,7 @@ def test_settings_are_written_and_read_again(tmp_path: Path) -> None:
     )
     config.save(tmp_path, settings)
     assert config.load(tmp_path) == settings
-    assert [settings.receipt_mode(unit) for unit in ("G22", "G22.VXP")] == ["storage", "software"]
+    assert settings.units["G22.VXP"].receipt == "software"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def page_of(world: World, after: int, limit: int = 1000, head: int | None = None
         listed(world, "certificate/", after, limit),
         limit=limit,
         head=world.head.sequence if head is None else head,
+        time_of=lambda sequence: 1000 + sequence,
     )
 
 

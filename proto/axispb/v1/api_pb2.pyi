@@ -197,11 +197,45 @@ class DirectoryPage(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[DirectoryEntry, _Mapping]]] = ..., as_of: _Optional[int] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class DirectoryEntry(_message.Message):
-    __slots__ = ("sequence", "unit", "certificate")
+    __slots__ = ("sequence", "at", "unit", "certificate")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
+    at: int
     unit: _facts_pb2.UnitFact
     certificate: _facts_pb2.CertificateFact
-    def __init__(self, sequence: _Optional[int] = ..., unit: _Optional[_Union[_facts_pb2.UnitFact, _Mapping]] = ..., certificate: _Optional[_Union[_facts_pb2.CertificateFact, _Mapping]] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., at: _Optional[int] = ..., unit: _Optional[_Union[_facts_pb2.UnitFact, _Mapping]] = ..., certificate: _Optional[_Union[_facts_pb2.CertificateFact, _Mapping]] = ...) -> None: ...
+
+class UnitChange(_message.Message):
+    __slots__ = ("action", "code", "name", "parent", "old_codes", "mail", "mobile", "fax", "reason")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    OLD_CODES_FIELD_NUMBER: _ClassVar[int]
+    MAIL_FIELD_NUMBER: _ClassVar[int]
+    MOBILE_FIELD_NUMBER: _ClassVar[int]
+    FAX_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    code: str
+    name: str
+    parent: str
+    old_codes: _containers.RepeatedScalarFieldContainer[str]
+    mail: str
+    mobile: str
+    fax: str
+    reason: str
+    def __init__(self, action: _Optional[str] = ..., code: _Optional[str] = ..., name: _Optional[str] = ..., parent: _Optional[str] = ..., old_codes: _Optional[_Iterable[str]] = ..., mail: _Optional[str] = ..., mobile: _Optional[str] = ..., fax: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class UnitChanged(_message.Message):
+    __slots__ = ("code", "changed", "sequence")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    changed: bool
+    sequence: int
+    def __init__(self, code: _Optional[str] = ..., changed: _Optional[bool] = ..., sequence: _Optional[int] = ...) -> None: ...

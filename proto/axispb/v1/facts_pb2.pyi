@@ -21,7 +21,7 @@ DELIVERY_STATE_REFUSED: DeliveryState
 DELIVERY_STATE_DEAD: DeliveryState
 
 class UnitFact(_message.Message):
-    __slots__ = ("code", "name", "parent", "old_codes", "suspended", "enrolled", "registered_sequence")
+    __slots__ = ("code", "name", "parent", "old_codes", "suspended", "enrolled", "registered_sequence", "mail", "mobile", "fax", "suspended_by")
     CODE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,10 @@ class UnitFact(_message.Message):
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     ENROLLED_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MAIL_FIELD_NUMBER: _ClassVar[int]
+    MOBILE_FIELD_NUMBER: _ClassVar[int]
+    FAX_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_BY_FIELD_NUMBER: _ClassVar[int]
     code: str
     name: str
     parent: str
@@ -36,7 +40,11 @@ class UnitFact(_message.Message):
     suspended: bool
     enrolled: bool
     registered_sequence: int
-    def __init__(self, code: _Optional[str] = ..., name: _Optional[str] = ..., parent: _Optional[str] = ..., old_codes: _Optional[_Iterable[str]] = ..., suspended: _Optional[bool] = ..., enrolled: _Optional[bool] = ..., registered_sequence: _Optional[int] = ...) -> None: ...
+    mail: str
+    mobile: str
+    fax: str
+    suspended_by: str
+    def __init__(self, code: _Optional[str] = ..., name: _Optional[str] = ..., parent: _Optional[str] = ..., old_codes: _Optional[_Iterable[str]] = ..., suspended: _Optional[bool] = ..., enrolled: _Optional[bool] = ..., registered_sequence: _Optional[int] = ..., mail: _Optional[str] = ..., mobile: _Optional[str] = ..., fax: _Optional[str] = ..., suspended_by: _Optional[str] = ...) -> None: ...
 
 class AliasFact(_message.Message):
     __slots__ = ("code",)

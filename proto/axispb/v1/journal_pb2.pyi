@@ -66,30 +66,42 @@ class Founded(_message.Message):
     def __init__(self, axis_id: _Optional[str] = ..., anchors: _Optional[_Iterable[bytes]] = ..., intermediates: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class UnitRegistered(_message.Message):
-    __slots__ = ("code", "name", "parent", "old_codes")
+    __slots__ = ("code", "name", "parent", "old_codes", "mail", "mobile", "fax", "by")
     CODE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     OLD_CODES_FIELD_NUMBER: _ClassVar[int]
+    MAIL_FIELD_NUMBER: _ClassVar[int]
+    MOBILE_FIELD_NUMBER: _ClassVar[int]
+    FAX_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     code: str
     name: str
     parent: str
     old_codes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, code: _Optional[str] = ..., name: _Optional[str] = ..., parent: _Optional[str] = ..., old_codes: _Optional[_Iterable[str]] = ...) -> None: ...
+    mail: str
+    mobile: str
+    fax: str
+    by: str
+    def __init__(self, code: _Optional[str] = ..., name: _Optional[str] = ..., parent: _Optional[str] = ..., old_codes: _Optional[_Iterable[str]] = ..., mail: _Optional[str] = ..., mobile: _Optional[str] = ..., fax: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
 
 class UnitSuspended(_message.Message):
-    __slots__ = ("code", "reason")
+    __slots__ = ("code", "reason", "by")
     CODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     code: str
     reason: str
-    def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    by: str
+    def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
 
 class UnitResumed(_message.Message):
-    __slots__ = ("code",)
+    __slots__ = ("code", "by")
     CODE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     code: str
-    def __init__(self, code: _Optional[str] = ...) -> None: ...
+    by: str
+    def __init__(self, code: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
 
 class TokenIssued(_message.Message):
     __slots__ = ("code", "secret_sha256", "expires_at")

@@ -1,0 +1,66 @@
+"""What an organisation may change of the register by itself: units below it that its own node serves.
+
+Everything else is the registrar's alone: the organisation's own unit, units that have a node of their own,
+and codes that by their form stand below somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from axispb.v1 import facts_pb2
+
+from axis.core.errors import Refusal
+from axis.core.facts import Facts
+from axis.core.lookup import host_of, resolve, unit
+from axis.core.organisation import parents_by_form
+
+__all__ = ["check_own", "check_register", "check_resume"]
+
+
+def check_own(by: str, code: str, facts: Facts) -> None:
+    """Raise Refusal unless a registered unit is one that `by` may change.
+
+    `sender_not_registered`, `sender_suspended` (the organisation itself), `not_host_of_unit`.
+    """
+    _check_active(by, facts)
+    if code == by:
+        raise Refusal("not_host_of_unit", f"code: {code} is the organisation itself: ask the registrar")
+    host = host_of(facts, code)
+    if host != by:
+        raise Refusal("not_host_of_unit", f"code: {code} is hosted by {host}")
+
+
+def check_register(by: str, code: str, parent: str, names: Iterable[str], facts: Facts) -> None:
+    """Raise Refusal unless `by` may register a unit, or change it, under this parent and with these codes.
+
+    As above; `field_invalid` without a parent.
+    """
+    _check_active(by, facts)
+    if not parent:
+        raise Refusal("field_invalid", "parent: an organisation names the unit above a new one")
+    host = host_of(facts, parent)
+    if host != by:
+        raise Refusal("not_host_of_unit", f"parent: {parent} is hosted by {host}")
+    if unit(facts, code) is not None:
+        check_own(by, code, facts)
+    for name in names:
+        above = next(filter(None, (resolve(facts, each) for each in parents_by_form(name))), by)
+        host = host_of(facts, above)
+        if host != by:
+            raise Refusal("not_host_of_unit", f"code: {name} stands by its form below {above}, of {host}")
+
+
+def check_resume(by: str, fact: facts_pb2.UnitFact) -> None:
+    """Raise Refusal `sender_suspended` where somebody else has suspended the unit."""
+    if fact.suspended_by != by:
+        who = fact.suspended_by or "the registrar"
+        raise Refusal("sender_suspended", f"code: {fact.code} was suspended by {who}, who may resume it")
+
+
+def _check_active(by: str, facts: Facts) -> None:
+    fact = unit(facts, by)
+    if fact is None:
+        raise Refusal("sender_not_registered", f"{by} is not registered")
+    if fact.suspended:
+        raise Refusal("sender_suspended", f"{by} is suspended")
