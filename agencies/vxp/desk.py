@@ -46,9 +46,19 @@ class Desk:
             raise Refusal("field_invalid", f"messagetype: {given[:40]!r}; edoc and status are possible")
         return _KINDS[given]
 
-    def document_id(self) -> str:
-        """The parameter `docId`, also for the log."""
-        self.logged.document_id = self.parameters.required("docId")
+    def document_id(self, fits: Callable[[str], object], *, alone: bool = False) -> str:
+        """The parameter `docId`, also for the log.
+
+        Of two spellings with different values one is an earlier call's: meant is what `fits`, else the first.
+        Refusal `field_invalid` without one; with `alone` also where both fit.
+        """
+        given = self.parameters.spellings("docId")
+        if not given:
+            raise Refusal("field_invalid", "docId: it is missing")
+        fitting = [each for each in given if fits(each)] if len(given) > 1 else given
+        if alone and len(fitting) > 1:
+            raise Refusal("field_invalid", "docId and docid name two documents: make a new service object")
+        self.logged.document_id = (fitting or given)[0]
         return self.logged.document_id
 
     def may_act_for(self, any_code: str) -> str:

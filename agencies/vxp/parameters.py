@@ -1,15 +1,15 @@
 """What a call says: its `XroadVnpt-…` headers, and a JSON body where there is one.
 
 The real client keeps the headers of its earlier calls, so an operation reads what it needs and nothing else.
-Header names differ in case between clients (`docId`, `docid`). A header that comes twice with different
-values is refused: what was signed and what is used must be the same.
+Header names differ in case between clients, and even between one client's calls (`docId`, `docid`). Another
+header that comes twice with different values is refused: what was signed and what is used must be the same.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -32,6 +32,10 @@ class Headers(Protocol):
 
     def getall(self, key: str, default: Sequence[str]) -> Sequence[str]:
         """Every value of a header."""
+        ...
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Every header in the spelling that it came in, one for each value."""
         ...
 
 
@@ -63,6 +67,19 @@ class Parameters:
         if given is None:
             return _plain(name, self._body.get(name.casefold()), default)
         return _unquoted(_readable(given)).strip() or default
+
+    def spellings(self, name: str) -> list[str]:
+        """A parameter's values where its header comes in several spellings, the exact one's first.
+
+        The client keeps what an earlier call has left under another spelling. [] where there is none.
+        """
+        wanted = (PREFIX + name).casefold()
+        found = [(key, value) for key, value in self._headers.items() if key.casefold() == wanted]
+        found.sort(key=lambda header: header[0] != PREFIX + name)
+        values = [_unquoted(_readable(value)).strip() for _, value in found]
+        return [value for value in dict.fromkeys(values) if value] or [
+            value for value in (_plain(name, self._body.get(name.casefold()), ""),) if value
+        ]
 
     def required(self, name: str) -> str:
         """A parameter that the operation cannot do without. Refusal `field_invalid`."""

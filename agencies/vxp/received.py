@@ -96,13 +96,13 @@ def _count(desk: Desk, kind: str) -> int:
 
 async def get_edoc(desk: Desk) -> web.StreamResponse:
     """{"data"}: the packet in base64, byte for byte as its sender handed it in."""
-    packet = _packet(desk, desk.document_id())
+    packet = _packet(desk, desk.document_id(lambda each: _waits(desk, each)))
     return await base64_member(desk.request, "data", packet.size, packet.chunks)
 
 
 async def download_edoc(desk: Desk) -> web.StreamResponse:
     """The packet itself."""
-    packet = _packet(desk, desk.document_id())
+    packet = _packet(desk, desk.document_id(lambda each: _waits(desk, each)))
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     if packet.size is not None:
         response.content_length = packet.size
@@ -136,12 +136,19 @@ def _units(desk: Desk, document_id: str) -> list[str]:
     return [row["unit"] for row in rows if desk.scope.has(row["unit"])]
 
 
+def _waits(desk: Desk, document_id: str) -> bool:
+    rows = desk.parts.store.rows(
+        "SELECT unit FROM receipt WHERE document_id = ? AND state = 'waiting'", document_id
+    )
+    return any(desk.scope.has(row["unit"]) for row in rows)
+
+
 async def update_status(desk: Desk) -> dict[str, Any]:
     """The transport status of a document that came: processing, done or fail. May be said again.
 
     Refusal `document_unknown`, `field_invalid`, `outcome_conflict`, `delivery_closed`.
     """
-    document_id = desk.document_id()
+    document_id = desk.document_id(lambda each: _waits(desk, each), alone=True)
     said = desk.parameters.required("status").casefold()
     note = desk.parameters.text("description")[:MAX_TEXT]
     units = _units(desk, document_id)

@@ -26,10 +26,9 @@ async def sent_list(desk: Desk) -> dict[str, Any]:
     Refusal `document_unknown` for a document that none of the system's units sent.
     """
     store = desk.parts.store
-    if desk.parameters.text("docId"):
-        document_id = desk.document_id()
-        row = store.row("SELECT sender_unit FROM sent WHERE document_id = ?", document_id)
-        if row is None or not desk.scope.has(row["sender_unit"]):
+    if desk.parameters.spellings("docId"):
+        document_id = desk.document_id(lambda each: _is_ours(desk, each))
+        if not _is_ours(desk, document_id):
             raise Refusal("document_unknown", f"docId: {document_id[:64]}")
         return {"data": _entries(desk, document_id)}
     rows = store.rows(
@@ -39,6 +38,11 @@ async def sent_list(desk: Desk) -> dict[str, Any]:
     )
     ours = [row["document_id"] for row in rows if desk.scope.has(row["sender_unit"])]
     return {"data": [entry for document_id in ours for entry in _entries(desk, document_id)]}
+
+
+def _is_ours(desk: Desk, document_id: str) -> bool:
+    row = desk.parts.store.row("SELECT sender_unit FROM sent WHERE document_id = ?", document_id)
+    return row is not None and desk.scope.has(row["sender_unit"])
 
 
 def _entries(desk: Desk, document_id: str) -> list[dict[str, Any]]:

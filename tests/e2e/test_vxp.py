@@ -1,0 +1,454 @@
+"""The VXP API over the wire, by a client that has the real one's habits: every operation, on a live axis."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.country import LIMIT, Country, country_in
+from tests.support.edxml import SAMPLES
+from tests.support.vxp_client import Answer, VxpClient
+
+UNITS = ("G14", "G22", "H14", "H41", "H53")
+NODES = ("G22", "H41")
+PACKET = (SAMPLES / "new-zip.edxml").read_bytes()
+#: Not the loop's own threads: those serve the node.
+CLIENTS = ThreadPoolExecutor(16, "client")
+TIME = re.compile(r"\d{2}/\d{2}/\d{4} \d{2}:\d{2}:\d{2}")
+
+
+def agency(country: Country, node: str, *arguments: str, status: int = 0) -> Any:
+    """A command on a node's home."""
+    home = ("--home", str(country.folder / node))
+    command = [sys.executable, "-m", "agencies.cli", *arguments, *home, "--json"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == status, (done.stdout, done.stderr)
+    return json.loads(done.stdout) if not status else done.stderr.decode()
+
+
+class Systems:
+    """Clients of the nodes; their blocking calls run beside the event loop that serves them."""
+
+    def __init__(self, country: Country) -> None:
+        self.country = country
+        self.made: list[VxpClient] = []
+
+    async def add(self, node: str, system_id: str = "SYS01", org: str = "", **habits: Any) -> VxpClient:
+        arguments = ("vxp", "add", system_id, *(("--org", org) if org else ()))
+        added = await asyncio.to_thread(agency, self.country, node, *arguments)
+        assert added.keys() == {"system_id", "secret"}
+        endpoint = self.country.nodes[node].api_url + "/vxp"
+        self.made.append(VxpClient(endpoint, added["system_id"], added["secret"], **habits))
+        return self.made[-1]
+
+    def other(self, like: VxpClient, **changed: Any) -> VxpClient:
+        """Another service object of the same program."""
+        self.made.append(replace(like, parameters={}, _connection=None, **changed))
+        return self.made[-1]
+
+    async def until(self, node: str, call: Callable[..., Answer], *given: Any, holds: Any) -> Any:
+        """The answer of a call once `holds` finds something in it, asked again after each event."""
+        events = self.country.nodes[node].parts.events
+        async with asyncio.timeout(LIMIT):
+            while True:
+                newest = events.newest
+                answer = await do(call, *given)
+                assert answer.ok, answer.body
+                found = holds(answer.json)
+                if found:
+                    return found
+                await events.beyond(newest, LIMIT)
+
+
+async def do(call: Callable[..., Answer], *given: Any, **more: Any) -> Answer:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(CLIENTS, partial(call, *given, **more))
+
+
+async def twice(call: Callable[..., Answer], *given: Any, **more: Any) -> Answer:
+    """Every operation is safe to repeat: the second answer is as good as the first."""
+    first, second = await do(call, *given, **more), await do(call, *given, **more)
+    assert first.ok, first.body
+    assert second.ok, second.body
+    assert first.json.keys() == second.json.keys()
+    return second
+
+
+@pytest.fixture
+async def country(tmp_path: Path) -> AsyncIterator[Country]:
+    async with country_in(tmp_path) as made:
+        for code in UNITS:
+            old = {"old_codes": [f"000.00.00.{code}"]}
+            if code in NODES:
+                await made.join(code, **old)
+                await made.start(code)
+            else:
+                await made.token(code, **old)
+        yield made
+
+
+@pytest.fixture
+async def systems(country: Country) -> AsyncIterator[Systems]:
+    made = Systems(country)
+    yield made
+    for client in made.made:
+        client.close()
+
+
+def waiting(page: Any) -> Any:
+    return page["data"]
+
+
+def outcome(status: str) -> Callable[[Any], Any]:
+    return lambda page: [entry for entry in page["data"] if entry["receiveStatus"] == status]
+
+
+def by_code(answer: Answer) -> dict[str, Any]:
+    return {each["code"]: each for each in answer["data"]}
+
+
+def packet_from(code: str) -> bytes:
+    own = b"<edXML:From><edXML:OrganId>"
+    return PACKET.replace(own + b"000.00.00.G22", own + code.encode())
+
+
+async def test_all_operations_twice_in_the_usual_loop(systems: Systems) -> None:
+    g22, h41 = await systems.add("G22"), await systems.add("H41")
+
+    unit = {"id": "17", "pcode": "000.00.00.G22", "code": "G22.99", "name": "Vụ thử nghiệm"}
+    await twice(g22.register, **unit, mail="vanthu@thu.example", mobile="0900000000", fax="")
+
+    sent = await twice(g22.send_edoc, PACKET, "000.00.00.G22", to=["000.00.00.H41"])
+    document_id = sent["DocId"]
+    (entry,) = await systems.until("H41", h41.received, holds=waiting)
+    assert entry["docId"] == document_id
+    assert (entry["from"], entry["to"], entry["status"]) == ("G22", "H41", "initial")
+    assert (entry["serviceType"], entry["messageType"]) == ("eDoc", "edoc")
+    assert TIME.fullmatch(entry["created_time"])
+    assert TIME.fullmatch(entry["updated_time"])
+    assert (await twice(h41.count, "Edoc"))["count"] == 1
+
+    assert base64.b64decode((await twice(h41.get_edoc, document_id))["data"]) == PACKET
+    for _ in range(2):
+        raw = await do(h41.download, document_id)
+        assert (raw.http_status, raw.content_type) == (200, "application/octet-stream")
+        assert raw.body == PACKET
+
+    await twice(h41.update_status, document_id, "processing", name="docid")
+    assert (await do(h41.received))["data"][0]["status"] == "processing"
+    await twice(h41.update_status, document_id, "done")
+    assert (await twice(h41.received))["data"] == []
+    assert (await do(h41.count, "Edoc"))["count"] == 0
+    (step,) = await systems.until(
+        "G22",
+        g22.sent,
+        document_id,
+        holds=outcome("done"),
+    )
+    assert (step["senderDocId"], step["receiverDocId"]) == (document_id, document_id)
+    assert (step["fromCode"], step["toCode"], step["sendStatus"]) == ("G22", "H41", "done")
+    assert step["notation"] == "5816/VPCP-KSTT"
+    assert TIME.fullmatch(step["sentTime"])
+    assert TIME.fullmatch(step["receivedTime"])
+
+    status = (SAMPLES / "status-03.edxml").read_bytes()
+    said = await twice(h41.send_edoc, status, "000.00.00.H41", "status")
+    (entry,) = await systems.until("G22", g22.received, "status", holds=waiting)
+    assert (entry["docId"], entry["messageType"], entry["from"]) == (said["DocId"], "status", "H41")
+    assert (await twice(g22.count, "Status"))["count"] == 1
+    assert base64.b64decode((await do(g22.get_edoc, said["DocId"]))["data"]) == status
+    await twice(g22.update_status, said["DocId"], "done")
+    assert (await do(g22.count, "Status"))["count"] == 0
+    (step,) = (await twice(g22.sent, document_id))["data"]
+    assert "03 Đã tiếp nhận" in step["receiveStatusDesc"]
+
+    recall = (SAMPLES / "recall.edxml").read_bytes()
+    recalled = await twice(g22.send_edoc, recall, "G22", to=["H41"])
+    (entry,) = await systems.until("H41", h41.received, holds=waiting)
+    assert entry["docId"] == recalled["DocId"]
+    assert base64.b64decode((await do(h41.get_edoc, recalled["DocId"]))["data"]) == recall
+    await do(h41.update_status, recalled["DocId"], "done")
+    agreed = (SAMPLES / "status-15.edxml").read_bytes()
+    assert (await do(h41.send_edoc, agreed, "000.00.00.H41", "status")).ok
+    await systems.until("G22", g22.received, "status", holds=waiting)
+    (step,) = (await do(g22.sent, document_id))["data"]
+    assert "15 Đồng ý" in step["receiveStatusDesc"]
+
+    listed = by_code(await twice(g22.call, "getAgenciesList"))
+    assert set(listed) == {*UNITS, "G22.99"}
+    assert listed["G22.99"]["pid"] == listed["G22"]["id"]
+    assert listed["G22.99"]["mail"] == "vanthu@thu.example"
+    assert listed["G22"]["oldCode"] == "000.00.00.G22"
+    level = {
+        each["code"]: each for each in (await twice(g22.call, "getAgenciesListQD20", {"level": "2"}))["data"]
+    }
+    assert level.keys() == {"G22.99"}
+    before = by_code(await twice(g22.call, "getSynchronizeUnit"))
+    await twice(g22.delete, "G22.99")
+    after = by_code(await do(g22.call, "getSynchronizeUnit"))
+    assert (before["G22.99"]["deleted"], after["G22.99"]["deleted"]) == (False, True)
+    assert after["G22.99"]["version"] > before["G22.99"]["version"] >= 1
+    assert after["G22.99"]["centerCode"] == "G22"
+    assert TIME.fullmatch(after["G22.99"]["modifyDate"])
+    assert (after["G22"]["isAgency"], after["G22.99"]["isAgency"]) == (True, False)
+    assert after["G22"] == before["G22"]
+    sent_once = await systems.country.json("GET", "G22", "/v1/documents")
+    assert [one["document_id"] for one in sent_once["documents"]] == [document_id, recalled["DocId"]]
+
+
+async def test_a_clean_client_is_served_as_well(systems: Systems) -> None:
+    habits = {
+        "sticky": False,
+        "unpadded_hash": False,
+        "trailing_crlf": False,
+        "quoted_to": False,
+        "counts_by_post": False,
+        "expect": True,
+    }
+    g22 = await systems.add("G22", **habits)
+    sent = await do(g22.send_edoc, PACKET, "G22", to=["H41", "000.00.00.H53", "H53"])
+    assert sent.ok
+    page = await systems.until("G22", g22.sent, sent["DocId"], holds=lambda page: page)
+    assert sorted(entry["toCode"] for entry in page["data"]) == ["H41", "H53"]
+    assert (await do(g22.count, "Edoc"))["count"] == 0
+
+
+async def test_recipients_come_from_the_packet_where_the_call_names_none(systems: Systems) -> None:
+    g22 = await systems.add("G22", sticky=False)
+    sent = await do(g22.send_edoc, PACKET, "G22")
+    entries = (await do(g22.sent, sent["DocId"]))["data"]
+    assert sorted(entry["toCode"] for entry in entries) == ["H14", "H41", "H53"]
+
+
+async def test_a_repeat_is_the_same_call_and_anything_else_is_another(systems: Systems) -> None:
+    g22 = await systems.add("G22")
+    clients = [systems.other(g22) for _ in range(8)]
+    answers = await asyncio.gather(*(do(each.send_edoc, PACKET, "G22", to=["H41"]) for each in clients))
+    first = {answer["DocId"] for answer in answers}
+    assert len(first) == 1
+    other_to = await do(g22.send_edoc, PACKET, "G22", to=["H53"])
+    other_packet = await do(g22.send_edoc, PACKET + b"\n", "G22", to=["H41"])
+    g22.stamp = "23112026T084325+0363"
+    other_stamp = await do(g22.send_edoc, PACKET, "G22", to=["H41"])
+    assert len(first | {a["DocId"] for a in (other_to, other_packet, other_stamp)}) == 4
+
+
+async def test_a_failure_is_not_remembered(systems: Systems) -> None:
+    g22 = await systems.add("G22")
+    refused = await do(g22.send_edoc, PACKET, "G22", to=["X99"])
+    assert (refused["status"], refused["ErrorCode"], refused["DocId"]) == ("FAIL", "18", "")
+    assert "X99" in refused["ErrorDesc"]
+    await systems.country.token("X99")
+    assert (await do(g22.send_edoc, PACKET, "G22", to=["X99"])).ok
+
+
+async def test_refusals_have_the_operators_codes_and_are_in_the_log(systems: Systems) -> None:
+    country = systems.country
+    g22 = await systems.add("G22", sticky=False)
+    await country.operator("org.suspend", code="H53", reason="thử")
+
+    async def refused(number: str, code: str, call: Callable[..., Answer], *given: Any, **more: Any) -> str:
+        answer = await do(call, *given, **more)
+        assert answer.http_status == 200
+        assert (answer["status"], answer["ErrorCode"]) == ("FAIL", number), answer.json
+        assert answer["ErrorDesc"].endswith(f"[{code}]")
+        calls = await asyncio.to_thread(agency, country, "G22", "vxp", "log", "--failed")
+        assert (calls["calls"][-1]["code"], calls["calls"][-1]["error_code"]) == (code, int(number))
+        return str(answer["ErrorDesc"])
+
+    await refused("15", "system_unknown", systems.other(g22, secret="wrong").count, "Edoc")
+    await refused("15", "system_unknown", systems.other(g22, system_id="SYS99").count, "Edoc")
+    names = await refused("18", "recipient_unknown", g22.send_edoc, PACKET, "G22", to=["H41", "Q1", "Q2"])
+    assert "Q1" in names
+    assert "Q2" in names
+    await refused("23", "recipient_suspended", g22.send_edoc, PACKET, "G22", to=["H53"])
+    await refused("19", "sender_not_registered", g22.send_edoc, PACKET, "Q3", to=["H41"])
+    await refused("19", "system_not_allowed", g22.send_edoc, PACKET, "H41", to=["H53"])
+    foreign = packet_from("000.00.00.H41")
+    await refused("19", "system_not_allowed", g22.send_edoc, foreign, "G22", to=["H53"])
+    wrong = {"XroadVnpt-hash-file": "ab" * 32}
+    tampered = systems.other(g22, tampered=wrong)
+    await refused("21", "attachment_mismatch", tampered.send_edoc, PACKET, "G22", to=["H41"])
+    attack = systems.other(g22, sticky=True, signs=("systemid", "timestamp", "from"))
+    attack.parameters["from"] = "G22"
+    assert (await do(attack.count, "Edoc")).ok
+    attack.tampered = {"XroadVnpt-from": "H41"}
+    await refused("15", "signed_header_differs", attack.send_edoc, PACKET, "G22", to=["H41"])
+    await refused("20", "document_unknown", g22.get_edoc, "01900000-0000-7000-8000-000000000000")
+    await refused("20", "document_unknown", g22.sent, "01900000-0000-7000-8000-000000000000")
+    await refused("20", "document_unknown", g22.update_status, "x", "done")
+    await refused("20", "field_invalid", g22.received, "fax")
+    await refused("20", "field_invalid", g22.received, fromDate="2026-11-27")
+    await refused("20", "route_unknown", g22.call, "dropEverything")
+    await refused("22", "field_invalid", g22.send_edoc, PACKET, "G22", "status")
+    assert (await country.json("GET", "G22", "/v1/documents"))["documents"] == []
+
+
+async def test_every_bad_sample_is_refused_with_element_and_line(systems: Systems) -> None:
+    g22 = await systems.add("G22")
+    bad = sorted(SAMPLES.glob("bad-*.edxml"))
+    assert len(bad) >= 9
+    for path in bad:
+        answer = await do(g22.send_edoc, path.read_bytes(), "G22")
+        assert answer["ErrorCode"] in ("21", "22"), path.stem
+        assert answer["DocId"] == ""
+        assert re.search(r"dòng \d+, \S+: ", answer["ErrorDesc"]), answer["ErrorDesc"]
+    calls = (await asyncio.to_thread(agency, systems.country, "G22", "vxp", "log"))["calls"]
+    assert all(call["milliseconds"] < 1000 for call in calls)
+    assert (await systems.country.json("GET", "G22", "/v1/documents"))["documents"] == []
+
+
+async def test_a_call_without_headers_and_an_unknown_download_do_no_harm(systems: Systems) -> None:
+    g22 = await systems.add("G22")
+    stranger = await do(g22.download_without_headers)
+    assert (stranger.http_status, stranger["ErrorCode"]) == (401, "15")
+    unknown = await do(g22.download, "01900000-0000-7000-8000-000000000000")
+    assert (unknown.http_status, unknown.body) == (404, b"")
+    assert (await do(g22.call, "/countReceiveEdoc")).ok  # an endpoint that was given with a slash
+
+
+async def test_a_refusal_goes_back_to_the_sender_with_its_reason(systems: Systems) -> None:
+    g22, h41 = await systems.add("G22"), await systems.add("H41")
+    document_id = (await do(g22.send_edoc, PACKET, "G22", to=["H41"]))["DocId"]
+    await systems.until("H41", h41.received, holds=waiting)
+    await twice(h41.update_status, document_id, "fail", "thiếu phụ lục 2")
+    conflict = await do(h41.update_status, document_id, "done")
+    assert (conflict["status"], conflict["ErrorCode"]) == ("FAIL", "20")
+    assert "[outcome_conflict]" in conflict["ErrorDesc"]
+    (step,) = await systems.until(
+        "G22",
+        g22.sent,
+        document_id,
+        holds=outcome("fail"),
+    )
+    assert "thiếu phụ lục 2" in step["receiveStatusDesc"]
+    window = {"fromDate": "01/01/2020 00:00:00", "toDate": "31/12/2099 23:59:59"}
+    (entry,) = (await do(h41.received, "edoc", **window))["data"]
+    assert (entry["docId"], entry["status"]) == (document_id, "fail")
+    assert "thiếu phụ lục 2" in entry["status_desc"]
+    h41.parameters.clear()
+    past = {"fromDate": "01/01/2020 00:00:00", "toDate": "02/01/2020 00:00:00"}
+    assert (await do(h41.received, "edoc", **past))["data"] == []
+
+
+async def test_a_system_sees_and_does_only_what_its_units_may(systems: Systems) -> None:
+    country = systems.country
+    for code in ("G22.VXP", "G22.VXP.01", "G22.KT"):
+        await country.operator("org.add", code=code, name=f"Unit {code}")
+    g22, h41 = await systems.add("G22", "ONE", org="G22.VXP", sticky=False), await systems.add("H41")
+    own = packet_from("G22.VXP.01")
+    assert (await do(g22.send_edoc, own, "G22.VXP.01", to=["H41"])).ok
+    answer = packet_from("H41")
+    for to in (["G22.KT"], ["G22.VXP.01"], ["G22"]):
+        assert (await do(h41.send_edoc, answer, "H41", to=to)).ok
+    (entry,) = await systems.until("G22", g22.received, holds=waiting)
+    assert entry["to"] == "G22.VXP.01"
+    others = await country.json("GET", "G22", "/v1/inbox")
+    async with asyncio.timeout(LIMIT):
+        while len(others["documents"]) < 3:
+            others = await country.json("GET", "G22", f"/v1/inbox?wait=10&after={others['next']}")
+            others = await country.json("GET", "G22", "/v1/inbox")
+    foreign = [one for one in others["documents"] if one["to"] != ["G22.VXP.01"]]
+    # Of the node's other units the node itself receipts, as before.
+    assert {one["state"] for one in foreign} == {"received"}
+    for one in foreign:
+        for call in (g22.get_edoc, g22.sent):
+            assert (await do(call, one["document_id"]))["ErrorCode"] == "20"
+        assert (await do(g22.update_status, one["document_id"], "done"))["ErrorCode"] == "20"
+        assert (await do(g22.download, one["document_id"])).body == b""
+
+
+async def test_units_below_are_registered_served_and_suspended(systems: Systems) -> None:
+    country = systems.country
+    g22, h41 = await systems.add("G22"), await systems.add("H41")
+    unit = {"id": "", "pcode": "G22", "code": "G22.12", "name": "Cục thử", "mail": "a@b.example", "fax": ""}
+
+    async def refused(number: str, **changed: str) -> None:
+        answer = await do(g22.register, **(unit | changed))
+        assert (answer["status"], answer["ErrorCode"]) == ("FAIL", number), answer.json
+
+    await refused("20", mail="nobody")
+    await refused("20", mail="")
+    await refused("20", name="")
+    await refused("20", code="")
+    await refused("19", pcode="H41")
+    await refused("19", code="H41.12")
+    await refused("19", code="000.00.12.H41")
+    await refused("19", code="G22")
+    await refused("19", code="H41")
+    assert (await do(g22.delete, "H41"))["ErrorCode"] == "19"
+    assert (await do(g22.delete, "G22"))["ErrorCode"] == "19"
+    assert (await do(g22.register, **unit)).ok
+
+    own = packet_from("G22.12")
+    document_id = (await do(g22.send_edoc, own, "G22.12", to=["H41"]))["DocId"]
+    (entry,) = await systems.until("H41", h41.received, holds=waiting)
+    assert (entry["docId"], entry["from"]) == (document_id, "G22.12")
+    answer = packet_from("H41")
+    assert (await do(h41.send_edoc, answer, "H41", to=["G22.12"])).ok
+    (entry,) = await systems.until("G22", g22.received, holds=waiting)
+    assert entry["to"] == "G22.12"
+    await do(g22.update_status, entry["docId"], "done")
+
+    await do(g22.register, **(unit | {"name": "Cục thử mới"}))
+    shown = await country.operator("org.show", code="G22.12")
+    assert (shown["name"], shown["parent"], shown["hosted_by"]) == ("Cục thử mới", "G22", "G22")
+    await do(g22.delete, "G22.12")
+    suspended = await do(h41.send_edoc, answer, "H41", to=["G22.12", "H53"])
+    assert suspended["ErrorCode"] == "23"
+    assert "G22.12" in suspended["ErrorDesc"]
+    listed = (await do(g22.call, "getAgenciesList"))["data"]
+    assert "G22.12" not in {each["code"] for each in listed}
+    assert (await do(g22.register, **unit)).ok
+    assert (await do(h41.send_edoc, answer, "H41", to=["G22.12", "H53"])).ok
+    # What the registrar suspends, only the registrar resumes.
+    await country.operator("org.suspend", code="G22.12")
+    await systems.country.nodes["G22"].parts.directory.refresh()
+    assert (await do(g22.register, **unit))["ErrorCode"] == "19"
+
+
+async def test_secrets_are_rotated_with_an_overlap_and_systems_removed(systems: Systems) -> None:
+    country = systems.country
+    g22 = await systems.add("G22")
+    assert "system_exists" in await asyncio.to_thread(agency, country, "G22", "vxp", "add", "SYS01", status=1)
+    new = await asyncio.to_thread(agency, country, "G22", "vxp", "rotate", "SYS01")
+    assert new["secret"] != g22.secret
+    assert (await do(g22.count, "Edoc")).ok
+    g22.secret = new["secret"]
+    assert (await do(g22.count, "Edoc")).ok
+    (listed,) = (await asyncio.to_thread(agency, country, "G22", "vxp", "list"))["systems"]
+    assert (listed["system_id"], listed["organisations"]) == ("SYS01", ["G22"])
+    assert new["secret"] not in json.dumps(listed)
+    # A restart changes nothing of it.
+    await country.nodes["G22"].stop()
+    await country.start("G22")
+    g22.close()
+    g22.endpoint, g22._connection = country.nodes["G22"].api_url + "/vxp", None
+    assert (await do(g22.count, "Edoc")).ok
+    await asyncio.to_thread(agency, country, "G22", "vxp", "remove", "SYS01")
+    assert (await do(g22.count, "Edoc"))["ErrorCode"] == "15"
+    missing = await asyncio.to_thread(agency, country, "G22", "vxp", "rotate", "SYS01", status=1)
+    assert "system_unknown" in missing
+    foreign = await asyncio.to_thread(agency, country, "G22", "vxp", "add", "S2", "--org", "H41", status=1)
+    assert "not_host_of_unit" in foreign
+    assert (country.folder / "G22" / "agency.sqlite").stat().st_mode & 0o077 == 0
+
+
+async def test_a_thousand_recipients_fit_into_a_header(systems: Systems) -> None:
+    g22 = await systems.add("G22")
+    codes = [f"000.{number // 100:02}.{number % 100:02}.H41" for number in range(1000)]
+    answer = await do(g22.send_edoc, PACKET, "G22", to=codes)
+    assert answer["ErrorCode"] == "18"
+    assert codes[-1] in answer["ErrorDesc"]
