@@ -13,6 +13,7 @@ from axispb.v1 import api_pb2, evidence_pb2
 
 from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
+from agencies.originals import keep_issued
 from agencies.receipt_queue import count_outcome
 from agencies.status_store import keep_status
 from agencies.store import Store
@@ -88,6 +89,8 @@ def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
     put_attachments(connection, "received", incoming.document_id, incoming.attachments)
     if incoming.kind == Kind.STATUS and not incoming.failure:
         keep_status(connection, "received", incoming.envelope, incoming.accepted_at)
+    if incoming.kind == Kind.DOCUMENT and not incoming.failure:
+        keep_issued(connection, incoming.envelope, incoming.accepted_at)
     for receipt in incoming.receipts:
         new = _put_receipt(connection, incoming, receipt, replaced) or new
         count(

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from axispb.v1 import document_pb2, evidence_pb2
 from google.protobuf.json_format import MessageToDict
 
-from agencies.status_store import statuses_about
+from agencies.originals import flags_of, originals_of, related_to, shown_related
+from agencies.status_store import Said, exchanges
 from agencies.store import Store
 from agencies.times import rfc3339
+from agencies.units import Primary
 from axis.core.envelope import Kind
 from axis.core.errors import Refusal
 from axis.core.lifecycle import DeliveryState, DocumentState, document_state
@@ -23,7 +25,6 @@ from axis.core.lifecycle import DeliveryState, DocumentState, document_state
 __all__ = ["attachment", "inbox_documents", "inbox_one", "is_settled", "sent_documents", "sent_one"]
 
 Json = dict[str, Any]
-Primary = Callable[[str], str]
 
 
 def sent_documents(
@@ -62,9 +63,10 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     attachments = store.rows(
         "SELECT * FROM attachment WHERE side = 'sent' AND document_id = ? ORDER BY number", document_id
     )
-    said = statuses_about(store, document_id, primary)
+    said = exchanges(store, document_id, primary)
     return _sent(row, deliveries, primary) | {
-        "deliveries": [_delivery(one) | {"statuses": said.get(one["unit"], [])} for one in deliveries],
+        **_business(store, document_id, primary),
+        "deliveries": [_delivery(one) | _exchange(said, one["unit"]) for one in deliveries],
         "kind": row["kind"],
         "from": primary(row["sender_unit"]),
         "number": row["code_number"],
@@ -75,6 +77,21 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
         "attachments": [_attachment(a) for a in attachments],
         "header": _header(row["kind"], row["signed"]),
     }
+
+
+def _business(store: Store, document_id: str, primary: Primary) -> Json:
+    """What a document is to others, and what a clerk should know of it."""
+    return {
+        "originals": originals_of(store, document_id, primary),
+        "related": shown_related(related_to(store, document_id, primary)),
+        "flags": flags_of(store, document_id, primary),
+    }
+
+
+def _exchange(said: dict[str, Said], unit: str) -> Json:
+    """The exchange with one receiver."""
+    found = said.get(unit, Said())
+    return {"exchange": found.exchange.state, "statuses": list(found.statuses)}
 
 
 def _sent(row: sqlite3.Row, deliveries: list[sqlite3.Row], primary: Primary) -> Json:
@@ -150,7 +167,7 @@ def inbox_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     attachments = store.rows(
         "SELECT * FROM attachment WHERE side = 'received' AND document_id = ? ORDER BY number", document_id
     )
-    said = statuses_about(store, document_id, primary)
+    said = exchanges(store, document_id, primary)
     verified = not row["failure"] or row["failure"] == "attachment_mismatch"
     return _received(row, receipts, attachments, primary) | {
         "kind": row["kind"],
@@ -159,9 +176,10 @@ def inbox_one(store: Store, document_id: str, primary: Primary = str) -> Json:
         "trace_id": row["trace_id"],
         "recipients": _recipients(row["acceptance_signed"]) if verified else [],
         "header": _header(row["kind"], row["signed"]) if verified else {},
+        **_business(store, document_id, primary),
         "deliveries": [
             {
-                "statuses": said.get(receipt["unit"], []),
+                **_exchange(said, receipt["unit"]),
                 "to": receipt["unit"],
                 "attempt": receipt["attempt"],
                 "state": receipt["outcome"],

@@ -16,6 +16,7 @@ from axispb.v1 import evidence_pb2
 
 from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
+from agencies.originals import keep_issued
 from agencies.status_store import keep_status
 from agencies.store import Store
 from axis.blobs.rules import SMALL_BYTES
@@ -131,6 +132,8 @@ def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
     put_attachments(connection, "sent", outgoing.document_id, outgoing.attachments)
     if outgoing.kind == Kind.STATUS:
         keep_status(connection, "sent", outgoing.envelope, outgoing.created_at)
+    else:
+        keep_issued(connection, outgoing.envelope, outgoing.created_at)
 
 
 def _keep_signature(connection: sqlite3.Connection, document_id: str, envelope: Envelope) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
 
 from axispb.v1 import document_pb2
 
+from agencies.originals import related_to, units_of
 from agencies.store import Store
 from agencies.times import rfc3339
+from agencies.units import Primary
 from axis.core.envelope import Envelope, Kind, parse
-from axis.core.exchange import Exchange
+from axis.core.exchange import RECALL, UPDATE, Exchange
 
-__all__ = ["exchange_of", "keep_status", "statuses_about"]
+__all__ = ["Said", "exchanges", "keep_status"]
 
 Json = dict[str, Any]
-Primary = Callable[[str], str]
+
+#: What a document can say of an earlier one, and the answers to it.
+_SPOKEN: Final = frozenset({RECALL, UPDATE})
+_ANSWERS: Final = frozenset({"15", "16"})
 
 #: Said by the document's sender; everything else by a receiver.
 _BY_THE_SENDER = "13"
@@ -42,34 +47,54 @@ def keep_status(connection: sqlite3.Connection, side: str, envelope: Envelope, a
     )
 
 
-def statuses_about(store: Store, document_id: str, primary: Primary) -> dict[str, list[Json]]:
-    """By unit, in order: {"document_id","code","note","at","from","in_order"}. Refused ones are left out."""
-    rows = store.rows(
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The exchange of a document with one receiver: what was said, and how far that has brought it."""
+
+    exchange: Exchange = field(default_factory=Exchange)
+    #: In order: {"document_id","code","note","at","from","in_order"}.
+    statuses: tuple[Json, ...] = ()
+
+
+def exchanges(store: Store, document_id: str, primary: Primary) -> dict[str, Said]:
+    """The exchanges of a document, by receiver. What the axis refused does not count.
+
+    Recalls and updates of the document are said by its sender too, and may be answered under their own id.
+    """
+    related = [each for each in related_to(store, document_id, primary) if each["relation"] in _SPOKEN]
+    events: list[tuple[int, str, str, str, sqlite3.Row | None]] = [
+        (each["at"], each["document_id"], unit, each["relation"], None)
+        for each in related
+        for unit in units_of(store, each["document_id"], primary)
+    ]
+    for about in (document_id, *(each["document_id"] for each in related)):
+        for status in _statuses(store, about):
+            if about == document_id or status["code"] in _ANSWERS:
+                unit = primary(status["unit"])
+                events.append((status["at"], status["document_id"], unit, status["code"], status))
+    found: dict[str, Said] = {}
+    for _, _, unit, said, row in sorted(events, key=lambda event: event[:2]):
+        before = found.get(unit, Said())
+        exchange, in_order = before.exchange.after(said)
+        shown = (_shown(row, primary, in_order),) if row is not None else ()
+        found[unit] = Said(exchange, before.statuses + shown)
+    return found
+
+
+def _statuses(store: Store, about: str) -> list[sqlite3.Row]:
+    return store.rows(
         "SELECT s.* FROM status s LEFT JOIN sent ON s.side = 'sent' AND sent.document_id = s.document_id"
-        " WHERE s.about = ? AND coalesce(sent.state, '') <> 'rejected' ORDER BY s.at, s.document_id",
-        document_id,
+        " WHERE s.about = ? AND coalesce(sent.state, '') <> 'rejected'",
+        about,
     )
-    said: dict[str, list[Json]] = {}
-    exchanges: dict[str, Exchange] = {}
-    for row in rows:
-        unit = primary(row["unit"])
-        exchanges[unit], in_order = exchanges.get(unit, Exchange()).after(row["code"])
-        said.setdefault(unit, []).append(
-            {
-                "document_id": row["document_id"],
-                "code": row["code"],
-                "note": row["note"],
-                "at": rfc3339(row["at"]),
-                "from": primary(row["sender_unit"]),
-                "in_order": in_order,
-            }
-        )
-    return said
 
 
-def exchange_of(store: Store, document_id: str, unit: str, primary: Primary) -> Exchange:
-    """How far the exchange of a document with one of its receivers has come."""
-    exchange = Exchange()
-    for status in statuses_about(store, document_id, primary).get(unit, []):
-        exchange, _ = exchange.after(status["code"])
-    return exchange
+def _shown(row: sqlite3.Row, primary: Primary, in_order: bool) -> Json:
+    return {
+        "document_id": row["document_id"],
+        "code": row["code"],
+        "note": row["note"],
+        "at": rfc3339(row["at"]),
+        "from": primary(row["sender_unit"]),
+        "in_order": in_order,
+    }

@@ -22,7 +22,8 @@ from agencies.edxml.packet import StatusPacket
 from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
-from agencies.status_store import exchange_of
+from agencies.originals import original_of_recall
+from agencies.status_store import Said, exchanges
 from agencies.store import Store
 from agencies.units import primary
 from axis.core.document import MAX_TEXT, check_status, new_document_id
@@ -194,7 +195,7 @@ class Statuses:
     async def _queue(self, said: Sequence[_Said], key: str, content: bytes, trace_id: str) -> Json:
         """Sign, store and queue; with the refused receipts that follow from them."""
         outgoing = [self._signed(one, trace_id) for one in said]
-        refused = [(one.about, receipt) for one in said for receipt in self._refusing(one)]
+        refused = [each for one in said for each in self._refusing(one)]
         answer: Json = {
             "statuses": [
                 {"document_id": each.document_id, "from": one.sender, "to": one.recipient, "code": one.code}
@@ -224,25 +225,33 @@ class Statuses:
             self._on_decided()
         return stored
 
-    def _refusing(self, said: _Said) -> list[inbox.SignedReceipt]:
-        """The receipts that a closing status signs where the software has not decided yet."""
-        reason = said.note if said.code == _REFUSED else ""
+    def _refusing(self, said: _Said) -> list[tuple[str, inbox.SignedReceipt]]:
+        """The receipts, each for a document, that a closing status signs where the software has not decided.
+
+        Agreeing to a recall may be said of the recall, or of the document that it takes back.
+        """
+        about, reason = said.about, said.note
         if said.code == _AGREED:
-            asked = exchange_of(self._store, said.about, said.sender, self._primary).asked
-            reason = "recalled" if asked == RECALL else ""
-        if said.code != _REFUSED and not reason:
+            about, reason = original_of_recall(self._store, said.about, self._primary), "recalled"
+            known = exchanges(self._store, about, self._primary).get(said.sender, Said())
+            if known.exchange.asked != RECALL:
+                return []
+        elif said.code != _REFUSED:
             return []
         rows = self._store.rows(
             "SELECT unit, attempt FROM receipt WHERE document_id = ? AND unit = ? AND state = 'waiting'",
-            said.about,
+            about,
             said.sender,
         )
         if not rows:
             return []
-        binding = inbox.binding(self._store, said.about)
+        binding = inbox.binding(self._store, about)
         return [
-            self._identity.receipt(
-                said.about, binding, row["unit"], row["attempt"], InboxState.REFUSED, reason
+            (
+                about,
+                self._identity.receipt(
+                    about, binding, row["unit"], row["attempt"], InboxState.REFUSED, reason
+                ),
             )
             for row in rows
         ]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from axis.core.directory import Directory
 
-__all__ = ["hosted_by", "primary"]
+__all__ = ["Primary", "hosted_by", "primary"]
+
+#: Gives a unit's primary code for any of its codes.
+Primary = Callable[[str], str]
 
 
 def primary(directory: Directory, code: str) -> str:

@@ -178,11 +178,21 @@ class History:
         host: str = "",
         blobs: Sequence[bytes] = (),
         priority: int = 0,
+        speaks_of: tuple[str, str] = ("", ""),
     ) -> Sent:
-        """A document is accepted. `recipients` are primary codes."""
+        """A document is accepted. `recipients` are primary codes; `speaks_of`: relation, original's name."""
         document_id = self._new_id()
         fields = document_pb2.Fields(subject=subject, code_number=number, issuer_document_id=number)
         fields.other.priority = priority
+        relation, named = speaks_of
+        if relation == "recall":
+            fields.business.doc_type = 1
+            fields.response_for.add(document_id=named)
+        elif relation == "update":
+            fields.business.doc_type, fields.business.document_id = 2, named
+        elif relation == "replacement":
+            fields.business.doc_type = 3
+            fields.business.replacements.add(document_id=named)
         if number:
             fields.code_notation = "QĐ-TTg"
         shas = [hashlib.sha256(blob).digest() for blob in blobs] or [

@@ -86,6 +86,7 @@ class Wanderer:
             str(self.rng.choice(("", 7, 8))),
             host=self.history.hosts[sender],
             priority=self.rng.randrange(6),
+            speaks_of=(self.rng.choice(("", "recall", "update", "replacement")), self.rng.choice("789")),
         )
         self.senders[sent.document_id] = sender
         self._open(sent, *recipients)

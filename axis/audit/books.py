@@ -89,6 +89,8 @@ class Paper:
     subject: str
     number: str
     issuer_document_id: str
+    numbering: str
+    relation: str
     about: str
     status_code: str
     at: int
@@ -98,6 +100,7 @@ class Paper:
     signature_sha256: bytes
     acceptance_sha256: bytes
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    originals: tuple[str, ...] = ()  # what a recall, update or replacement names
 
 
 @dataclass(slots=True)

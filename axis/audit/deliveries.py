@@ -84,6 +84,8 @@ def _paper(judge: Judge, message: Any, envelope: Envelope, answer: Envelope) -> 
         subject="",
         number="",
         issuer_document_id="",
+        numbering="",
+        relation="",
         about="",
         status_code="",
         at=judge.at,
@@ -103,12 +105,32 @@ def _paper(judge: Judge, message: Any, envelope: Envelope, answer: Envelope) -> 
     fields = message.fields
     paper.subject, paper.issuer_document_id = fields.subject, fields.issuer_document_id
     paper.number = "/".join(filter(None, (fields.code_number, fields.code_notation)))
+    _business(paper, fields)
     paper.urgent = fields.other.priority in {1, 2, 3, 4}
     for part in message.attachments:
         paper.size += part.size
         books.blobs.setdefault(part.sha256, (message.document_id, judge.sequence, part.size))
     judge.words.add(judge.sequence, paper.subject, paper.number, paper.issuer_document_id, fields.type.name)
     return paper
+
+
+def _business(paper: Paper, fields: document_pb2.Fields) -> None:
+    """Number in its year, and what a recall (1), update (2) or replacement (3) names."""
+    business = fields.business
+    year = fields.promulgation_date[:4]
+    if len(year) != 4 or not set(year) <= set("0123456789"):
+        year = day_of(paper.at)[:4]
+    if fields.code_number:
+        paper.numbering = f"{year}/{fields.code_number}/{fields.code_notation}"
+    names: list[str] = []
+    if business.doc_type == 1:
+        paper.relation, names = "recall", [each.document_id for each in fields.response_for]
+    elif business.doc_type == 2:
+        paper.relation, names = "update", [business.document_id]
+    elif business.doc_type == 3:
+        paper.relation, names = "replacement", [each.document_id for each in business.replacements]
+    found = {each.strip()[:200]: None for each in names}
+    paper.originals = tuple(name for name in found if name)[:200]
 
 
 def _attempt(judge: Judge, document_id: str, unit: str, number: int) -> tuple[Paper, Attempt] | None:

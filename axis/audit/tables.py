@@ -15,7 +15,7 @@ from axis.audit.chain import Chain
 __all__ = ["VIEWS_VERSION", "Row", "Table", "expected"]
 
 #: Of the rows expected here; a test holds it equal to the views' own.
-VIEWS_VERSION: Final = 2
+VIEWS_VERSION: Final = 3
 
 Row = tuple[Any, ...]
 
@@ -39,6 +39,7 @@ def expected(books: Books, chain: Chain) -> list[Table]:
         *_register(books),
         _certificates(books),
         _documents(books),
+        _originals(books),
         _deliveries(books),
         _daily(books),
         *_sums(books),
@@ -132,6 +133,8 @@ def _documents(books: Books) -> Table:
             paper.subject,
             paper.number,
             paper.issuer_document_id,
+            paper.numbering,
+            paper.relation,
             paper.about,
             paper.status_code,
             paper.at,
@@ -139,11 +142,26 @@ def _documents(books: Books) -> Table:
         )
 
     columns = (
-        "sequence, document_id, kind, sender, host, subject, number, issuer_document_id, about,"
-        " status_code, accepted_at, bytes"
+        "sequence, document_id, kind, sender, host, subject, number, issuer_document_id,"
+        " numbering, relation, about, status_code, accepted_at, bytes"
     )
     keys: Callable[[], Iterable[Row]] = lambda: ((sequence,) for sequence in books.ids)  # noqa: E731
     return Table("documents", columns, 1, document, keys, lambda key: int(key[0]))
+
+
+def _originals(books: Books) -> Table:
+    def named(key: Row) -> Row | None:
+        document_id = books.ids.get(key[0])
+        return () if document_id and key[1] in books.papers[document_id].originals else None
+
+    def keys() -> Iterable[Row]:
+        return (
+            (sequence, name)
+            for sequence, document_id in books.ids.items()
+            for name in books.papers[document_id].originals
+        )
+
+    return Table("originals", "document, named", 2, named, keys, lambda key: int(key[0]))
 
 
 def _deliveries(books: Books) -> Table:

@@ -32,6 +32,11 @@ class Exchange:
     asked: str = ""  # what waits for an answer: a recall or an update
     closed: str = ""  # "refused" or "recalled"
 
+    @property
+    def state(self) -> str:
+        """`refused`, `recalled`, else `recall_asked`, `update_asked`, else `open`."""
+        return self.closed or (f"{self.asked}_asked" if self.asked else "open")
+
     def after(self, said: str) -> tuple[Exchange, bool]:
         """The exchange once this was said (a code, `RECALL`, `UPDATE`), and whether it was in order."""
         if self.closed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, cast
 
 from axispb.v1 import document_pb2, journal_pb2
@@ -13,6 +13,7 @@ from axis.core.envelope import Kind, parse
 from axis.core.errors import Refusal
 from axis.core.lifecycle import DeliveryState, document_state
 from axis.ports import StoredRecord
+from axis.views.business import Said, exchanges, originals, related
 from axis.views.queries import query
 from axis.views.text import rfc3339
 from axis.views.traffic import Filter, traffic
@@ -32,7 +33,9 @@ def show(
     row = connection.execute(query("document"), {"document_id": document_id}).fetchone()
     if row is None:
         raise Refusal("document_unknown", f"no document {document_id[:60]!r} was accepted")
-    deliveries = _deliveries(connection, row)
+    speaking = related(connection, row)
+    deliveries = _deliveries(connection, row, exchanges(connection, row, speaking))
+    spoken_of = originals(connection, row)
     header, attachments = _header(record(row["sequence"]), row["kind"])
     return {
         "document_id": document_id,
@@ -49,23 +52,32 @@ def show(
         "header": header,
         "attachments": attachments,
         "deliveries": deliveries,
-        "flags": _flags(connection, row),
+        "originals": spoken_of,
+        "related": [
+            {
+                "document_id": one["document_id"],
+                "relation": one["relation"],
+                "at": rfc3339(one["accepted_at"]),
+            }
+            for one in speaking
+        ],
+        "flags": _flags(connection, row) + [str(one["flag"]) for one in spoken_of if one["flag"]],
         "events": traffic(connection, Filter(document_id=document_id, limit=_EVENTS)),
     }
 
 
-def _deliveries(connection: sqlite3.Connection, document: sqlite3.Row) -> list[dict[str, object]]:
+def _deliveries(
+    connection: sqlite3.Connection, document: sqlite3.Row, said: dict[str, Said]
+) -> list[dict[str, object]]:
     by_unit: dict[str, list[sqlite3.Row]] = {}
     for row in connection.execute(query("deliveries"), {"document": document["sequence"]}):
         by_unit.setdefault(row["unit"], []).append(row)
-    statuses = connection.execute(query("statuses"), {"document_id": document["document_id"]}).fetchall()
-    return [_delivery(document["sender"], attempts, statuses) for attempts in by_unit.values()]
+    return [_delivery(attempts, said.get(unit, Said())) for unit, attempts in by_unit.items()]
 
 
-def _delivery(sender: str, attempts: list[sqlite3.Row], statuses: Iterable[sqlite3.Row]) -> dict[str, object]:
+def _delivery(attempts: list[sqlite3.Row], said: Said) -> dict[str, object]:
     latest = attempts[-1]
     unit = latest["unit"]
-    parties = ((unit, sender), (sender, unit))
     return {
         "to": unit,
         "host": latest["host"],
@@ -73,11 +85,8 @@ def _delivery(sender: str, attempts: list[sqlite3.Row], statuses: Iterable[sqlit
         "attempt": latest["attempt"],
         "receipt": _receipt(latest),
         "reason": latest["reason"] or None,
-        "statuses": [
-            {"code": row["code"], "at": rfc3339(row["at"]), "note": row["note"], "from": row["sender"]}
-            for row in statuses
-            if (row["sender"], row["recipient"]) in parties
-        ],
+        "exchange": said.exchange.state,
+        "statuses": list(said.statuses),
         "attempts": [
             {
                 "attempt": row["attempt"],
@@ -106,7 +115,7 @@ def _receipt(row: sqlite3.Row) -> dict[str, object] | None:
 
 def _flags(connection: sqlite3.Connection, document: sqlite3.Row) -> list[str]:
     """Warnings (Decree 30/2020, annex VI): never a reason to refuse."""
-    names = ("sequence", "sender", "number", "issuer_document_id")
+    names = ("sequence", "sender", "numbering", "issuer_document_id")
     row = connection.execute(query("flags"), {name: document[name] for name in names}).fetchone()
     return [name for name in row.keys() if row[name]]  # noqa: SIM118 (a Row iterates over its values)
 

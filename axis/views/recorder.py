@@ -14,6 +14,7 @@ from axispb.v1 import document_pb2, evidence_pb2, journal_pb2
 
 from axis.core.envelope import Kind
 from axis.core.frame import Frame
+from axis.core.references import numbering, references, relation
 from axis.core.volumes import local_day
 from axis.views.register import Register
 from axis.views.rows import Rows
@@ -96,7 +97,7 @@ class Recorder:
             status = document_pb2.Status.FromString(body.envelope.signed[_STATUS_LINE:])
             sender = self._register.resolve(status.sender_unit)
             size, host = 0, status.acting_organisation
-            texts = ("", "", "", status.about_document_id, status.code)
+            texts = ("", "", "", "", "", status.about_document_id, status.code)
             self._event(record, sequence, at, "status", sequence, code=status.code, reason=status.note)
         else:
             document = document_pb2.Document.FromString(body.envelope.signed[_DOCUMENT_LINE:])
@@ -104,7 +105,16 @@ class Recorder:
             size, host = sum(part.size for part in document.attachments), document.acting_organisation
             fields = document.fields
             number = _number(fields)
-            texts = (fields.subject, number, fields.issuer_document_id, "", "")
+            texts = (
+                fields.subject,
+                number,
+                fields.issuer_document_id,
+                numbering(fields, at),
+                relation(fields),
+                "",
+                "",
+            )
+            self._rows.originals += [(sequence, named) for named in references(fields)]
             words = f"{fields.subject} {number} {fields.issuer_document_id} {fields.type.name}"
             self._rows.words.append((sequence, fold(words)))
             self._event(record, sequence, at, "accepted", sequence)

@@ -17,7 +17,8 @@ DURATION_CLASSES: Final = (
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0, float("inf"),
 )  # fmt: skip
 
-_INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_ORIGINAL: Final = "INSERT INTO originals VALUES (?,?)"
 _INSERT_DELIVERY: Final = "INSERT INTO deliveries VALUES (?,?,?,?,?,'in_flight',?,?,0,0,0,'')"
 _REQUEUE: Final = """
     INSERT INTO deliveries
@@ -82,6 +83,7 @@ class Rows:
     """What one transaction adds to the views."""
 
     documents: list[Row] = field(default_factory=list)
+    originals: list[Row] = field(default_factory=list)
     deliveries: list[Row] = field(default_factory=list)
     requeues: list[Row] = field(default_factory=list)
     outcomes: list[Row] = field(default_factory=list)
@@ -110,6 +112,7 @@ class Rows:
         """Write everything, in the caller's transaction."""
         run = connection.executemany
         run(_INSERT_DOCUMENT, self.documents)
+        run(_INSERT_ORIGINAL, self.originals)
         run(_INSERT_DELIVERY, self.deliveries)
         run(_REQUEUE, self.requeues)
         run(_OUTCOME, self.outcomes)

@@ -54,14 +54,24 @@ CREATE TABLE documents (
     subject            TEXT NOT NULL,
     number             TEXT NOT NULL,            -- number/notation
     issuer_document_id TEXT NOT NULL,
+    numbering          TEXT NOT NULL,            -- year/number/notation, which an issuer gives once
+    relation           TEXT NOT NULL,            -- recall, update or replacement; empty: a new document
     about              TEXT NOT NULL,            -- statuses: the document it is about
     status_code        TEXT NOT NULL,
     accepted_at        INTEGER NOT NULL,
     bytes              INTEGER NOT NULL          -- sum of the attachments
 ) STRICT;
-CREATE INDEX documents_number ON documents (sender, number) WHERE number <> '';
+CREATE INDEX documents_number ON documents (sender, numbering) WHERE numbering <> '';
 CREATE INDEX documents_issuer ON documents (issuer_document_id) WHERE issuer_document_id <> '';
 CREATE INDEX documents_about ON documents (about) WHERE about <> '';
+
+-- What recalls, updates and replacements name: the issuer's DocumentId, or a document_id of ours.
+CREATE TABLE originals (
+    document INTEGER NOT NULL,                   -- documents.sequence
+    named    TEXT NOT NULL,
+    PRIMARY KEY (document, named)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX originals_named ON originals (named);
 
 -- One row per attempt of each delivery; the highest attempt is the delivery's state.
 CREATE TABLE deliveries (

@@ -87,7 +87,8 @@ async def traffic(history: History, signers: Signers) -> None:
     )
     await history.add(suspended=journal_pb2.UnitSuspended(code="G14.01", reason="asked"))
     await history.add(resumed=journal_pb2.UnitResumed(code="G14.01"))
-    for _ in range(5):
+    await history.send("G22", ["G14"], blobs=[MORE], speaks_of=("recall", "274"))
+    for _ in range(4):
         await history.send("G22", ["G14"], blobs=[MORE])
     tls, _ = signers.certificates("G22")
     await history.add(
@@ -237,7 +238,9 @@ VIEW_ADDITIONS = {
     "aliases": "INSERT INTO aliases VALUES ('X', 'G22')",
     "certificates": "INSERT INTO certificates"
     " SELECT x'00', organisation, usage, serial, hierarchy, 0, 0, 1, 0, 0, '' FROM certificates LIMIT 1",
-    "documents": "INSERT INTO documents VALUES (99, 'x', 'document', 'G22', 'G22', '', '', '', '', '', 1, 0)",
+    "documents": "INSERT INTO documents VALUES (99, 'x', 'document', 'G22', 'G22', '', '', '', '', '', '', '',"
+    " 1, 0)",
+    "originals": "INSERT INTO originals VALUES (99, 'x')",
     "deliveries": "INSERT INTO deliveries"
     " SELECT document, unit, 4, 0, host, 'in_flight', 1, 1, 0, 0, 0, '' FROM deliveries WHERE attempt = 3",
     "events": "INSERT INTO events"

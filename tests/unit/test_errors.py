@@ -13,8 +13,17 @@ delivery_closed outcome_conflict idempotency_conflict token_invalid token_used r
 head_unknown journal_forked storage_full shutting_down unavailable""".split()
 
 
-#: What only HTTP itself knows.
-ADDED = ["not_authorised", "origin_not_allowed", "route_unknown"]
+#: What only HTTP itself knows, and the VXP API's systems.
+ADDED = [
+    "not_authorised",
+    "origin_not_allowed",
+    "system_unknown",
+    "system_exists",
+    "system_not_allowed",
+    "signed_header_differs",
+    "timestamp_skewed",
+    "route_unknown",
+]
 
 
 def test_the_registry_holds_the_contract_s_codes_and_ours() -> None:

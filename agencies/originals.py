@@ -1,0 +1,171 @@
+"""Recalls, updates and replacements at this node: which document each speaks of, and what repeats a number.
+
+They are tied when somebody looks: a recall that overtakes its original in the urgent lane is tied as soon as
+that comes. Documents that the axis refused, and received ones that failed to verify, do not count.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any, Final, cast
+
+from axispb.v1 import document_pb2
+
+from agencies.store import Store
+from agencies.times import rfc3339
+from agencies.units import Primary
+from axis.core.envelope import Envelope, Kind, parse
+from axis.core.references import Candidate, numbering, original, references, relation
+
+__all__ = [
+    "flags_of",
+    "keep_issued",
+    "original_of_recall",
+    "originals_of",
+    "related_to",
+    "shown_related",
+    "units_of",
+]
+
+Json = dict[str, Any]
+
+#: Documents that share one name, looked through at most; beyond, the name is worth nothing.
+_CANDIDATES: Final = 200
+_RELATED: Final = 200
+
+_COUNTS: Final = (
+    "NOT EXISTS (SELECT 1 FROM sent s WHERE s.document_id = i.document_id AND s.state = 'rejected')"
+)
+
+
+def keep_issued(connection: sqlite3.Connection, envelope: Envelope, at: int) -> None:
+    """Note how a document is named and numbered, and what it names; repeats change nothing."""
+    document = cast(document_pb2.Document, parse(envelope.signed, Kind.DOCUMENT))
+    fields = document.fields
+    connection.execute(
+        "INSERT OR IGNORE INTO issued (document_id, sender_unit, issuer_document_id, numbering, relation, at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            document.document_id,
+            document.sender_unit,
+            fields.issuer_document_id,
+            numbering(fields, at),
+            relation(fields),
+            at,
+        ),
+    )
+    named = references(fields)
+    if named:
+        connection.executemany(
+            "INSERT OR IGNORE INTO reference (document_id, named) VALUES (?, ?)",
+            [(document.document_id, name) for name in named],
+        )
+
+
+def originals_of(store: Store, document_id: str, primary: Primary) -> list[Json]:
+    """What a document speaks of: [{"relation", "issuer_document_id", "document_id", "flag"}]."""
+    row = store.row("SELECT * FROM issued WHERE document_id = ?", document_id)
+    if row is None or not row["relation"]:
+        return []
+    named = store.rows("SELECT named FROM reference WHERE document_id = ? ORDER BY named", document_id)
+    found = []
+    for name in [each["named"] for each in named] or [""]:
+        tied, flag = _original(store, row, name, primary)
+        found.append(
+            {
+                "relation": row["relation"],
+                "issuer_document_id": name,
+                "document_id": tied or None,
+                "flag": flag or None,
+            }
+        )
+    return found
+
+
+def _original(store: Store, speaking: sqlite3.Row, name: str, primary: Primary) -> tuple[str, str]:
+    rows = store.rows(
+        "SELECT document_id, sender_unit FROM issued i"
+        " WHERE ((issuer_document_id = ? AND issuer_document_id <> '') OR document_id = ?)"
+        f" AND document_id <> ? AND {_COUNTS} LIMIT ?",
+        name,
+        name,
+        speaking["document_id"],
+        _CANDIDATES,
+    )
+    candidates = [Candidate(row["document_id"], primary(row["sender_unit"])) for row in rows]
+    return original(candidates, primary(speaking["sender_unit"]))
+
+
+def related_to(store: Store, document_id: str, primary: Primary) -> list[Json]:
+    """Later documents that speak of this one, in order: [{"document_id", "relation", "at"}]."""
+    issued = store.row("SELECT issuer_document_id FROM issued WHERE document_id = ?", document_id)
+    if issued is None:
+        return []
+    rows = store.rows(
+        "SELECT DISTINCT i.*, r.named FROM reference r JOIN issued i USING (document_id)"
+        f" WHERE r.named IN (?, ?) AND r.named <> '' AND i.document_id <> ? AND {_COUNTS}"
+        " ORDER BY i.at, i.document_id LIMIT ?",
+        issued["issuer_document_id"],
+        document_id,
+        document_id,
+        _RELATED,
+    )
+    found: dict[str, Json] = {}
+    for row in rows:
+        if _original(store, row, row["named"], primary)[0] == document_id:
+            at = row["at"]
+            found[row["document_id"]] = {
+                "document_id": row["document_id"],
+                "relation": row["relation"],
+                "at": at,
+            }
+    return list(found.values())
+
+
+def original_of_recall(store: Store, document_id: str, primary: Primary) -> str:
+    """The document that a recall or an update is about; the document itself for any other."""
+    tied = [each["document_id"] for each in originals_of(store, document_id, primary) if each["document_id"]]
+    return str(tied[0]) if len(tied) == 1 else document_id
+
+
+def units_of(store: Store, document_id: str, primary: Primary) -> set[str]:
+    """The primary codes of a document's receivers, as far as this node knows them."""
+    units = {row["unit"] for row in store.rows("SELECT unit FROM receipt WHERE document_id = ?", document_id)}
+    sent = store.row("SELECT recipients FROM sent WHERE document_id = ?", document_id)
+    if sent is not None:
+        units.update(primary(code) for code in json.loads(sent["recipients"]))
+    return units
+
+
+def flags_of(store: Store, document_id: str, primary: Primary) -> list[str]:
+    """What a clerk should know (Decree 30/2020, annex VI): never a reason to refuse.
+
+    `repeated_issuer_document_id`, `repeated_number` (same issuer and year), and why an original is not tied.
+    """
+    row = store.row("SELECT * FROM issued WHERE document_id = ?", document_id)
+    if row is None:
+        return []
+    flags = []
+    if row["issuer_document_id"] and store.row(
+        f"SELECT 1 FROM issued i WHERE issuer_document_id = ? AND document_id <> ? AND {_COUNTS} LIMIT 1",
+        row["issuer_document_id"],
+        document_id,
+    ):
+        flags.append("repeated_issuer_document_id")
+    if row["numbering"]:
+        same = store.rows(
+            "SELECT DISTINCT sender_unit FROM issued i"
+            f" WHERE numbering = ? AND document_id <> ? AND {_COUNTS}",
+            row["numbering"],
+            document_id,
+        )
+        if primary(row["sender_unit"]) in {primary(each["sender_unit"]) for each in same}:
+            flags.append("repeated_number")
+    originals = originals_of(store, document_id, primary)
+    return flags + list(dict.fromkeys(each["flag"] for each in originals if each["flag"]))
+
+
+def shown_related(related: list[Json]) -> list[Json]:
+    """The same with times as JSON has them."""
+    return [each | {"at": rfc3339(each["at"])} for each in related]
