@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from agencies import config
 from agencies.edxml.packet import StatusPacket
 from agencies.edxml.reader import read_packet
-from tests.support.country import LIMIT, Country, country_in
+from tests.support.country import Country, country_in
 from tests.support.edxml import SAMPLES, scratch
 
 DOCUMENT = (SAMPLES / "new-zip.edxml").read_bytes()
@@ -40,20 +39,8 @@ async def sent_document(country: Country) -> str:
     queued = await country.json("POST", "G22", "/v1/edxml", 202, data=DOCUMENT)
     document_id = str(queued["document_id"])
     await country.arrived("H41", document_id)
-    await until(country, "G22", f"/v1/documents/{document_id}", lambda page: page["state"] == "accepted")
+    await country.until("G22", f"/v1/documents/{document_id}", lambda page: page["state"] == "accepted")
     return document_id
-
-
-async def until(country: Country, node: str, path: str, holds: Callable[[Any], Any]) -> Any:
-    """The answer of a node's API once `holds` finds something in it, looked at after each event."""
-    events = country.nodes[node].parts.events
-    async with asyncio.timeout(LIMIT):
-        while True:
-            newest = events.newest
-            found = holds(await country.json("GET", node, path))
-            if found:
-                return found
-            await events.beyond(newest, LIMIT)
 
 
 def delivery_to(unit: str, page: Any) -> Any:
@@ -67,7 +54,7 @@ async def heard(country: Country, node: str, path: str, unit: str, count: int) -
         statuses = delivery_to(unit, page)["statuses"]
         return statuses if len(statuses) >= count else None
 
-    return await until(country, node, path, enough)
+    return await country.until(node, path, enough)
 
 
 async def test_the_steps_of_an_exchange_are_heard_in_order_and_flagged_out_of_it(country: Country) -> None:
@@ -87,8 +74,7 @@ async def test_the_steps_of_an_exchange_are_heard_in_order_and_flagged_out_of_it
     at_receiver = await heard(country, "H41", inbox, "H41", 4)
     assert [one["code"] for one in at_receiver] == ["01", "03", "06", "04"]
     # A status is delivered and receipted like a document, and counted apart.
-    await until(
-        country,
+    await country.until(
         "G22",
         "/v1/volumes?kind=status",
         lambda page: (page["total"]["addressed"], page["total"]["received"]) == (4, 4),
@@ -103,7 +89,7 @@ async def test_a_refusal_closes_the_delivery_with_its_reason(country: Country) -
         delivery = delivery_to("H41", page)
         return delivery if delivery["state"] != "in_flight" else None
 
-    delivery = await until(country, "G22", f"/v1/documents/{document_id}", closed)
+    delivery = await country.until("G22", f"/v1/documents/{document_id}", closed)
     assert delivery["state"] == "refused"
     assert delivery["receipt"]["reason"] == "Sai nơi nhận"
 
@@ -134,7 +120,7 @@ async def test_edxml_statuses_come_out_as_they_were_handed_in_and_are_tied_to_th
         def came(page: Any, status_id: str = status_id) -> bool:
             return status_id in [one["document_id"] for one in page["documents"]]
 
-        await until(country, "G22", "/v1/inbox?kind=status&limit=500", came)
+        await country.until("G22", "/v1/inbox?kind=status&limit=500", came)
         url = f"{country.nodes['G22'].api_url}/v1/inbox/{status_id}/edxml"
         async with country.session.get(url) as response:
             assert await response.read() == packet

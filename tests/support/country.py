@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from agencies.clock import SystemClock
 from axis import control
 from axis.app.home import init_home
 from axis.app.serve import Running, serving
+from axis.ports import Clock
 
 __all__ = ["LIMIT", "Country", "country_in"]
 
@@ -31,6 +32,7 @@ class Country:
     folder: Path
     axis: Running
     session: aiohttp.ClientSession
+    clock: Clock
     nodes: dict[str, Node] = field(default_factory=dict)
 
     @property
@@ -46,11 +48,11 @@ class Country:
 
     async def join(self, code: str, **more: Any) -> Path:
         home = self.folder / code
-        await enrol.init(home, await self.token(code, **more), SystemClock(), api="127.0.0.1:0")
+        await enrol.init(home, await self.token(code, **more), self.clock, api="127.0.0.1:0")
         return home
 
     async def start(self, code: str, **options: Any) -> Node:
-        self.nodes[code] = await Node(self.folder / code, **options).start()
+        self.nodes[code] = await Node(self.folder / code, clock=self.clock, **options).start()
         return self.nodes[code]
 
     async def json(self, method: str, code: str, path: str, status: int = 200, **options: Any) -> Any:
@@ -65,6 +67,17 @@ class Country:
             name = f"Tệp {number}.pdf"
             form.add_field("file", content, filename=name, content_type="application/pdf")
         return await self.json("POST", code, "/v1/documents", data=form, **({"status": 202} | more))
+
+    async def until(self, code: str, path: str, holds: Callable[[Any], Any]) -> Any:
+        """What `holds` finds in the answer of a node's API, asked again after each of its events."""
+        events = self.nodes[code].parts.events
+        async with asyncio.timeout(LIMIT):
+            while True:
+                newest = events.newest
+                found = holds(await self.json("GET", code, path))
+                if found:
+                    return found
+                await events.beyond(newest, LIMIT)
 
     async def outcome(self, code: str, document_id: str) -> Any:
         async with asyncio.timeout(LIMIT):
@@ -85,14 +98,14 @@ class Country:
 
 
 @asynccontextmanager
-async def country_in(folder: Path) -> AsyncIterator[Country]:
+async def country_in(folder: Path, clock: Clock | None = None) -> AsyncIterator[Country]:
     """A running axis without agencies."""
     await asyncio.to_thread(init_home, folder / "axis", "127.0.0.1:0", "127.0.0.1:0")
     async with (
-        serving(folder / "axis") as running,
+        serving(folder / "axis", clock=clock) as running,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session,
     ):
-        made = Country(folder, running, session)
+        made = Country(folder, running, session, clock or SystemClock())
         try:
             yield made
         finally:

@@ -238,8 +238,8 @@ VIEW_ADDITIONS = {
     "aliases": "INSERT INTO aliases VALUES ('X', 'G22')",
     "certificates": "INSERT INTO certificates"
     " SELECT x'00', organisation, usage, serial, hierarchy, 0, 0, 1, 0, 0, '' FROM certificates LIMIT 1",
-    "documents": "INSERT INTO documents VALUES (99, 'x', 'document', 'G22', 'G22', '', '', '', '', '', '', '',"
-    " 1, 0)",
+    "documents": "INSERT INTO documents"
+    " VALUES (99, 'x', 'document', 'G22', 'G22', '', '', '', '', '', '', '', 1, 0)",
     "originals": "INSERT INTO originals VALUES (99, 'x')",
     "deliveries": "INSERT INTO deliveries"
     " SELECT document, unit, 4, 0, host, 'in_flight', 1, 1, 0, 0, 0, '' FROM deliveries WHERE attempt = 3",
