@@ -1,9 +1,9 @@
 """The packet's own XML signature (XML-DSig, W3C 2002-02-12): whether it holds over the packet as it is.
 
-Only integrity is judged, never trust: nobody asks here who issued the certificate, whether it is in force, or
-whether its subject is the sender. `signer` is what the certificate says of itself. What an agency relies on is
-the signature of the envelope that the packet travels in (`axis.core.verify`); whoever changes a packet can
-as well take its signature off. In order:
+Only integrity is judged, never trust: nobody asks here who issued the certificate, whether it is in force,
+or whether its subject is the sender. `signer` is what the certificate says of itself. What an agency relies
+on is the signature of the envelope that the packet travels in (`axis.core.verify`); whoever changes a packet
+can as well take its signature off. In order:
 
 1. the packet can be read safely, and is not too large to be held (`agencies.edxml.signed_tree`)
 2. there is one ds:Signature in all of it, and it stands in edXMLHeader: no choice, so nothing to wrap
@@ -108,10 +108,10 @@ class _Stop(Exception):
 
 
 def check(chunks: Iterable[bytes], size: int) -> PacketSignature:
-    """Judge the signature in a packet of `size` bytes that comes in pieces (a file open for reading will do).
+    """Judge the signature in a packet of `size` bytes that comes in pieces, as of a file open for reading.
 
-    Safe for whatever the bytes are; never raises for them. Up to 20 MiB are looked at, and are in memory a few
-    times while that lasts: tenths of a second, to be spent in a thread.
+    Safe for whatever the bytes are; never raises for them. Up to 20 MiB are looked at, and are in memory a
+    few times while that lasts: tenths of a second, to be spent in a thread.
     """
     if size > MOST_BYTES:
         return PacketSignature("not checkable", f"too large: {size} bytes, at most {MOST_BYTES} are checked")
@@ -256,9 +256,8 @@ def _is_reasonable(key: _Key) -> bool:
 
 def _check_digest(tree: Any, signature: Any, signed: _Signed) -> None:
     """(6)"""
-    digest = hashlib.new(signed.digest_name)
-    canonical_without(tree, signature, digest, exclusive=signed.exclusive)
-    if not hmac.compare_digest(digest.digest(), signed.digest):
+    data = canonical_without(tree, signature, exclusive=signed.exclusive)
+    if not hmac.compare_digest(hashlib.new(signed.digest_name, data).digest(), signed.digest):
         raise _Stop("invalid", "the packet is not what was signed: it was changed afterwards")
 
 

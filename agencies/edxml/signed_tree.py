@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 from lxml import etree
 
@@ -26,7 +26,7 @@ _MOST_DEPTH: Final = 32
 _MOST_NODES: Final = 50_000
 #: Sorted one by one, and looked up one by one for each element.
 _MOST_ATTRIBUTES: Final = 64
-_MOST_NAMESPACES: Final = 64
+_MOST_NAMESPACES: Final = 32
 _MOST_TAG: Final = 64 * 1024
 _MOST_PART: Final = 64 * 1024
 _PIECE: Final = 64 * 1024
@@ -44,16 +44,12 @@ class Unreadable(Exception):
     """This cannot be canonicalised; says why."""
 
 
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> object: ...
-
-
 def tree_of(chunks: Iterable[bytes]) -> Any:
     """The packet's lxml tree, without comments. Raises Unreadable."""
     data = _whole(chunks)
     _check_bytes(data)
     parser: Any = etree.XMLPullParser(
-        events=("start", "end", "start-ns", "end-ns", "pi"),  # type: ignore[arg-type]
+        events=("start", "end", "start-ns", "end-ns", "pi"),
         encoding="utf-8",  # the declaration was checked; nothing else is guessed
         resolve_entities=False,
         load_dtd=False,
@@ -84,30 +80,21 @@ def canonical_part(element: Any, *, exclusive: bool) -> bytes:
             for name, value in ancestor.attrib.items():
                 if name.startswith(_XML) and name not in apart.attrib:
                     apart.set(name, value)
-    try:
-        return cast(bytes, etree.tostring(apart, method="c14n", exclusive=exclusive, with_comments=False))
-    except etree.C14NError as error:
-        raise Unreadable("it has no canonical form") from error
+    return _canonical(apart, exclusive=exclusive)
 
 
-def canonical_without(tree: Any, element: Any, digest: _Digest, *, exclusive: bool) -> None:
-    """Digest a whole document but for one element, which is taken out of the tree. Raises Unreadable."""
+def canonical_without(tree: Any, element: Any, *, exclusive: bool) -> bytes:
+    """A whole document but for one element, which is taken out of the tree. Raises Unreadable."""
     _take_out(element)
+    # `write_c14n` would need no memory, but keeps every other thread waiting until it is done.
+    return _canonical(tree, exclusive=exclusive)
+
+
+def _canonical(whole: Any, *, exclusive: bool) -> bytes:
     try:
-        tree.write_c14n(_Into(digest), exclusive=exclusive, with_comments=False)
+        return etree.tostring(whole, method="c14n", exclusive=exclusive, with_comments=False)
     except etree.C14NError as error:
         raise Unreadable("it has no canonical form") from error
-
-
-class _Into:
-    """A file for lxml that only digests."""
-
-    def __init__(self, digest: _Digest) -> None:
-        self._digest = digest
-
-    def write(self, data: bytes) -> int:
-        self._digest.update(data)
-        return len(data)
 
 
 class _Limits:
