@@ -42,8 +42,9 @@ proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
 
 .PHONY: system
-system:  # openssl and git come with Debian; tests say which tool is missing
+system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL
 	@for tool in openssl git curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	command -v xmlsec1 >/dev/null || missing="$$missing xmlsec1 libxmlsec1-openssl"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \
 	  else echo "install first:$$missing" >&2; exit 2; fi; fi
