@@ -112,7 +112,13 @@ class Api:
                 status=202,
                 body=EDXML_TYPE,
                 parameters=(_KEY,),
-                codes=("field_invalid", "recipient_unknown", "idempotency_conflict", "storage_full"),
+                codes=(
+                    "field_invalid",
+                    "packet_signature_invalid",
+                    "recipient_unknown",
+                    "idempotency_conflict",
+                    "storage_full",
+                ),
             ),
             Route("GET", "/v1/documents", self.sent, "The outbox.", SentList, parameters=(_AFTER, _LIMIT)),
             Route(

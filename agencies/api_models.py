@@ -190,9 +190,18 @@ class Queued(BaseModel):
     state: Literal["queued"]
 
 
+class PacketSignatureInfo(BaseModel):
+    """The XML signature within an edXML packet: integrity only, nobody's trust in the certificate."""
+
+    outcome: Literal["valid", "invalid", "not checkable", "absent"]
+    reason: str
+    signer: Annotated[str, Field(description="the certificate's subject, as far as there is one")]
+
+
 class QueuedPacket(Queued):
     """A packet is in the outbox, durably."""
 
+    packet_signature: PacketSignatureInfo
     warnings: Annotated[list[str], Field(description="what is odd in the packet and was kept all the same")]
 
 
@@ -262,6 +271,9 @@ class InboxEntry(BaseModel):
     code: Annotated[str, Field(description="why its verification failed; empty otherwise")]
     urgent: bool
     attachments: list[AttachmentInfo]
+    packet_signature: Annotated[
+        PacketSignatureInfo | None, Field(description="null for a document that came without a packet")
+    ]
 
 
 class InboxList(BaseModel):

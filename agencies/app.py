@@ -30,6 +30,7 @@ from agencies.heads import Heads
 from agencies.housekeeping import keep_house
 from agencies.identity import Identity
 from agencies.local import listening_socket, remove_socket
+from agencies.packet_signatures import PacketSignatures
 from agencies.packets import Packets
 from agencies.parts import NodeParts
 from agencies.pump import Pump
@@ -145,7 +146,8 @@ class Node:
         identity: Identity,
     ) -> None:
         events = Events()
-        receiver = self._wire_loops(settings, store, blobs, client, directory, identity, events)
+        signatures = PacketSignatures(blobs, settings.packet_signature)
+        receiver = self._wire_loops(settings, store, blobs, client, directory, identity, events, signatures)
         ours: dict[str, Any] = {
             "store": store,
             "identity": identity,
@@ -179,6 +181,7 @@ class Node:
                 store=store,
                 blobs=blobs,
                 directory=directory,
+                signatures=signatures,
             ),
             stopping=asyncio.Event(),
         )
@@ -192,6 +195,7 @@ class Node:
         directory: DirectorySync,
         identity: Identity,
         events: Events,
+        signatures: PacketSignatures,
     ) -> Receiver:
         """What talks to the axis: the pump, the receipts' sender, the receiver."""
         own: dict[str, Any] = {"store": store, "clock": self._clock}
@@ -202,6 +206,7 @@ class Node:
             receipt_mode=ReceiptModes(settings, self._systems, directory).mode,
             own_keys=lambda: keys.known_keys(self.home),
             doubt=directory.doubt,
+            signatures=signatures,
         )
         loop = own | {
             "client": client,

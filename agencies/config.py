@@ -18,6 +18,7 @@ __all__ = [
     "DEFAULT_API",
     "SETTINGS_FILE",
     "ConfigError",
+    "PacketPolicy",
     "ReceiptMode",
     "Settings",
     "load",
@@ -29,6 +30,7 @@ SETTINGS_FILE: Final = "agency.toml"
 DEFAULT_API: Final = "127.0.0.1:8090"
 
 ReceiptMode = Literal["storage", "software"]
+PacketPolicy = Literal["report", "refuse"]
 
 
 class ConfigError(Exception):
@@ -54,6 +56,8 @@ class Settings(BaseModel):
     #: Who says "received": the node when it has verified and stored, or the agency's software.
     receipt: ReceiptMode = "storage"
     units: dict[str, UnitSettings] = {}
+    #: Whether an edXML packet whose own signature is invalid is refused, sent or received.
+    packet_signature: PacketPolicy = "report"
     submissions: Annotated[int, Field(ge=1, le=256)] = 8  # documents with large attachments, at the same time
     downloads: Annotated[int, Field(ge=1, le=64)] = 8  # at the same time
     max_back_off_seconds: Annotated[float, Field(gt=0)] = 300.0
@@ -112,6 +116,8 @@ def save(home: Path, settings: Settings) -> None:
     for name in ("submissions", "downloads", "max_back_off_seconds", "vxp_max_skew_minutes"):
         if getattr(settings, name) != Settings.model_fields[name].default:
             lines.append(f"{name} = {getattr(settings, name)}")
+    if settings.packet_signature != "report":
+        lines.append(f"packet_signature = {_toml(settings.packet_signature)}")
     for unit, own in sorted(settings.units.items()):
         lines += ["", f"[units.{_toml(unit)}]", f"receipt = {_toml(own.receipt)}"]
     path = home / SETTINGS_FILE

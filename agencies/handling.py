@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
+from axispb.v1 import api_pb2, document_pb2, evidence_pb2, facts_pb2
 
 from agencies import inbox
 from agencies.attachments import AttachmentRow
 from agencies.config import ReceiptMode
+from agencies.edxml.signature import PacketSignature
 from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received
 from agencies.fetch import Fetched
 from agencies.identity import Identity
@@ -24,6 +25,7 @@ from agencies.own_documents import (
     notice_effect,
     receipt_effect,
 )
+from agencies.packet_signatures import INVALID, PacketSignatures, as_stored
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
@@ -45,8 +47,10 @@ class Arrival:
 
     document_id: str
     attachments: tuple[AttachmentRow, ...]
-    #: With the code it failed with for good, or empty.
-    effect: Callable[[str], Effect]
+    #: The edXML packet: one of the attachments, or a status message's bytes; empty for none.
+    packet: AttachmentRow | bytes
+    #: With the code it failed with for good, or empty; and what was made of the packet's signature.
+    effect: Callable[[str, PacketSignature | None], Effect]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Handler:
         receipt_mode: Callable[[str], ReceiptMode],
         own_keys: Callable[[], set[bytes]],
         doubt: Callable[[int], bool],
+        signatures: PacketSignatures,
     ) -> None:
         self._store = store
         self._identity = identity
@@ -76,6 +81,7 @@ class Handler:
         self._receipt_mode = receipt_mode
         self._own_keys = own_keys
         self._doubt = doubt
+        self._signatures = signatures
         self._wrong_bytes: dict[str, int] = {}
         #: Certificates in our own name, by their bytes, that were found to be ours, or were told of.
         self._checked: set[bytes] = set()
@@ -113,7 +119,7 @@ class Handler:
         """A verified document for units of ours: with its contents here, sign the receipts and store all."""
         listed = as_listed(accepted, item.trace_id)
 
-        def effect(failure: str) -> Effect:
+        def effect(failure: str, signature: PacketSignature | None) -> Effect:
             return self._store_effect(
                 inbox.Incoming(
                     kind=accepted.kind.value,
@@ -136,22 +142,41 @@ class Handler:
                         for unit in units
                     ),
                     requeued_at=item.at if attempt > 1 else 0,
+                    packet_signature=as_stored(signature),
                 )
             )
 
-        return Arrival(listed.document_id, listed.attachments, effect)
+        packet = _packet(accepted.message, listed.attachments)
+        return Arrival(listed.document_id, listed.attachments, packet, effect)
 
-    def arrived(self, arrival: Arrival, fetched: Fetched) -> Effect:
+    async def arrived(self, arrival: Arrival, fetched: Fetched) -> Effect:
         """The effect of a document whose contents are here, or are wrong for good.
 
         Raises Refusal `unavailable` where they may still come.
         """
         if not isinstance(fetched, Refusal):
-            return arrival.effect("")
+            signature = await self._signature(arrival, fetched)
+            refused = signature is not None and self._signatures.refuses(signature)
+            return arrival.effect(INVALID if refused and not self._is_taken(arrival) else "", signature)
         if fetched.name != "attachment_mismatch" or not self._is_wrong_for_good(arrival.document_id):
             # Whatever keeps content away is a matter of the moment, also where its code is final.
             raise Refusal("unavailable", f"attachments: {fetched}") from fetched
-        return arrival.effect(fetched.name)
+        return arrival.effect(fetched.name, None)
+
+    async def _signature(self, arrival: Arrival, contents: Mapping[bytes, bytes]) -> PacketSignature | None:
+        if isinstance(arrival.packet, bytes):
+            if not arrival.packet:
+                return None
+            return await self._signatures.judge((arrival.packet,), len(arrival.packet))
+        return await self._signatures.judge_content(arrival.packet, contents)
+
+    def _is_taken(self, arrival: Arrival) -> bool:
+        """Whether it was stored before, when the setting was another one: what was decided then stands."""
+        return bool(
+            self._store.rows(
+                "SELECT 1 FROM received WHERE document_id = ? AND failure = ''", arrival.document_id
+            )
+        )
 
     def _is_wrong_for_good(self, document_id: str) -> bool:
         """Wrong bytes came once more. Counted by this process only: a new one may ask a better axis."""
@@ -305,6 +330,15 @@ class Handler:
                 get_logger().error("certificate_not_ours", serial=fact.serial, sequence=fact.issued_sequence)
                 happened.append(("alarm", {"what": "certificate_not_ours", "serial": fact.serial}))
         return happened
+
+
+def _packet(
+    message: document_pb2.Document | document_pb2.Status, attachments: tuple[AttachmentRow, ...]
+) -> AttachmentRow | bytes:
+    """The edXML packet that a verified message has along; empty for none."""
+    if isinstance(message, document_pb2.Status):
+        return message.packet
+    return attachments[message.packet - 1] if message.packet else b""
 
 
 def _closed_here(connection: sqlite3.Connection, message: evidence_pb2.Notice, at: int) -> Happened:

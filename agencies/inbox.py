@@ -68,6 +68,7 @@ class Incoming:
     attachments: tuple[AttachmentRow, ...]
     receipts: tuple[SignedReceipt, ...]
     requeued_at: int = 0  # of the notice; 0 for a first attempt
+    packet_signature: str = ""  # what was made of it, as JSON; empty without a packet
 
 
 def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
@@ -86,6 +87,13 @@ def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
         _insert(connection, incoming)
     elif replaced:
         _replace(connection, incoming)
+    elif incoming.requeued_at and not incoming.failure:
+        # What kept the content away at the attempt before does not any more; the header was verified then.
+        connection.execute(
+            "UPDATE received SET failure = '' WHERE document_id = ?"
+            " AND failure IN ('attachment_mismatch', 'packet_signature_invalid')",
+            (incoming.document_id,),
+        )
     put_attachments(connection, "received", incoming.document_id, incoming.attachments)
     if incoming.kind == Kind.STATUS and not incoming.failure:
         keep_status(connection, "received", incoming.envelope, incoming.accepted_at)
@@ -130,7 +138,8 @@ def _insert(connection: sqlite3.Connection, incoming: Incoming) -> None:
     connection.execute(
         "INSERT INTO received (document_id, kind, failure, signed, signature, acceptance_signed,"
         " acceptance_signature, accepted_sequence, accepted_at, sender_unit, subject, code_number, urgent,"
-        " bytes, received_at, trace_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " bytes, received_at, trace_id, packet_signature)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             incoming.document_id,
             incoming.kind,
@@ -148,6 +157,7 @@ def _insert(connection: sqlite3.Connection, incoming: Incoming) -> None:
             incoming.size,
             incoming.received_at,
             incoming.trace_id,
+            incoming.packet_signature,
         ),
     )
 

@@ -14,6 +14,7 @@ from axispb.v1 import document_pb2, evidence_pb2
 from google.protobuf.json_format import MessageToDict
 
 from agencies.originals import flags_of, originals_of, related_to, shown_related
+from agencies.packet_signatures import INVALID, stored_shown
 from agencies.status_store import Said, exchanges
 from agencies.store import Store
 from agencies.times import rfc3339
@@ -168,7 +169,7 @@ def inbox_one(store: Store, document_id: str, primary: Primary = str) -> Json:
         "SELECT * FROM attachment WHERE side = 'received' AND document_id = ? ORDER BY number", document_id
     )
     said = exchanges(store, document_id, primary)
-    verified = not row["failure"] or row["failure"] == "attachment_mismatch"
+    verified = row["failure"] in ("", "attachment_mismatch", INVALID)
     return _received(row, receipts, attachments, primary) | {
         "kind": row["kind"],
         "sequence": row["accepted_sequence"],
@@ -210,6 +211,7 @@ def _received(
         "code": row["failure"],
         "urgent": bool(row["urgent"]),
         "attachments": [_attachment(attachment) for attachment in attachments],
+        "packet_signature": stored_shown(row["packet_signature"]),
     }
 
 

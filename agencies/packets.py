@@ -22,6 +22,7 @@ from agencies.directory_sync import DirectorySync
 from agencies.edxml.packet import Attachment, DocumentPacket, StatusPacket
 from agencies.edxml.reader import read_packet
 from agencies.edxml.refusal import refused
+from agencies.edxml.signature import PacketSignature
 from agencies.edxml.writer import (
     ATTACHMENT_END,
     DOCUMENT_END,
@@ -30,6 +31,7 @@ from agencies.edxml.writer import (
     document_start,
     status_message,
 )
+from agencies.packet_signatures import PacketSignatures, shown
 from agencies.service import Service, Submission
 from agencies.spool import Spool, TakenFile, no_room_named
 from agencies.statuses import Statuses
@@ -69,6 +71,7 @@ class Handed:
     contents: Sequence[Iterator[bytes]]
     row: AttachmentRow  # as an attachment of the document
     file: IO[bytes]
+    signature: PacketSignature
 
 
 class Packets:
@@ -83,6 +86,7 @@ class Packets:
         store: Store,
         blobs: Blobs,
         directory: DirectorySync,
+        signatures: PacketSignatures,
     ) -> None:
         self._spool = spool
         self._statuses = statuses
@@ -90,13 +94,15 @@ class Packets:
         self._store = store
         self._blobs = blobs
         self._directory = directory
+        self._signatures = signatures
 
     @asynccontextmanager
     async def handed_in(self, body: AsyncIterator[bytes]) -> AsyncIterator[Handed]:
         """A packet, taken apart; nothing of it is kept beyond the block unless it is sent.
 
         Raises Refusal `field_invalid` with `extra` "vxp", "element" and "line" for what is no edXML,
-        `header_too_large`, `storage_full`. Constant memory, however large the packet.
+        `packet_signature_invalid` where the setting says so, `header_too_large`, `storage_full`. Constant
+        memory, however large the packet; one up to 20 MiB is held while its signature is judged.
         """
         with ExitStack() as opened, no_room_named():
             file = opened.enter_context(self._spool.scratch())
@@ -108,7 +114,9 @@ class Packets:
             packet, contents = await asyncio.to_thread(read_packet, _pieces(file), scratch)
             if not isinstance(packet, DocumentPacket) and row.size > MAX_STATUS_PACKET:
                 raise refused("StatusCode", 1, "a status has at most 64 KiB", "gói trạng thái quá lớn")
-            yield Handed(packet, contents, row, file)
+            signature = await self._signatures.judge(_pieces(file), row.size)
+            self._signatures.require(signature)
+            yield Handed(packet, contents, row, file, signature)
 
     async def send(
         self,
@@ -119,15 +127,16 @@ class Packets:
         sender: str | None = None,
         recipients: Sequence[str] | None = None,
     ) -> Json:
-        """Put a packet into the outbox. {"document_id", "state", "warnings"}.
+        """Put a packet into the outbox. {"document_id", "state", "warnings", "packet_signature"}.
 
         `sender` and `recipients` stand in for a document's own From and To. Durable when it returns. Raises
         whatever `Service.send` and `Statuses.say_packet` raise.
         """
-        packet, row = handed.packet, handed.row
+        packet, row, signature = handed.packet, handed.row, handed.signature
         if not isinstance(packet, DocumentPacket):
             raw = b"".join(_pieces(handed.file))
-            return await self._statuses.say_packet(packet, raw, key, trace_id)
+            said = await self._statuses.say_packet(packet, raw, key, trace_id)
+            return said | {"packet_signature": shown(signature)}
         if not (recipients or packet.recipients):
             raise refused("To", 1, "the recipients are missing", "thiếu nơi nhận")
         taken = await self._taken(packet.attachments, handed.contents, row, handed.file)
@@ -148,7 +157,7 @@ class Packets:
                 packet=len(taken),
             )
         )
-        return answer | {"warnings": warnings}
+        return answer | {"warnings": warnings, "packet_signature": shown(signature)}
 
     async def _taken(
         self,

@@ -226,7 +226,7 @@ class Receiver:
             if isinstance(one, Refusal) or one.arrival is None:
                 results.append(one if isinstance(one, Refusal) else all_effects(one.effects))
             else:
-                results.append(self._arrived(item, one.effects, one.arrival, next(fetched)))
+                results.append(await self._arrived(item, one.effects, one.arrival, next(fetched)))
         return results
 
     def _judged(self, item: api_pb2.FeedItem, *, large: bool) -> Judged | Refusal:
@@ -243,12 +243,12 @@ class Receiver:
             return Refusal("unavailable", "large attachments are fetched beside the feed")
         return judged
 
-    def _arrived(
+    async def _arrived(
         self, item: api_pb2.FeedItem, effects: list[Effect], arrival: Arrival, fetched: Fetched
     ) -> _Result:
         with bound_trace(item.trace_id):
             try:
-                effect = self._handler.arrived(arrival, fetched)
+                effect = await self._handler.arrived(arrival, fetched)
             except Refusal as refusal:
                 return refusal
             except Exception as error:

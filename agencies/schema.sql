@@ -102,7 +102,8 @@ CREATE TABLE received (                   -- the inbox; number is the local API'
     urgent        INTEGER NOT NULL CHECK (urgent IN (0, 1)),
     bytes         INTEGER NOT NULL,
     received_at   INTEGER NOT NULL,
-    trace_id      TEXT NOT NULL
+    trace_id      TEXT NOT NULL,
+    packet_signature TEXT NOT NULL DEFAULT ''  -- JSON: what was made of the edXML packet's own; empty without one
 ) STRICT;
 
 CREATE TABLE receipt (                    -- one per delivery and attempt to a unit of this node

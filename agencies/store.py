@@ -25,7 +25,7 @@ __all__ = ["Store", "get_setting", "set_setting"]
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 _BATCH: Final = 256
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 

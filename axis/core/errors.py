@@ -319,6 +319,12 @@ _ALL: Final = (
         "There is no such path, or it does not take this method.",
         "See /docs and /openapi.json of an agency node, docs/wire-protocol.md of the axis.",
     ),
+    _final(
+        "packet_signature_invalid",
+        422,
+        "The XML signature within the edXML packet does not hold, and this agency node refuses such packets.",
+        "Send the packet as it was signed; or set packet_signature to report in the node's agency.toml.",
+    ),
 )
 
 CODES: Final[dict[str, Code]] = {entry.name: entry for entry in _ALL}

@@ -13,7 +13,7 @@ delivery_closed outcome_conflict idempotency_conflict token_invalid token_used r
 head_unknown journal_forked storage_full shutting_down unavailable""".split()
 
 
-#: What only HTTP itself knows, and the VXP API's systems.
+#: What only HTTP itself knows, the VXP API's systems, and what a node's own setting refuses.
 ADDED = [
     "not_authorised",
     "origin_not_allowed",
@@ -23,6 +23,7 @@ ADDED = [
     "signed_header_differs",
     "timestamp_skewed",
     "route_unknown",
+    "packet_signature_invalid",
 ]
 
 

@@ -1,0 +1,152 @@
+"""A packet's own signature, beside the document at both ends; and nodes that refuse an invalid one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agencies import config
+from tests.support.country import Country, country_in
+from tests.support.edxml import SAMPLES
+from tests.support.xmlsec import XmlSigner
+
+UNITS = ("G14", "G22", "H14", "H41", "H53")
+ZIPPED = (SAMPLES / "new-zip.edxml").read_bytes()
+SUBJECT = "CN=Van thu mau,C=VN"
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return XmlSigner.make(tmp_path_factory.mktemp("signer")).sign(ZIPPED)
+
+
+@pytest.fixture
+def changed(signed: bytes) -> bytes:
+    return signed.replace(b"Subject>V/v", b"Subject>X/v")
+
+
+@pytest.fixture
+async def country(tmp_path: Path) -> AsyncIterator[Country]:
+    async with country_in(tmp_path) as made:
+        for code in UNITS:
+            old = {"old_codes": [f"000.00.00.{code}"]}
+            if code in ("G22", "H41"):
+                await made.join(code, **old)
+            else:
+                await made.token(code, **old)
+        yield made
+
+
+async def start(country: Country, code: str, packet_signature: str = "report") -> None:
+    home = country.folder / code
+    update = {"packet_signature": packet_signature}
+    config.save(home, config.load(home).model_copy(update=update))
+    await country.start(code)
+
+
+async def hand_in(country: Country, packet: bytes, status: int = 202) -> Any:
+    return await country.json("POST", "G22", "/v1/edxml", status, data=packet)
+
+
+async def test_both_ends_show_what_was_made_of_it(country: Country, signed: bytes, changed: bytes) -> None:
+    await start(country, "G22")
+    await start(country, "H41")
+    large = signed.replace(b"<edXML:Subject>", b"<!--" + b"x" * 100_000 + b"--><edXML:Subject>")
+    expected = {signed: "valid", large: "valid", changed: "invalid", ZIPPED: "absent"}
+    for packet, outcome in expected.items():
+        queued = await hand_in(country, packet)
+        found = queued["packet_signature"]
+        assert (found["outcome"], found["signer"]) == (outcome, SUBJECT if outcome != "absent" else "")
+        got = await country.arrived("H41", queued["document_id"])
+        assert (got["packet_signature"], got["state"], got["code"]) == (found, "received", "")
+        one = await country.json("GET", "H41", f"/v1/inbox/{queued['document_id']}")
+        assert one["packet_signature"] == found
+    queued = await country.post("G22", {"to": ["H41"], "subject": "S"}, b"%PDF-1.7")
+    assert (await country.arrived("H41", queued["document_id"]))["packet_signature"] is None
+
+
+async def test_a_status_message_has_one_too(country: Country, signed: bytes, tmp_path: Path) -> None:
+    await start(country, "G22")
+    await start(country, "H41", "refuse")
+    await hand_in(country, signed)
+    signer = XmlSigner.make(tmp_path / "their")
+    status = signer.sign((SAMPLES / "status-03.edxml").read_bytes())
+    said = await country.json("POST", "H41", "/v1/edxml", 202, data=status)
+    assert said["packet_signature"]["outcome"] == "valid"
+    async with asyncio.timeout(30):
+        while not (page := await country.json("GET", "G22", "/v1/inbox?kind=status&wait=5"))["documents"]:
+            pass
+    assert page["documents"][0]["packet_signature"]["outcome"] == "valid"
+    broken = status.replace(b"StatusCode>03", b"StatusCode>02")
+    problem = await country.json("POST", "H41", "/v1/edxml", 422, data=broken)
+    assert problem["code"] == "packet_signature_invalid"
+
+
+async def test_a_node_that_refuses_sends_none_that_is_invalid(
+    country: Country, signed: bytes, changed: bytes
+) -> None:
+    await start(country, "G22", "refuse")
+    problem = await hand_in(country, changed, 422)
+    assert (problem["code"], problem["temporary"]) == ("packet_signature_invalid", False)
+    assert (problem["element"], "changed" in problem["detail"]) == ("Signature", True)
+    assert (await country.json("GET", "G22", "/v1/documents"))["documents"] == []
+    for packet, outcome in ((signed, "valid"), (ZIPPED, "absent")):
+        assert (await hand_in(country, packet))["packet_signature"]["outcome"] == outcome
+
+
+async def test_a_node_that_refuses_receipts_it_as_refused_and_takes_it_once_it_reports(
+    country: Country, signed: bytes, changed: bytes
+) -> None:
+    await start(country, "G22")
+    await start(country, "H41", "refuse")
+    good = (await hand_in(country, signed))["document_id"]
+    bad = (await hand_in(country, changed))["document_id"]
+    assert (await country.arrived("H41", good))["state"] == "received"
+    got = await country.arrived("H41", bad)
+    assert (got["state"], got["code"]) == ("refused", "packet_signature_invalid")
+    assert (got["packet_signature"]["outcome"], got["attachments"]) == ("invalid", [])
+    one = await country.json("GET", "H41", f"/v1/inbox/{bad}")
+    assert one["header"]["fields"]["subject"].startswith("X/v")
+    receipt = await _receipt(country, bad, "refused")
+    assert receipt["reason"] == "packet_signature_invalid"
+    # The operator and the receiver agree to take it after all.
+    await country.nodes["H41"].stop()
+    await start(country, "H41", "report")
+    await country.operator("delivery.requeue", document=bad, unit="H41")
+    await _receipt(country, bad, "received")
+    one = await country.json("GET", "H41", f"/v1/inbox/{bad}")
+    assert (one["state"], one["code"], len(one["attachments"])) == ("received", "", 2)
+
+
+async def _receipt(country: Country, document_id: str, outcome: str) -> Any:
+    async with asyncio.timeout(30):
+        while True:
+            found = await country.json("GET", "G22", f"/v1/documents/{document_id}?wait=1")
+            (one,) = [d for d in found["deliveries"] if d["to"] == "H41"] or [{"state": ""}]
+            if one["state"] == outcome:
+                return one["receipt"]
+            await country.nodes["G22"].parts.events.beyond(country.nodes["G22"].parts.events.newest, 0.2)
+
+
+async def test_a_large_packet_keeps_nobody_else_waiting(country: Country, signed: bytes) -> None:
+    await start(country, "G22")
+    filler = b"<x>" + b"QUJD" * 4_500_000 + b"</x>"
+    file = country.folder / "packet"
+    file.write_bytes(signed.replace(b"<AttachmentEncoded>", b"<AttachmentEncoded>" + filler))
+    signatures = country.nodes["G22"].parts.packets._signatures
+    with file.open("rb") as opened:
+        judging = asyncio.create_task(
+            signatures.judge(iter(lambda: opened.read(1 << 18), b""), file.stat().st_size)
+        )
+        longest, before = 0.0, time.perf_counter()
+        while not judging.done():
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            longest, before = max(longest, now - before), now
+        assert (await judging).outcome == "invalid"
+    assert longest < 0.25  # measured: 0.02; a machine that is busy otherwise needs room
