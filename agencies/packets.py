@@ -144,7 +144,9 @@ class Packets:
         if packet.fields.ByteSize() > _MOST_FIELDS:
             _shorten(packet.fields)
             warnings.append("To: too much is said of the recipients; the header has their codes alone")
-        from_, to = sender or packet.sender, list(recipients or packet.recipients)
+        from_ = sender or packet.sender
+        asked = list(recipients or packet.recipients)
+        to = asked if recipients else self._once_each(asked, warnings)
         answer = await self._service.send(
             Submission(
                 sender=from_,
@@ -152,12 +154,23 @@ class Packets:
                 fields=packet.fields,
                 taken=taken,
                 idempotency_key=key,
-                content=content_hash([from_, to], [row]) if key else b"",
+                content=content_hash([from_, asked], [row]) if key else b"",
                 trace_id=trace_id,
                 packet=len(taken),
             )
         )
         return answer | {"warnings": warnings, "packet_signature": shown(signature)}
+
+    def _once_each(self, codes: Sequence[str], warnings: list[str]) -> list[str]:
+        """Who a packet names, each unit once: senders name one under its old and its new code."""
+        directory = self._directory.directory
+        units: dict[str, str] = {}
+        for code in codes:
+            unit = directory.resolve(code) or code
+            if unit in units:
+                warnings.append(f"To: {code} is named already, as {units[unit]}; it is sent once")
+            units.setdefault(unit, code)
+        return list(units.values())
 
     async def _taken(
         self,

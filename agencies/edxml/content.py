@@ -77,10 +77,10 @@ class Content:
         raise refused(_ELEMENT, self._line, what, vietnamese, BAD_CONTENT)
 
 
-def unwrapped(file: BinaryIO, line: int) -> tuple[int, bytes, Iterator[bytes]]:
+def unwrapped(file: BinaryIO, line: int, room: int) -> tuple[int, bytes, Iterator[bytes]]:
     """(size, SHA-256, pieces) of the attachment whose decoded bytes are in `file`.
 
-    Refusal (21) for a ZIP that is damaged or expands beyond reason. The pieces are read once more from the
+    Refusal (21) for a ZIP that is damaged or expands beyond reason, and for more than `room` bytes. The pieces are read once more from the
     file; they do not fail after this has returned.
     """
     if _holds_one(file, line):
@@ -90,9 +90,9 @@ def unwrapped(file: BinaryIO, line: int) -> tuple[int, bytes, Iterator[bytes]]:
         except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
             raise _damaged(line) from error
         if len(entries) == 1:
-            size, digest = _measured(_expanded(archive, entries[0], line))
+            size, digest = _measured(_expanded(archive, entries[0], line), line, room)
             return size, digest, _expanded(archive, entries[0], line)
-    size, digest = _measured(_plain(file))
+    size, digest = _measured(_plain(file), line, room)
     return size, digest, _plain(file)
 
 
@@ -114,10 +114,18 @@ def _holds_one(file: BinaryIO, line: int) -> bool:
     return entries == 1 and directory <= _MOST_DIRECTORY and tail[place - 20 : place - 16] != _ZIP64_MARK
 
 
-def _measured(pieces: Iterator[bytes]) -> tuple[int, bytes]:
+def _measured(pieces: Iterator[bytes], line: int, room: int) -> tuple[int, bytes]:
     size, digest = 0, hashlib.sha256()
     for piece in pieces:
         size += len(piece)
+        if size > room:
+            raise refused(
+                _ELEMENT,
+                line,
+                "the attachments together are too large",
+                "tổng dung lượng các tệp đính kèm quá lớn",
+                BAD_CONTENT,
+            )
         digest.update(piece)
     return size, digest.digest()
 

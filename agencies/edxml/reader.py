@@ -11,18 +11,29 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final
 
 from agencies.edxml.content import Content, unwrapped
-from agencies.edxml.headers import Warnings, fields_of, organ_id, response_for, staff
+from agencies.edxml.headers import (
+    Warnings,
+    check_description,
+    fields_of,
+    organ_id,
+    recipients,
+    response_for,
+    staff,
+)
 from agencies.edxml.packet import Attachment, DocumentPacket, StatusPacket
 from agencies.edxml.refusal import BAD_CONTENT, refused
 from agencies.edxml.tree import Node, parse
 from axis.core.document import MAX_ATTACHMENTS, MAX_NAME, STATUS_CODES
 
-__all__ = ["Scratch", "Taken", "read_packet"]
+__all__ = ["MOST_TOGETHER", "Scratch", "Taken", "read_packet"]
 
 #: Makes a file that is open for writing and reading, for one attachment's bytes.
 Scratch = Callable[[], BinaryIO]
 #: An attachment, and its content in pieces.
 Taken = tuple[Attachment, Iterator[bytes]]
+
+#: Of a packet's attachments together, in bytes: 200 of 2 GiB each would fill any disk.
+MOST_TOGETHER: Final = 4 * 1024**3
 
 _FORBIDDEN: Final = re.compile(r"[/\\\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
@@ -61,11 +72,12 @@ class _Contents:
 
 
 def read_packet(
-    chunks: Iterable[bytes], scratch: Scratch
+    chunks: Iterable[bytes], scratch: Scratch, *, most: int = MOST_TOGETHER
 ) -> tuple[DocumentPacket, list[Iterator[bytes]]] | tuple[StatusPacket, list[Iterator[bytes]]]:
     """A document packet with its attachments' contents, in their order; or a status packet with none.
 
-    The files that `scratch` made are the caller's to close, once the contents are read. Refusal
+    The files that `scratch` made are the caller's to close, once the contents are read. `most`: bytes of all
+    attachments together, out of their ZIPs. Refusal
     `field_invalid` with `extra` "vxp" 22 (no edXML) or 21 (an attachment cannot be processed).
     """
     contents = _Contents(scratch)
@@ -80,25 +92,28 @@ def read_packet(
     warnings: Warnings = []
     if header.find("StatusCode") is not None:
         return _status(header, code, warnings), []
-    recipients = tuple(organ_id(to) for to in header.all("To"))
+    to = tuple(organ_id(one) for one in recipients(header))
+    if len(to) < len(header.all("To")):
+        warnings.append("To: one names nobody and is left out")
     fields = fields_of(header, root.find("edXMLEnvelope/edXMLHeader/TraceHeaderList"), warnings)
-    attachments, pieces = _attachments(root, contents, warnings)
-    return DocumentPacket(code, recipients, fields, attachments, tuple(warnings)), pieces
+    attachments, pieces = _attachments(root, contents, warnings, most)
+    return DocumentPacket(code, to, fields, attachments, tuple(warnings)), pieces
 
 
 def _status(header: Node, sender: str, warnings: Warnings) -> StatusPacket:
     about = header.find("ResponseFor")
     if about is None:
         raise refused("ResponseFor", header.line, "which document is meant is missing", "thiếu ResponseFor")
-    code = header.get("StatusCode")
+    code = header.get("StatusCode").strip()
     if code not in STATUS_CODES:
         line = (header.find("StatusCode") or header).line
         raise refused("StatusCode", line, f"{code[:20]!r} is no status", "mã trạng thái không hợp lệ")
     found = header.find("StaffInfo")
+    check_description("Description", header.get("Description"), warnings)
     return StatusPacket(
         sender=sender,
-        addressee=organ_id(about),
-        about=response_for(about),
+        addressee=organ_id(about),  # a status travels to whom this names
+        about=response_for(about, warnings),
         staff=staff(found or Node("StaffInfo", header.line)),
         code=code,
         description=header.get("Description"),
@@ -108,7 +123,7 @@ def _status(header: Node, sender: str, warnings: Warnings) -> StatusPacket:
 
 
 def _attachments(
-    root: Node, contents: _Contents, warnings: Warnings
+    root: Node, contents: _Contents, warnings: Warnings, room: int
 ) -> tuple[tuple[Attachment, ...], list[Iterator[bytes]]]:
     encoded = root.find("AttachmentEncoded")
     nodes = encoded.all("Attachment") if encoded is not None else []
@@ -120,8 +135,10 @@ def _attachments(
                 "Attachment", node.line, f"{name}: there is no content", "thiếu nội dung tệp", BAD_CONTENT
             )
         file, line = contents.files[id(node)]
-        size, sha256, content = unwrapped(file, line)
-        media_type = node.get("ContentType")
+        size, sha256, content = unwrapped(file, line, room)
+        room -= size
+        check_description(f"Attachment {name[:60]!r}, Description", node.get("Description"), warnings)
+        media_type = node.get("ContentType").strip()
         attachments.append(
             Attachment(
                 name=name,
@@ -164,7 +181,7 @@ def _name(node: Node) -> str:
         raise refused(
             "AttachmentName", line, f"a name has 1 to {MAX_NAME} characters", "tên tệp trống hoặc quá dài"
         )
-    if _FORBIDDEN.search(name) or name in (".", ".."):
+    if _FORBIDDEN.search(name) or name.strip() in ("", ".", ".."):
         raise refused(
             "AttachmentName", line, f"{name[:60]!r} is a path, not a name", "tên tệp chứa đường dẫn"
         )

@@ -6,7 +6,7 @@ fed line by line and the count is ours; only base64 is fed in larger pieces, up 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from lxml import etree
@@ -21,6 +21,7 @@ _MOST_DEPTH: Final = 24
 _MOST_NODES: Final = 40_000
 #: Of all text but attachments' contents: what is signed of it has at most 256 KiB.
 _MOST_TEXT: Final = 1024 * 1024
+_SPACE: Final = "{http://www.w3.org/XML/1998/namespace}space"
 _UNBOUND: Final = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
 _MOST_UNREAD: Final = 1024 * 1024
 #: Without a line break a tag could go on for ever.
@@ -30,18 +31,20 @@ _MOST_TAG: Final = 64 * 1024
 class Node:
     """An element of the format's namespace, or of none."""
 
-    __slots__ = ("children", "line", "name", "pieces")
+    __slots__ = ("children", "exact", "line", "name", "pieces")
 
-    def __init__(self, name: str, line: int) -> None:
+    def __init__(self, name: str, line: int, *, exact: bool = False) -> None:
         self.name = name
         self.line = line
+        self.exact = exact
         self.pieces: list[str] = []
         self.children: list[Node] = []
 
     @property
     def text(self) -> str:
-        """Without the blanks around it."""
-        return "".join(self.pieces).strip()
+        """Without the blanks around it, which senders add for the eye; with them if it says they count."""
+        text = "".join(self.pieces)
+        return text if self.exact else text.strip()
 
     def find(self, path: str) -> Node | None:
         """The first element at a path of names."""
@@ -106,7 +109,7 @@ class _Target:
         """Comments neither."""
         self.events += 1
 
-    def start(self, tag: str, _attributes: object, _nsmap: object = None) -> None:
+    def start(self, tag: str, attributes: Mapping[str, str], _nsmap: object = None) -> None:
         self.events += 1
         namespace, _, name = tag.rpartition("}")
         depth = len(self._open) + self._foreign
@@ -121,7 +124,8 @@ class _Target:
             return
         if self.in_content:
             raise refused(name[:60], self.line, "an element within base64", "phần tử lạ trong base64")
-        node = Node(name, self.line)
+        # XML 1.0, 2.10; by its ancestors it would count for codes and names, too.
+        node = Node(name, self.line, exact=attributes.get(_SPACE) == "preserve")
         if self._open:
             if name == _CONTENT and self._open[-1].name == "Attachment":
                 self.in_content = True

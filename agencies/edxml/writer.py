@@ -303,7 +303,9 @@ def _parent_of(name: str, parts: Iterable[str]) -> str:
 def _element(name: str, text: str) -> str:
     if _IMPOSSIBLE.search(text):
         raise Refusal("field_invalid", f"{name}: it holds a character that XML cannot write")
-    return f"<{name}>{escape(text, {chr(13): '&#13;'})}</{name}>"
+    # Readers take blanks around a text for layout, unless they are told that these count (XML 1.0, 2.10).
+    mark = ' xml:space="preserve"' if text != text.strip() else ""
+    return f"<{name}{mark}>{escape(text, {chr(13): '&#13;'})}</{name}>"
 
 
 def _get(message: Any, path: str) -> str:

@@ -7,6 +7,7 @@ import zipfile
 from typing import Any
 
 from axispb.v1 import document_pb2
+from google.protobuf.json_format import MessageToDict
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -21,17 +22,16 @@ from agencies.edxml.writer import (
 )
 from tests.support.edxml import scratch
 
-#: What XML can write; blanks around a text are not kept by anybody's packets.
-texts = (
-    st.text(
-        st.characters(
-            exclude_categories=["Cs"], exclude_characters=[chr(c) for c in range(32)] + ["\ufffe", "\uffff"]
-        ),
-        max_size=60,
+#: What XML can write, blanks of all kinds at both ends included.
+texts = st.text(
+    st.characters(
+        exclude_categories=["Cs"],
+        exclude_characters=[chr(c) for c in range(32) if chr(c) not in "\t\n\r"] + ["\ufffe", "\uffff"],
     )
-    .map(str.strip)
-    .map(lambda text: text if text.strip() == text else "")
+    | st.sampled_from(" \t\n\r\xa0<>&"),
+    max_size=60,
 )
+short_texts = texts.map(lambda text: text[:35])
 codes = st.from_regex(r"[A-Z][0-9]{2}(\.[0-9]{2}){0,3}", fullmatch=True)
 dates = st.dates().map(lambda day: day.isoformat()) | st.just("")
 
@@ -94,7 +94,9 @@ fields = st.builds(
     ),
     steering_type=st.integers(0, 2),
     business=businesses,
-    trace_headers=st.lists(message(document_pb2.TraceHeader, organ_id=texts, timestamp=texts), max_size=2),
+    trace_headers=st.lists(
+        message(document_pb2.TraceHeader, organ_id=short_texts, timestamp=texts), max_size=2
+    ),
     to=st.lists(contacts, min_size=1, max_size=3, unique_by=lambda contact: contact.organ_id),
 )
 
@@ -110,9 +112,15 @@ def one_file_zipped() -> bytes:
 contents_of_files = st.binary(max_size=200) | st.just(one_file_zipped()) | st.just(b"PK\x03\x04 nothing more")
 
 
-def plain(value: Any) -> str:
+def plain(message: Any) -> Any:
     """Without the difference between an empty message and none, which no packet shows."""
-    return "\n".join(line for line in str(value).splitlines() if line.strip("{} ") and "{" not in line)
+
+    def pruned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: kept for name, one in value.items() if (kept := pruned(one)) not in ({}, [])}
+        return [pruned(one) for one in value] if isinstance(value, list) else value
+
+    return pruned(MessageToDict(message))
 
 
 @settings(deadline=None, max_examples=60)
