@@ -138,6 +138,10 @@ def send_edxml(
     queued = with_node(home, lambda api: send_packet(api, file))
     for warning in queued["warnings"]:
         typer.echo(f"warning: {warning}", err=True)
+    signature = queued["packet_signature"]
+    if signature["outcome"] != "absent":
+        signer = f" ({signature['signer']})" if signature["signer"] else ""
+        typer.echo(f"signature: {signature['outcome']}: {signature['reason']}{signer}", err=True)
     _queued(home, queued, wait=wait, as_json=as_json)
 
 
@@ -150,12 +154,14 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say how far a document has come, or ask it back. Prints the id of each status."""
+    from agencies.edxml.code_lists import status_text
     from agencies.sending import say_status
 
     said = with_node(home, lambda api: say_status(api, document_id, code, note))
     if as_json:
         print_json(said)
         return
+    typer.echo(status_text(code), err=True)
     for one in said["statuses"]:
         typer.echo(one["document_id"])
 
@@ -239,12 +245,16 @@ def show(
     document_id: Annotated[str, typer.Argument(metavar="ID")], home: Home, as_json: AsJson = False
 ) -> None:
     """Everything this node knows about one document, sent or received."""
+    from agencies.edxml.code_lists import status_text
     from agencies.sending import either
 
     found = with_node(home, lambda api: either(api, document_id))
     if as_json:
         print_json(found)
         return
+    for delivery in found.get("deliveries", ()):
+        for said in delivery.get("statuses", ()):
+            said["meaning"] = status_text(said["code"])
     typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "NOTATION_ABBREVIATIONS",
     "PRIORITIES",
     "STATUSES",
+    "STATUS_MEANINGS",
     "STEERING_TYPES",
     "Meaning",
     "priority_warning",
@@ -59,7 +60,7 @@ STEERING_TYPES: Final = {
     2: Meaning("Chỉ đạo có báo cáo", "steering, with a report"),
 }
 
-STATUSES: Final = {
+STATUS_MEANINGS: Final = {
     "01": Meaning("Đã đến", "arrived in the software, not yet seen by the clerk"),
     "02": Meaning("Từ chối tiếp nhận", "refused"),
     "03": Meaning("Đã tiếp nhận", "accepted, entered in the register of incoming documents"),
@@ -70,6 +71,9 @@ STATUSES: Final = {
     "15": Meaning("Đồng ý", "agrees to the update or taking back"),
     "16": Meaning("Từ chối", "refuses the update or taking back"),
 }
+
+#: StatusCode → what Vietnamese software shows.
+STATUSES: Final = {code: meaning.vietnamese for code, meaning in STATUS_MEANINGS.items()}
 
 _LEGAL: Final = (
     "Hiến pháp", "Luật", "Pháp lệnh", "Lệnh", "Nghị quyết", "Nghị quyết liên tịch", "Nghị định", "Quyết định",
@@ -124,7 +128,7 @@ COPY_ABBREVIATIONS: Final = {"SY": "Bản sao y", "TrS": "Bản trích sao", "SL
 
 def status_text(code: str) -> str:
     """A status for a person, "03 Đã tiếp nhận (accepted, …)"; the code alone where it is none."""
-    meaning = STATUSES.get(code)
+    meaning = STATUS_MEANINGS.get(code)
     return f"{code} {meaning.vietnamese} ({meaning.english})" if meaning is not None else code
 
 

@@ -80,8 +80,8 @@ class Content:
 def unwrapped(file: BinaryIO, line: int, room: int) -> tuple[int, bytes, Iterator[bytes]]:
     """(size, SHA-256, pieces) of the attachment whose decoded bytes are in `file`.
 
-    Refusal (21) for a ZIP that is damaged or expands beyond reason, and for more than `room` bytes. The pieces are read once more from the
-    file; they do not fail after this has returned.
+    Refusal (21) for a ZIP that is damaged or expands beyond reason, and for over `room` bytes. The pieces are
+    read once more from the file; they do not fail after this has returned.
     """
     if _holds_one(file, line):
         try:

@@ -122,6 +122,29 @@ async def test_a_packet_for_somebody_unknown_or_from_somebody_else_is_refused(co
     assert problem["code"] == "not_host_of_unit"
 
 
+async def test_a_unit_that_is_named_twice_gets_it_once(country: Country) -> None:
+    packet = (SAMPLES / "new-zip.edxml").read_bytes()
+    again = b"<edXML:To><edXML:OrganId>%s</edXML:OrganId></edXML:To>"
+    end = b"<edXML:DocumentId>"
+    twice = packet.replace(end, again % b"H41" + again % b"000.00.00.H53" + again % b"" + end, 1)
+    key = {"Idempotency-Key": "twice"}
+    queued = await hand_in(country, "G22", twice, **key)
+    assert [warning for warning in queued["warnings"] if "sent once" in warning] == [
+        "To: H41 is named already, as 000.00.00.H41; it is sent once",
+        "To: 000.00.00.H53 is named already, as 000.00.00.H53; it is sent once",
+    ]
+    assert await hand_in(country, "G22", twice, **key) == queued
+    got = await country.arrived("H41", queued["document_id"])
+    assert got["to"] == ["H41"]
+    assert await packet_of(country, "H41", f"/v1/inbox/{queued['document_id']}") == twice
+    sent = await country.json("GET", "G22", f"/v1/documents/{queued['document_id']}")
+    assert sorted(sent["to"]) == ["H14", "H41", "H53"]
+    # Who hands in fields meant what they wrote: there it stays an error.
+    form = {"to": ["H41", "000.00.00.H41"], "subject": "S"}
+    problem = await country.post("G22", form, b"%PDF-1.7", status=422)
+    assert problem["code"] == "recipient_duplicate"
+
+
 async def test_a_header_that_says_too_much_of_its_recipients_keeps_their_codes(country: Country) -> None:
     address = "Số 3 Trường Thi, Vinh".encode()
     packet = (SAMPLES / "recall.edxml").read_bytes()

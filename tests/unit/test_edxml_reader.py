@@ -207,6 +207,95 @@ def test_what_is_only_odd_is_kept_with_a_warning() -> None:
     assert document(PDF_AND_TEXT.replace(b"Priority>3", b"Priority>4"))[0].warnings
 
 
+def changed(before: str, after: str, packet: bytes = ZIPPED) -> bytes:
+    assert before.encode() in packet
+    return packet.replace(before.encode(), after.encode(), 1)
+
+
+TO_H41 = "<edXML:To><edXML:OrganId>000.00.00.H41"
+NAMED = "<AttachmentName>cong-van.pdf</AttachmentName><Description>"
+
+
+@pytest.mark.parametrize("surplus", ["<edXML:To/>", "<edXML:To><edXML:OrganId> </edXML:OrganId></edXML:To>"])
+def test_a_recipient_who_is_nobody_is_left_out(surplus: str) -> None:
+    packet, _ = document(changed(TO_H41, surplus + TO_H41))
+    assert packet.recipients == document(ZIPPED)[0].recipients
+    assert len(packet.fields.to) == 3
+    assert packet.warnings == ("To: one names nobody and is left out",)
+    assert refused(changed(TO_H41, TO_H41 + "!!")).extra["element"] == "To/OrganId"
+
+
+@pytest.mark.parametrize(
+    ("organ_id", "kept"), [("", ""), ("khong ro", "khong ro"), ("null", "null"), ("1" * 36, "")]
+)
+def test_whose_the_answered_document_is_need_be_no_code(organ_id: str, kept: str) -> None:
+    original = f"<edXML:ResponseFor><edXML:OrganId>{organ_id}</edXML:OrganId></edXML:ResponseFor>"
+    packet, _ = document(changed("<edXML:SteeringType>", original + "<edXML:SteeringType>"))
+    assert packet.fields.response_for[0].organ_id == kept
+    assert len(packet.warnings) == (organ_id not in ("", "null"))
+    # A status travels to whom its own ResponseFor names.
+    status = (SAMPLES / "status-03.edxml").read_bytes()
+    if organ_id != "null":
+        assert refused(changed("000.00.00.G22", organ_id, status)).extra["element"] == "ResponseFor/OrganId"
+
+
+def test_a_receiver_who_is_nobody_or_no_code_and_a_relay_with_a_long_name() -> None:
+    update = (SAMPLES / "update.edxml").read_bytes()
+    receiver = "<edXML:Receiver><edXML:OrganId>{}</edXML:OrganId></edXML:Receiver>"
+    end = "</edXML:ReceiverList>"
+    packet, _ = document(changed(end, receiver.format("") + receiver.format("a b") + end, update))
+    assert [one.organ_id for one in packet.fields.business.receivers][2:] == ["a b"]
+    assert len(packet.warnings) == 2
+    trace = f"<edXML:TraceHeader><edXML:OrganId>{'x' * 36}</edXML:OrganId></edXML:TraceHeader>"
+    packet, _ = document(changed("</edXML:TraceHeaderList>", trace + "</edXML:TraceHeaderList>"))
+    assert packet.fields.trace_headers[-1].organ_id == ""
+    assert len(packet.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        ("OrganName>", "OrganName>" + "x" * 201, "From/OrganName"),
+        (NAMED, NAMED + "x" * 501, "Description"),
+        ("Place>Như trên", "Place>" + "x" * 995, "ToPlaces"),
+        ("TypeName>Công văn", "TypeName>Báo cáo", "the name counts"),
+        ("Type>2<", "Type>1<", "the name counts"),
+        ("Priority>0", "Priority>4", "priority 4: one vendor's"),
+    ],
+)
+def test_what_is_over_a_limit_of_decree_30_or_on_no_list_is_said(before: str, after: str, what: str) -> None:
+    packet, _ = document(changed(before, after))
+    assert len(packet.warnings) == 1
+    assert what in packet.warnings[0]
+
+
+def test_a_long_description_of_a_status_is_said() -> None:
+    status = (SAMPLES / "status-02.edxml").read_bytes()
+    read, _ = read_packet([status.replace(b"Description>", b"Description>" + b"x" * 501, 1)], scratch)
+    assert "Description" in read.warnings[0]
+
+
+def test_blanks_around_a_text_are_layout_unless_they_are_said_to_count() -> None:
+    spaced = changed("<edXML:Subject>V/v", "<edXML:Subject>\n   V/v")
+    assert document(spaced)[0].fields.subject == document(ZIPPED)[0].fields.subject
+    exact = changed("<edXML:Subject>", '<edXML:Subject xml:space="preserve"> ')
+    assert document(exact)[0].fields.subject == " " + document(ZIPPED)[0].fields.subject
+    code = changed(TO_H41, TO_H41.replace("OrganId>", 'OrganId xml:space="preserve"> '))
+    assert document(code)[0].recipients == document(ZIPPED)[0].recipients
+
+
+@pytest.mark.parametrize("content", [bytes(2000), zipped(("a", bytes(2000)))], ids=["plain", "in a ZIP"])
+def test_all_attachments_together_have_a_limit(content: bytes) -> None:
+    packet = with_content(content)
+    whole = sum(len(one) for one in document(packet)[1])
+    read, _ = read_packet([packet], scratch, most=whole)
+    assert sum(one.size for one in read.attachments) == whole  # type: ignore[union-attr]
+    with pytest.raises(Refusal) as caught:
+        read_packet([packet], scratch, most=whole - 1)
+    assert (caught.value.extra["vxp"], caught.value.extra["element"]) == (21, "ContentTransferEncoded")
+    assert "together" in caught.value.detail
+
+
 BIG = """
 import base64, resource, sys, tempfile
 from agencies.edxml.reader import read_packet
