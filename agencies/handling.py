@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from axispb.v1 import api_pb2, document_pb2, evidence_pb2, facts_pb2
+from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
 
 from agencies import inbox
 from agencies.attachments import AttachmentRow
@@ -25,7 +25,7 @@ from agencies.own_documents import (
     notice_effect,
     receipt_effect,
 )
-from agencies.packet_signatures import INVALID, PacketSignatures, as_stored
+from agencies.packet_signatures import INVALID, PacketSignatures, as_stored, packet_in
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
@@ -146,7 +146,7 @@ class Handler:
                 )
             )
 
-        packet = _packet(accepted.message, listed.attachments)
+        packet = packet_in(accepted.message, listed.attachments)
         return Arrival(listed.document_id, listed.attachments, packet, effect)
 
     async def arrived(self, arrival: Arrival, fetched: Fetched) -> Effect:
@@ -155,20 +155,13 @@ class Handler:
         Raises Refusal `unavailable` where they may still come.
         """
         if not isinstance(fetched, Refusal):
-            signature = await self._signature(arrival, fetched)
+            signature = await self._signatures.of(arrival.packet, fetched)
             refused = signature is not None and self._signatures.refuses(signature)
             return arrival.effect(INVALID if refused and not self._is_taken(arrival) else "", signature)
         if fetched.name != "attachment_mismatch" or not self._is_wrong_for_good(arrival.document_id):
             # Whatever keeps content away is a matter of the moment, also where its code is final.
             raise Refusal("unavailable", f"attachments: {fetched}") from fetched
         return arrival.effect(fetched.name, None)
-
-    async def _signature(self, arrival: Arrival, contents: Mapping[bytes, bytes]) -> PacketSignature | None:
-        if isinstance(arrival.packet, bytes):
-            if not arrival.packet:
-                return None
-            return await self._signatures.judge((arrival.packet,), len(arrival.packet))
-        return await self._signatures.judge_content(arrival.packet, contents)
 
     def _is_taken(self, arrival: Arrival) -> bool:
         """Whether it was stored before, when the setting was another one: what was decided then stands."""
@@ -330,15 +323,6 @@ class Handler:
                 get_logger().error("certificate_not_ours", serial=fact.serial, sequence=fact.issued_sequence)
                 happened.append(("alarm", {"what": "certificate_not_ours", "serial": fact.serial}))
         return happened
-
-
-def _packet(
-    message: document_pb2.Document | document_pb2.Status, attachments: tuple[AttachmentRow, ...]
-) -> AttachmentRow | bytes:
-    """The edXML packet that a verified message has along; empty for none."""
-    if isinstance(message, document_pb2.Status):
-        return message.packet
-    return attachments[message.packet - 1] if message.packet else b""
 
 
 def _closed_here(connection: sqlite3.Connection, message: evidence_pb2.Notice, at: int) -> Happened:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
+
+from axispb.v1 import document_pb2
 
 from agencies.attachments import AttachmentRow
 from agencies.config import PacketPolicy
@@ -19,7 +21,7 @@ from agencies.edxml.signed_tree import MOST_BYTES
 from axis.core.errors import Refusal
 from axis.ports import Blobs
 
-__all__ = ["INVALID", "PacketSignatures", "as_stored", "shown", "stored_shown"]
+__all__ = ["INVALID", "PacketSignatures", "as_stored", "packet_in", "shown", "stored_shown"]
 
 Json = dict[str, Any]
 
@@ -42,8 +44,15 @@ class PacketSignatures:
         async with self._slots:
             return await asyncio.to_thread(check, chunks, size)
 
-    async def judge_content(self, packet: AttachmentRow, at_hand: Mapping[bytes, bytes]) -> PacketSignature:
-        """Of a packet that came: among the contents at hand, or stored. Raises BlobMissing."""
+    async def of(
+        self, packet: AttachmentRow | bytes, at_hand: Mapping[bytes, bytes]
+    ) -> PacketSignature | None:
+        """Of what came: a packet among the contents at hand, or stored; or a status's; None without one.
+
+        Raises BlobMissing.
+        """
+        if isinstance(packet, bytes):
+            return await self.judge((packet,), len(packet)) if packet else None
         content = at_hand.get(packet.sha256)
         if content is not None or packet.size > MOST_BYTES:
             return await self.judge((content or b"",), packet.size)
@@ -67,6 +76,15 @@ class PacketSignatures:
 
 async def _all(chunks: AsyncIterator[bytes]) -> list[bytes]:
     return [chunk async for chunk in chunks]
+
+
+def packet_in(
+    message: document_pb2.Document | document_pb2.Status, attachments: Sequence[AttachmentRow]
+) -> AttachmentRow | bytes:
+    """The edXML packet that a verified message has along; empty for none."""
+    if isinstance(message, document_pb2.Status):
+        return message.packet
+    return attachments[message.packet - 1] if message.packet else b""
 
 
 def shown(found: PacketSignature) -> Json:

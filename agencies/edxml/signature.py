@@ -238,7 +238,7 @@ def _certificates(signature: Any, kind: type[_Key]) -> Iterator[tuple[_Key, str]
             certificate = x509.load_der_x509_certificate(_bytes(element))
             key = certificate.public_key()
             subject = certificate.subject.rfc4514_string()
-        except (_Stop, ValueError, TypeError, UnsupportedAlgorithm):
+        except (_Stop, ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm):
             continue  # a placeholder, say
         if isinstance(key, kind) and _is_reasonable(key):
             usable += 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,29 @@ async def test_both_ends_show_what_was_made_of_it(country: Country, signed: byte
         assert one["packet_signature"] == found
     queued = await country.post("G22", {"to": ["H41"], "subject": "S"}, b"%PDF-1.7")
     assert (await country.arrived("H41", queued["document_id"]))["packet_signature"] is None
+
+
+async def test_the_commands_say_it(country: Country, signed: bytes) -> None:
+    await start(country, "G22")
+    await start(country, "H41")
+    file = country.folder / "packet.edxml"
+    file.write_bytes(signed)
+    sent = await command(country, "G22", "send-edxml", str(file))
+    assert f"signature: valid: it holds over the whole packet ({SUBJECT})" in sent.stderr
+    document_id = sent.stdout.strip()
+    await country.arrived("H41", document_id)
+    said = await command(country, "H41", "status", document_id, "03")
+    assert said.stderr.startswith("03 Đã tiếp nhận (accepted")
+    shown = json.loads((await command(country, "H41", "show", document_id)).stdout)
+    assert shown["packet_signature"]["outcome"] == "valid"
+    assert shown["deliveries"][0]["statuses"][0]["meaning"].startswith("03 Đã tiếp nhận")
+
+
+async def command(country: Country, code: str, *arguments: str) -> Any:
+    call = [sys.executable, "-m", "agencies.cli", *arguments, "--home", str(country.folder / code)]
+    return await asyncio.to_thread(
+        subprocess.run, call, capture_output=True, text=True, check=True, timeout=60
+    )
 
 
 async def test_a_status_message_has_one_too(country: Country, signed: bytes, tmp_path: Path) -> None:

@@ -171,6 +171,15 @@ def test_a_placeholder_instead_of_a_certificate_is_not_checkable(signed: bytes, 
     assert "certificate" in found.reason
 
 
+def test_a_certificate_of_another_version_is_not_checkable(signed: bytes) -> None:
+    found = CERTIFICATE.findall(signed)[0]
+    der = base64.b64decode(re.sub(rb"<[^>]+>", b"", found))
+    assert b"\xa0\x03\x02\x01\x02" in der
+    other = base64.b64encode(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1))
+    packet = signed.replace(found, b"<ds:X509Certificate>%s</ds:X509Certificate>" % other)
+    assert outcome(packet) == "not checkable"
+
+
 def test_of_several_certificates_the_one_whose_key_signed_is_named(signed: bytes, tmp_path: Path) -> None:
     other = XmlSigner.make(tmp_path, subject="/CN=" + "x" * 60).sign(ZIPPED)
     theirs, ours = CERTIFICATE.findall(other)[0], CERTIFICATE.findall(signed)[0]
@@ -354,6 +363,19 @@ def test_whatever_the_signature_holds_nothing_but_a_result_comes_out(
     )
     changed = signed[:place] + junk + signed[place + data.draw(st.integers(0, 400)) :]
     assert outcome(changed) in ("valid", "invalid", "not checkable", "absent")
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_the_certificate_is_nothing_but_a_result_comes_out(
+    signed: bytes, data: st.DataObject
+) -> None:
+    found = CERTIFICATE.findall(signed)[0]
+    der = bytearray(base64.b64decode(re.sub(rb"<[^>]+>", b"", found)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    packet = signed.replace(found, b"<ds:X509Certificate>%s</ds:X509Certificate>" % base64.b64encode(der))
+    assert outcome(packet) in ("valid", "invalid", "not checkable")
 
 
 def outside(signed: bytes) -> bytes:
