@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from agencies.local import connect
 from tests.support.country import LIMIT, Country, country_in
 from tests.support.edxml import SAMPLES
 from tests.support.vxp_client import Answer, VxpClient
@@ -264,8 +265,9 @@ async def test_refusals_have_the_operators_codes_and_are_in_the_log(systems: Sys
         assert answer.http_status == 200
         assert (answer["status"], answer["ErrorCode"]) == ("FAIL", number), answer.json
         assert answer["ErrorDesc"].endswith(f"[{code}]")
-        calls = await asyncio.to_thread(agency, country, "G22", "vxp", "log", "--failed")
-        assert (calls["calls"][-1]["code"], calls["calls"][-1]["error_code"]) == (code, int(number))
+        async with connect(country.folder / "G22") as api:
+            (call,) = (await api.json("GET", "/control/vxp/calls?failed=1&limit=1"))["calls"]
+        assert (call["code"], call["error_code"], call["status"]) == (code, int(number), "FAIL")
         return str(answer["ErrorDesc"])
 
     await refused("15", "system_unknown", systems.other(g22, secret="wrong").count, "Edoc")
