@@ -12,6 +12,7 @@ from pathlib import Path
 from axis.demo.launch import LocalAxis
 from axis.demo.traffic import Sent, Traffic
 from axis.demo.units import demo_units
+from axis.demo.vxp import VxpAccess, vxp_access
 
 __all__ = ["DemoSettings", "run_demo", "summary"]
 
@@ -46,9 +47,11 @@ async def run_demo(
     try:
         say(f"starting the axis and {settings.agencies} agency nodes in {settings.home}")
         await axis.start(demo_units(settings.agencies), console=settings.console)
+        vxp = await vxp_access(axis)
         async with Traffic(axis.agencies, settings.seed) as traffic:
-            await _exchange(settings, axis, traffic, say, progress)
-            return summary(settings.home, axis, traffic.sent, loop.time() - started)
+            await _exchange(settings, axis, traffic, vxp, say, progress)
+            seconds = loop.time() - started
+            return summary(settings.home, axis, traffic.sent, seconds) | {"vxp": vxp.as_json()}
     finally:
         say("stopping")
         await axis.stop()
@@ -58,6 +61,7 @@ async def _exchange(
     settings: DemoSettings,
     axis: LocalAxis,
     traffic: Traffic,
+    vxp: VxpAccess,
     say: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> None:
@@ -71,6 +75,7 @@ async def _exchange(
     say(f"console: {axis.console_url}")
     for agency in axis.agencies:
         say(f"agency {agency.code}: {agency.api_url}/docs  ({agency.name})")
+    say(f"VXP: {vxp.endpoint}  system id {vxp.system_id}  secret {vxp.secret}  unit {vxp.unit}")
     async with _until_stopped() as stopped:
         remaining = None if settings.documents is None else max(0, settings.documents - 1)
         sending = asyncio.create_task(_send(traffic, remaining, settings.rate, progress))
