@@ -1,7 +1,8 @@
 """The log of calls: what `agency vxp log` shows, and why a call failed.
 
-The newest calls are kept. Those that failed to authenticate are counted apart, so that nobody outside can
-push the known systems' calls out of the log. Bodies and secrets are never in it.
+The newest calls are kept. Those that failed to authenticate are counted apart, and at most 60 a minute are
+kept, so that nobody outside can push the known systems' calls out of the log, or keep the disk busy. Bodies
+and secrets are never in it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ __all__ = ["Call", "CallLog"]
 
 _KEPT: Final = {True: 10_000, False: 1_000}
 _MOST_TEXT: Final = 300
+_STRANGERS_A_MINUTE: Final = 60
+_MINUTE_MS: Final = 60_000
 
 
 @dataclass(slots=True)
@@ -43,6 +46,8 @@ class CallLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._minute = 0
+        self._strangers = 0
 
     async def note(self, call: Call) -> None:
         """Keep a call. Where there is no room the call is only in the node's own log."""
@@ -55,6 +60,8 @@ class CallLog:
             skew_ms=call.skew_ms,
             milliseconds=call.milliseconds,
         )
+        if not call.authenticated and self._is_flood(call.at):
+            return
         row = (
             call.at,
             call.operation[:_MOST_TEXT],
@@ -87,6 +94,13 @@ class CallLog:
             await self._store.write(change)
         except Refusal as refusal:
             get_logger().warning("vxp_call_not_kept", code=refusal.name)
+
+    def _is_flood(self, at: int) -> bool:
+        minute = at // _MINUTE_MS
+        if minute != self._minute:
+            self._minute, self._strangers = minute, 0
+        self._strangers += 1
+        return self._strangers > _STRANGERS_A_MINUTE
 
     def recent(self, limit: int, *, system_id: str = "", failed: bool = False) -> list[dict[str, Any]]:
         """The newest calls, the newest last."""

@@ -74,22 +74,25 @@ class Desk:
         return code
 
 
-async def read_body(request: web.Request) -> dict[str, Any]:
-    """A JSON object; {} for an empty body. Refusal `field_invalid`, `header_too_large`."""
+async def read_body(request: web.Request, *, needed: bool) -> dict[str, Any]:
+    """A JSON object; {} for an empty body, and for any other that is not needed: clients send all sorts.
+
+    Refusal `field_invalid`, `header_too_large`.
+    """
     body = bytearray()
     async for chunk in body_chunks(request):
         body += chunk
         if len(body) > _BODY_LIMIT:
             raise Refusal("header_too_large", f"the body: at most {_BODY_LIMIT} bytes")
-    if not body.strip():
-        return {}
     try:
         value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refusal("field_invalid", "the body is no JSON") from error
-    if not isinstance(value, dict):
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        return value
+    if needed:
         raise Refusal("field_invalid", "the body is no JSON object")
-    return value
+    return {}
 
 
 #: Answers the reply, or the members beside its envelope.
@@ -103,8 +106,9 @@ class Operation:
     name: str
     serve: Serve
     methods: tuple[str, ...] = ("POST",)
-    #: Whether the body is a packet; else it is a small JSON object or nothing.
+    #: Whether the body is a packet; else it is a small JSON object, or nothing that matters.
     takes_packet: bool = False
+    needs_body: bool = False
     #: Members of a failed reply that the real client dies without.
     always: tuple[tuple[str, str], ...] = ()
     #: A refusal is an empty body: the client would save any other as the document.

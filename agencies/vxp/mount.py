@@ -72,7 +72,8 @@ class Vxp:
             if operation is None or request.method not in operation.methods:
                 raise Refusal("route_unknown", f"{request.method} {logged.operation}")
             if not operation.takes_packet:
-                desk = replace(desk, parameters=desk.parameters.with_body(await read_body(request)))
+                body = await read_body(request, needed=operation.needs_body)
+                desk = replace(desk, parameters=desk.parameters.with_body(body))
             served = await operation.serve(desk)
             response = served if isinstance(served, web.StreamResponse) else done(**served)
         except Refusal as refusal:

@@ -77,6 +77,6 @@ async def _change(desk: Desk, change: api_pb2.UnitChange) -> None:
 
 
 REGISTERING: Final = (
-    Operation("registerAgency", register_agency),
+    Operation("registerAgency", register_agency, needs_body=True),
     Operation("deleteAgency", delete_agency),
 )

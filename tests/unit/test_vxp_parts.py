@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from agencies.store import Store
 from agencies.vxp.authentication import Caller, System, authenticate
+from agencies.vxp.call_log import Call, CallLog
 from agencies.vxp.parameters import Parameters, vietnam_time
 from agencies.vxp.scope import Scope
 from agencies.vxp.sending import packet_bytes
@@ -203,3 +206,17 @@ def test_a_scope_is_a_subtree_by_any_code() -> None:
     assert [scope.has(code) for code in codes] == [True, True, True, False, False, False, False]
     unknown: Any = Scope(known, ["later"])
     assert unknown.has("later")
+
+
+async def test_strangers_cannot_push_known_calls_out_of_the_log(tmp_path: Path) -> None:
+    store = Store(tmp_path / "agency.sqlite")
+    log = CallLog(store)
+    await log.note(Call(NOW, "sendEdoc", "127.0.0.1", "SYS01", authenticated=True))
+    for number in range(200):
+        await log.note(Call(NOW + number, "getEdoc", "127.0.0.1", "nobody", code="system_unknown"))
+    await log.note(Call(NOW + 120_000, "getEdoc", "127.0.0.1", "nobody", code="system_unknown"))
+    calls = log.recent(1000)
+    assert [call["system_id"] for call in calls] == ["SYS01"] + ["nobody"] * 61
+    assert [call["status"] for call in log.recent(2, failed=True)] == ["FAIL", "FAIL"]
+    assert [call["operation"] for call in log.recent(9, system_id="SYS01")] == ["sendEdoc"]
+    store.close()
