@@ -9,12 +9,18 @@ Lengths over Decree 30/2020, annex VI are kept with a warning, but for OrganId: 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from axispb.v1 import document_pb2
 
-from agencies.edxml.code_lists import priority_warning, type_warning
+from agencies.edxml.code_lists import (
+    BUSINESS_DOC_TYPES,
+    PRIORITIES,
+    STEERING_TYPES,
+    priority_warning,
+    type_warning,
+)
 from agencies.edxml.refusal import refused
 from agencies.edxml.tree import Node
 
@@ -102,8 +108,8 @@ def fields_of(header: Node, trace: Node | None, warnings: Warnings) -> document_
     fields.other.appendixes.extend(
         one.text for one in _all(header, "OtherInfo/Appendixes", "Appendix") if one.text
     )
-    fields.other.priority = _number(header, "OtherInfo/Priority", 5, warnings)
-    fields.steering_type = _number(header, "SteeringType", 2, warnings)
+    fields.other.priority = _number(header, "OtherInfo/Priority", PRIORITIES, warnings)
+    fields.steering_type = _number(header, "SteeringType", STEERING_TYPES, warnings)
     sender = header.find("From")
     if sender is not None:
         _contact(sender, getattr(fields, "from"), warnings)
@@ -127,7 +133,7 @@ def fields_of(header: Node, trace: Node | None, warnings: Warnings) -> document_
 
 def _business(node: Node, business: document_pb2.Business, warnings: Warnings) -> None:
     business.document_id = node.get("DocumentId")
-    business.doc_type = _number(node, "BussinessDocType", 3, warnings)
+    business.doc_type = _number(node, "BussinessDocType", BUSINESS_DOC_TYPES, warnings)
     business.reason = node.get("BussinessDocReason")
     business.paper = node.get("Paper").strip() == "1"
     business.document_info = node.get("BussinessDocumentInfo/DocumentInfo").strip() == "1"
@@ -226,15 +232,15 @@ def _all(parent: Node, path: str, name: str) -> Iterator[Node]:
     return iter(found.all(name) if found is not None else ())
 
 
-def _number(parent: Node, path: str, most: int, warnings: Warnings) -> int:
+def _number(parent: Node, path: str, listed: Collection[int], warnings: Warnings) -> int:
     text = parent.get(path).strip()
     if not text:
         return 0
-    if text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= most:
+    if text.isascii() and text.isdigit() and len(text) < 4 and int(text) in listed:
         odd = priority_warning(int(text)) if path == "OtherInfo/Priority" else ""
         warnings.extend([f"{path}: {odd}"] if odd else [])
         return int(text)
-    warnings.append(f"{path}: {text[:60]!r} is not a number from 0 to {most}")
+    warnings.append(f"{path}: {text[:60]!r} is not a number from 0 to {max(listed)}")
     return 0
 
 
