@@ -110,13 +110,7 @@ def fields_of(header: Node, trace: Node | None, warnings: Warnings) -> document_
     )
     fields.other.priority = _number(header, "OtherInfo/Priority", PRIORITIES, warnings)
     fields.steering_type = _number(header, "SteeringType", STEERING_TYPES, warnings)
-    sender = header.find("From")
-    if sender is not None:
-        _contact(sender, getattr(fields, "from"), warnings)
-    for recipient in recipients(header):
-        _contact(recipient, fields.to.add(), warnings)
-    for original in header.all("ResponseFor"):
-        fields.response_for.append(response_for(original, warnings))
+    _parties(header, fields, warnings)
     odd = type_warning(fields.type.group, fields.type.detail, fields.type.name)
     warnings.extend([f"DocumentType: {odd}"] if odd else [])
     if trace is not None:
@@ -129,6 +123,17 @@ def fields_of(header: Node, trace: Node | None, warnings: Warnings) -> document_
     if fields.other == document_pb2.OtherInfo():
         fields.ClearField("other")
     return fields
+
+
+def _parties(header: Node, fields: document_pb2.Fields, warnings: Warnings) -> None:
+    """Who sends, who receives, and what is answered."""
+    sender = header.find("From")
+    if sender is not None:
+        _contact(sender, getattr(fields, "from"), warnings)
+    for recipient in recipients(header):
+        _contact(recipient, fields.to.add(), warnings)
+    for original in header.all("ResponseFor"):
+        fields.response_for.append(response_for(original, warnings))
 
 
 def _business(node: Node, business: document_pb2.Business, warnings: Warnings) -> None:
@@ -145,12 +150,8 @@ def _business(node: Node, business: document_pb2.Business, warnings: Warnings) -
         code = _judged(receiver, _noted(receiver, warnings), warnings)
         business.receivers.add(organ_id=code, receiver_type=receiver.get("ReceiverType"))
     for replaced in _all(node, "ReplacementInfoList", "ReplacementInfo"):
-        organs = [
-            one.text
-            for one in _all(replaced, "OrganIdList", "OrganId")
-            if 0 < len(one.text) <= _MOST_ORGAN_ID
-        ]
-        business.replacements.add(document_id=replaced.get("DocumentId"), organ_ids=organs)
+        organs = [_short(one, one.text, warnings) for one in _all(replaced, "OrganIdList", "OrganId")]
+        business.replacements.add(document_id=replaced.get("DocumentId"), organ_ids=filter(None, organs))
     found = node.find("StaffInfo")
     if found is not None:
         business.staff.CopyFrom(staff(found))
@@ -205,11 +206,15 @@ def check_description(what: str, text: str, warnings: Warnings) -> None:
 
 
 def _noted(parent: Node, warnings: Warnings) -> str:
-    """A code that routes nothing, as it was sent; none that is longer than a code may be anywhere."""
-    text = parent.get("OrganId")
+    """A code that routes nothing, as it was sent."""
+    return _short(parent, parent.get("OrganId"), warnings)
+
+
+def _short(node: Node, text: str, warnings: Warnings) -> str:
+    """None that is longer than a code may be anywhere."""
     if len(text) <= _MOST_ORGAN_ID:
         return text
-    warnings.append(f"{parent.name}/OrganId, line {parent.line}: {len(text)} characters, it is left out")
+    warnings.append(f"{node.name}, line {node.line}: a code of {len(text)} characters is left out")
     return ""
 
 

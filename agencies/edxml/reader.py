@@ -35,6 +35,7 @@ Taken = tuple[Attachment, Iterator[bytes]]
 #: Of a packet's attachments together, in bytes: 200 of 2 GiB each would fill any disk.
 MOST_TOGETHER: Final = 4 * 1024**3
 
+_MOST_WARNINGS: Final = 50
 _FORBIDDEN: Final = re.compile(r"[/\\\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 
@@ -97,7 +98,7 @@ def read_packet(
         warnings.append("To: one names nobody and is left out")
     fields = fields_of(header, root.find("edXMLEnvelope/edXMLHeader/TraceHeaderList"), warnings)
     attachments, pieces = _attachments(root, contents, warnings, most)
-    return DocumentPacket(code, to, fields, attachments, tuple(warnings)), pieces
+    return DocumentPacket(code, to, fields, attachments, _some(warnings)), pieces
 
 
 def _status(header: Node, sender: str, warnings: Warnings) -> StatusPacket:
@@ -118,8 +119,14 @@ def _status(header: Node, sender: str, warnings: Warnings) -> StatusPacket:
         code=code,
         description=header.get("Description"),
         timestamp=header.get("Timestamp"),
-        warnings=tuple(warnings),
+        warnings=_some(warnings),
     )
+
+
+def _some(warnings: Warnings) -> tuple[str, ...]:
+    """As many as a person may read."""
+    more = len(warnings) - _MOST_WARNINGS
+    return (*warnings[:_MOST_WARNINGS], *([f"and {more} more"] if more > 0 else []))
 
 
 def _attachments(

@@ -72,6 +72,7 @@ _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _MOST_VALUE: Final = 64 * 1024
 _MOST_CERTIFICATES: Final = 8
 _MOST_SIGNER: Final = 200
+_MOST_REASON: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,15 @@ def check(chunks: Iterable[bytes], size: int) -> PacketSignature:
         _check_digest(tree, signature, signed)
         signer = _check_value(signed, signed_info, certificates)
     except Unreadable as error:
-        return PacketSignature("not checkable", str(error), signer)
+        return PacketSignature("not checkable", _line(str(error), _MOST_REASON), signer)
     except _Stop as stop:
         return PacketSignature(stop.outcome, stop.reason, signer)
     return PacketSignature("valid", _praise(signed), signer)
+
+
+def _line(text: str, most: int) -> str:
+    """What others wrote, fit to be shown."""
+    return "".join(c if c.isprintable() else " " for c in text[:most])
 
 
 def _praise(signed: _Signed) -> str:
@@ -242,7 +248,7 @@ def _certificates(signature: Any, kind: type[_Key]) -> Iterator[tuple[_Key, str]
             continue  # a placeholder, say
         if isinstance(key, kind) and _is_reasonable(key):
             usable += 1
-            yield key, "".join(c if c.isprintable() else " " for c in subject)[:_MOST_SIGNER]
+            yield key, _line(subject, _MOST_SIGNER)
     if not usable:
         raise _Stop("not checkable", "the certificate cannot be read, or its key does not fit")
 

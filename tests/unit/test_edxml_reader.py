@@ -252,6 +252,13 @@ def test_a_receiver_who_is_nobody_or_no_code_and_a_relay_with_a_long_name() -> N
     assert len(packet.warnings) == 1
 
 
+def test_of_many_warnings_some_are_said() -> None:
+    update = (SAMPLES / "update.edxml").read_bytes()
+    end = "</edXML:ReceiverList>"
+    packet, _ = document(changed(end, "<edXML:Receiver/>" * 1000 + end, update))
+    assert (len(packet.warnings), packet.warnings[-1]) == (51, "and 950 more")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "what"),
     [

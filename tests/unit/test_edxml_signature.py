@@ -198,6 +198,21 @@ def test_keys_that_are_too_weak_too_large_or_of_another_kind(tmp_path: Path, sig
         assert outcome(packet) == "not checkable", key
 
 
+@pytest.mark.parametrize("packet", [b"", b" ", b"<", b"<a/>", b"<a>", b"no", b"\xff\xfe<\0", b"<?xml?>"])
+def test_what_is_no_packet_has_no_signature(packet: bytes) -> None:
+    assert outcome(packet) in ("absent", "not checkable")
+
+
+def test_a_reason_is_short_and_can_be_shown(signed: bytes) -> None:
+    long = b"<" + b"x" * 40_000 + b"></y>"
+    found = judged(signed.replace(b"<edXML:Subject>", long + b"<edXML:Subject>"))
+    assert (found.outcome, len(found.reason) <= 300, found.reason.isprintable()) == (
+        "not checkable",
+        True,
+        True,
+    )
+
+
 def test_a_long_subject_is_cut(tmp_path: Path) -> None:
     subject = "".join(f"/OU={letter * 60}" for letter in "abcde")
     found = judged(XmlSigner.make(tmp_path, subject=subject).sign(ZIPPED))
