@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from agencies import config
+from agencies.clock import SystemClock
 from axis.app.home import init_home
 from tests.e2e.test_agency_exchange import LIMIT, Country, until, volumes_agree
 from tests.support.wire import served
@@ -56,7 +57,7 @@ async def test_an_axis_restored_from_an_older_copy_loses_no_document(tmp_path: P
     await asyncio.to_thread(init_home, tmp_path / "axis", f"127.0.0.1:{free_port()}", "127.0.0.1:0")
     timeout = aiohttp.ClientTimeout(total=LIMIT)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        country: Any = Country(tmp_path, None, session)  # type: ignore[arg-type]
+        country: Any = Country(tmp_path, None, session, SystemClock())  # type: ignore[arg-type]
         try:
             await exchange_and_restore(country)
         finally:
