@@ -45,6 +45,7 @@ from agencies.statuses import Statuses
 from agencies.store import Store
 from agencies.tasks import keep_running
 from agencies.tls import axis_context
+from agencies.units import primary
 from agencies.vxp.administration import Administration
 from agencies.vxp.call_log import CallLog
 from agencies.vxp.mount import Vxp
@@ -203,6 +204,7 @@ class Node:
         handler = Handler(
             **own,
             identity=identity,
+            primary=lambda code: primary(directory.directory, code),
             receipt_mode=ReceiptModes(settings, self._systems, directory).mode,
             own_keys=lambda: keys.known_keys(self.home),
             doubt=directory.doubt,

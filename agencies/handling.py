@@ -27,6 +27,7 @@ from agencies.own_documents import (
 )
 from agencies.packet_signatures import INVALID, PacketSignatures, as_stored, packet_in
 from agencies.store import Store
+from agencies.units import Primary
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxState
@@ -71,6 +72,7 @@ class Handler:
         identity: Identity,
         clock: Clock,
         receipt_mode: Callable[[str], ReceiptMode],
+        primary: Primary,
         own_keys: Callable[[], set[bytes]],
         doubt: Callable[[int], bool],
         signatures: PacketSignatures,
@@ -79,6 +81,7 @@ class Handler:
         self._identity = identity
         self._clock = clock
         self._receipt_mode = receipt_mode
+        self._primary = primary
         self._own_keys = own_keys
         self._doubt = doubt
         self._signatures = signatures
@@ -129,7 +132,7 @@ class Handler:
                     acceptance=accepted.acceptance.envelope,
                     accepted_sequence=accepted.sequence,
                     accepted_at=accepted.acceptance.message.accepted_at,
-                    sender_unit=listed.sender_unit,
+                    sender_unit=self._primary(listed.sender_unit),
                     subject=listed.subject,
                     code_number=listed.code_number,
                     urgent=listed.urgent,

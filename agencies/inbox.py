@@ -58,7 +58,7 @@ class Incoming:
     acceptance: Envelope
     accepted_sequence: int
     accepted_at: int
-    sender_unit: str
+    sender_unit: str  # primary code; empty where the document does not verify
     subject: str
     code_number: str
     urgent: bool
@@ -98,7 +98,7 @@ def store_document(connection: sqlite3.Connection, incoming: Incoming) -> bool:
     if incoming.kind == Kind.STATUS and not incoming.failure:
         keep_status(connection, "received", incoming.envelope, incoming.accepted_at)
     if incoming.kind == Kind.DOCUMENT and not incoming.failure:
-        keep_issued(connection, incoming.envelope, incoming.accepted_at)
+        keep_issued(connection, incoming.envelope, incoming.sender_unit, incoming.accepted_at)
     for receipt in incoming.receipts:
         new = _put_receipt(connection, incoming, receipt, replaced) or new
         count(

@@ -30,8 +30,7 @@ __all__ = [
 
 Json = dict[str, Any]
 
-#: Documents that share one name, looked through at most; beyond, the name is worth nothing.
-_CANDIDATES: Final = 200
+#: Documents of one sender about one of its own; beyond, they are not looked at.
 _RELATED: Final = 200
 
 _COUNTS: Final = (
@@ -39,8 +38,11 @@ _COUNTS: Final = (
 )
 
 
-def keep_issued(connection: sqlite3.Connection, envelope: Envelope, at: int) -> None:
-    """Note how a document is named and numbered, and what it names; repeats change nothing."""
+def keep_issued(connection: sqlite3.Connection, envelope: Envelope, sender: str, at: int) -> None:
+    """Note how a document is named and numbered, and what it names; repeats change nothing.
+
+    `sender`: its primary code, which a unit keeps for ever.
+    """
     document = cast(document_pb2.Document, parse(envelope.signed, Kind.DOCUMENT))
     fields = document.fields
     connection.execute(
@@ -48,7 +50,7 @@ def keep_issued(connection: sqlite3.Connection, envelope: Envelope, at: int) -> 
         " VALUES (?, ?, ?, ?, ?, ?)",
         (
             document.document_id,
-            document.sender_unit,
+            sender,
             fields.issuer_document_id,
             numbering(fields, at),
             relation(fields),
@@ -71,7 +73,7 @@ def originals_of(store: Store, document_id: str, primary: Primary) -> list[Json]
     named = store.rows("SELECT named FROM reference WHERE document_id = ? ORDER BY named", document_id)
     found = []
     for name in [each["named"] for each in named] or [""]:
-        tied, flag = _original(store, row, name, primary)
+        tied, flag = _original(store, row, name)
         found.append(
             {
                 "relation": row["relation"],
@@ -83,37 +85,42 @@ def originals_of(store: Store, document_id: str, primary: Primary) -> list[Json]
     return found
 
 
-def _original(store: Store, speaking: sqlite3.Row, name: str, primary: Primary) -> tuple[str, str]:
-    rows = store.rows(
-        "SELECT document_id, sender_unit FROM issued i"
-        " WHERE ((issuer_document_id = ? AND issuer_document_id <> '') OR document_id = ?)"
-        f" AND document_id <> ? AND {_COUNTS} LIMIT ?",
-        name,
-        name,
-        speaking["document_id"],
-        _CANDIDATES,
-    )
-    candidates = [Candidate(row["document_id"], primary(row["sender_unit"])) for row in rows]
-    return original(candidates, primary(speaking["sender_unit"]))
+def _original(store: Store, speaking: sqlite3.Row, name: str) -> tuple[str, str]:
+    """Found by name and sender, so that nobody hides an original by sending others with its name."""
+    bears = "((issuer_document_id = ? AND issuer_document_id <> '') OR document_id = ?) AND document_id <> ?"
+    found: list[Candidate] = []
+    for whose, most in (("=", 2), ("<>", 1)):
+        rows = store.rows(
+            f"SELECT document_id, sender_unit FROM issued i WHERE {bears} AND sender_unit {whose} ?"
+            f" AND {_COUNTS} LIMIT {most}",
+            name,
+            name,
+            speaking["document_id"],
+            speaking["sender_unit"],
+        )
+        found += [Candidate(row["document_id"], row["sender_unit"]) for row in rows]
+    return original(found, speaking["sender_unit"])
 
 
 def related_to(store: Store, document_id: str, primary: Primary) -> list[Json]:
     """Later documents that speak of this one, in order: [{"document_id", "relation", "at"}]."""
-    issued = store.row("SELECT issuer_document_id FROM issued WHERE document_id = ?", document_id)
+    issued = store.row("SELECT * FROM issued WHERE document_id = ?", document_id)
     if issued is None:
         return []
     rows = store.rows(
         "SELECT DISTINCT i.*, r.named FROM reference r JOIN issued i USING (document_id)"
-        f" WHERE r.named IN (?, ?) AND r.named <> '' AND i.document_id <> ? AND {_COUNTS}"
+        " WHERE r.named IN (?, ?) AND r.named <> '' AND i.document_id <> ? AND i.sender_unit = ?"
+        f" AND {_COUNTS}"
         " ORDER BY i.at, i.document_id LIMIT ?",
         issued["issuer_document_id"],
         document_id,
         document_id,
+        issued["sender_unit"],
         _RELATED,
     )
     found: dict[str, Json] = {}
     for row in rows:
-        if _original(store, row, row["named"], primary)[0] == document_id:
+        if _original(store, row, row["named"])[0] == document_id:
             at = row["at"]
             found[row["document_id"]] = {
                 "document_id": row["document_id"],
@@ -153,15 +160,14 @@ def flags_of(store: Store, document_id: str, primary: Primary) -> list[str]:
         document_id,
     ):
         flags.append("repeated_issuer_document_id")
-    if row["numbering"]:
-        same = store.rows(
-            "SELECT DISTINCT sender_unit FROM issued i"
-            f" WHERE numbering = ? AND document_id <> ? AND {_COUNTS}",
-            row["numbering"],
-            document_id,
-        )
-        if primary(row["sender_unit"]) in {primary(each["sender_unit"]) for each in same}:
-            flags.append("repeated_number")
+    if row["numbering"] and store.row(
+        f"SELECT 1 FROM issued i WHERE numbering = ? AND sender_unit = ? AND document_id <> ? AND {_COUNTS}"
+        " LIMIT 1",
+        row["numbering"],
+        row["sender_unit"],
+        document_id,
+    ):
+        flags.append("repeated_number")
     originals = originals_of(store, document_id, primary)
     return flags + list(dict.fromkeys(each["flag"] for each in originals if each["flag"]))
 

@@ -133,7 +133,7 @@ def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
     if outgoing.kind == Kind.STATUS:
         keep_status(connection, "sent", outgoing.envelope, outgoing.created_at)
     else:
-        keep_issued(connection, outgoing.envelope, outgoing.created_at)
+        keep_issued(connection, outgoing.envelope, outgoing.sender_unit, outgoing.created_at)
 
 
 def _keep_signature(connection: sqlite3.Connection, document_id: str, envelope: Envelope) -> None:

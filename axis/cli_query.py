@@ -119,13 +119,21 @@ def show(document_id: DocumentId, home: Home, as_json: Json = False) -> None:
         typer.echo(f"{name}: {answer[name] or '-'}")
     if answer["flags"]:
         typer.echo(f"flags: {', '.join(answer['flags'])}")
+    for one in answer["originals"]:
+        typer.echo(f"{one['relation']} of: {one['document_id'] or one['issuer_document_id'] or '-'}")
+    for one in answer["related"]:
+        typer.echo(f"{one['relation']} by: {one['document_id']} at {one['at']}")
     for part in answer["attachments"]:
         typer.echo(f"attachment: {part['name']} ({part['media_type']}, {part['size']} bytes)")
     rows = [
         {**row, "attempt": str(row["attempt"]), "at": (row["receipt"] or {}).get("at", "")}
         for row in answer["deliveries"]
     ]
-    table(rows, ("to", "host", "state", "attempt", "at", "reason"))
+    table(rows, ("to", "host", "state", "attempt", "at", "exchange", "reason"))
+    for row in answer["deliveries"]:
+        for said in row["statuses"]:
+            odd = "" if said["in_order"] else "  (out of order)"
+            typer.echo(f"{row['to']}: {said['code']} by {said['from']} at {said['at']} {said['note']}{odd}")
 
 
 def audit(

@@ -2,7 +2,7 @@
 
 CREATE TABLE issued (
     document_id        TEXT PRIMARY KEY,
-    sender_unit        TEXT NOT NULL,       -- any code
+    sender_unit        TEXT NOT NULL,       -- primary code
     issuer_document_id TEXT NOT NULL,       -- free text
     numbering          TEXT NOT NULL,       -- "2026/274/QĐ-TTg"; empty without a number
     relation           TEXT NOT NULL CHECK (relation IN ('', 'recall', 'update', 'replacement')),

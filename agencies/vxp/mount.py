@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
+from pydantic import ValidationError
 
+from agencies.asked import invalid
 from agencies.parts import NodeParts
 from agencies.vxp.authentication import authenticate
 from agencies.vxp.call_log import Call, CallLog
@@ -78,6 +80,8 @@ class Vxp:
             response = served if isinstance(served, web.StreamResponse) else done(**served)
         except Refusal as refusal:
             response = self._refused(request, operation, logged, refusal)
+        except ValidationError as error:
+            response = self._refused(request, operation, logged, invalid(error))
         except (ConnectionError, asyncio.CancelledError):
             logged.code, logged.detail = "unavailable", "the client broke off"
             raise

@@ -133,6 +133,11 @@ def _readable(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def _storable(text: str) -> str:
+    """Text of a body: JSON can name halves of characters, which nothing can store."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _unquoted(text: str) -> str:
     """Some clients put single values into JSON too."""
     if len(text) >= 2 and text[0] == text[-1] == '"':
@@ -149,7 +154,7 @@ def _plain(name: str, value: object, default: str) -> str:
         return default
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Refusal("field_invalid", f"{name}: a text or a number is possible")
-    return str(value).strip() or default
+    return _storable(str(value)).strip() or default
 
 
 def _json(name: str, text: str) -> object:

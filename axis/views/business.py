@@ -53,14 +53,14 @@ def originals(connection: sqlite3.Connection, document: sqlite3.Row) -> list[Jso
 
 
 def _original(connection: sqlite3.Connection, speaking: sqlite3.Row, name: str) -> tuple[str, str]:
-    names = {"named": name, "sequence": speaking["sequence"]}
+    names = {"named": name, "sequence": speaking["sequence"], "sender": speaking["sender"]}
     rows = connection.execute(query("candidates"), names)
     return original((Candidate(row["document_id"], row["sender"]) for row in rows), speaking["sender"])
 
 
 def related(connection: sqlite3.Connection, document: sqlite3.Row) -> list[sqlite3.Row]:
     """The documents that speak of this one, in order."""
-    names = {name: document[name] for name in ("issuer_document_id", "document_id", "sequence")}
+    names = {name: document[name] for name in ("issuer_document_id", "document_id", "sequence", "sender")}
     rows = connection.execute(query("related"), names).fetchall()
     return [row for row in rows if _original(connection, row, row["named"])[0] == document["document_id"]]
 

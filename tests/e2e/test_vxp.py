@@ -454,3 +454,21 @@ async def test_a_thousand_recipients_fit_into_a_header(systems: Systems) -> None
     answer = await do(g22.send_edoc, PACKET, "G22", to=codes)
     assert answer["ErrorCode"] == "18"
     assert codes[-1] in answer["ErrorDesc"]
+
+
+async def test_odd_texts_are_refused_or_kept_never_a_failure_of_the_node(systems: Systems) -> None:
+    g22, h41 = await systems.add("G22"), await systems.add("H41", sticky=False)
+    document_id = (await do(g22.send_edoc, PACKET, "G22", to=["H41"]))["DocId"]
+    await systems.until("H41", h41.received, holds=waiting)
+
+    async def said(body: str, **headers: str) -> Answer:
+        return await do(h41.call, "updateStatus", headers, body=body.encode("utf-8", "surrogatepass"))
+
+    assert (await said('{"docId": 5, "status": "done"}'))["ErrorCode"] == "20"
+    assert (await said(f'{{"docId": "{document_id}", "status": true}}'))["ErrorCode"] == "20"
+    nul = f'{{"docid": "{document_id}", "status": "fail", "description": "a\\u0000b"}}'
+    assert "[field_invalid]" in (await said(nul))["ErrorDesc"]
+    half = f'{{"docid": "{document_id}", "status": "fail", "description": "a\\ud800b"}}'
+    assert (await said(half)).ok
+    assert (await said("not json", docId=document_id, status="fail")).ok
+    assert (await said("x" * 70_000, docId=document_id, status="fail"))["ErrorCode"] == "10"
