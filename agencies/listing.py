@@ -66,7 +66,7 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     )
     said = exchanges(store, document_id, primary)
     return _sent(row, deliveries, primary) | {
-        **_business(store, document_id, primary),
+        **_business(store, document_id),
         "deliveries": [_delivery(one) | _exchange(said, one["unit"]) for one in deliveries],
         "kind": row["kind"],
         "from": primary(row["sender_unit"]),
@@ -80,12 +80,12 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     }
 
 
-def _business(store: Store, document_id: str, primary: Primary) -> Json:
+def _business(store: Store, document_id: str) -> Json:
     """What a document is to others, and what a clerk should know of it."""
     return {
-        "originals": originals_of(store, document_id, primary),
-        "related": shown_related(related_to(store, document_id, primary)),
-        "flags": flags_of(store, document_id, primary),
+        "originals": originals_of(store, document_id),
+        "related": shown_related(related_to(store, document_id)),
+        "flags": flags_of(store, document_id),
     }
 
 
@@ -177,7 +177,7 @@ def inbox_one(store: Store, document_id: str, primary: Primary = str) -> Json:
         "trace_id": row["trace_id"],
         "recipients": _recipients(row["acceptance_signed"]) if verified else [],
         "header": _header(row["kind"], row["signed"]) if verified else {},
-        **_business(store, document_id, primary),
+        **_business(store, document_id),
         "deliveries": [
             {
                 **_exchange(said, receipt["unit"]),

@@ -65,7 +65,7 @@ def keep_issued(connection: sqlite3.Connection, envelope: Envelope, sender: str,
         )
 
 
-def originals_of(store: Store, document_id: str, primary: Primary) -> list[Json]:
+def originals_of(store: Store, document_id: str) -> list[Json]:
     """What a document speaks of: [{"relation", "issuer_document_id", "document_id", "flag"}]."""
     row = store.row("SELECT * FROM issued WHERE document_id = ?", document_id)
     if row is None or not row["relation"]:
@@ -102,7 +102,7 @@ def _original(store: Store, speaking: sqlite3.Row, name: str) -> tuple[str, str]
     return original(found, speaking["sender_unit"])
 
 
-def related_to(store: Store, document_id: str, primary: Primary) -> list[Json]:
+def related_to(store: Store, document_id: str) -> list[Json]:
     """Later documents that speak of this one, in order: [{"document_id", "relation", "at"}]."""
     issued = store.row("SELECT * FROM issued WHERE document_id = ?", document_id)
     if issued is None:
@@ -130,9 +130,9 @@ def related_to(store: Store, document_id: str, primary: Primary) -> list[Json]:
     return list(found.values())
 
 
-def original_of_recall(store: Store, document_id: str, primary: Primary) -> str:
+def original_of_recall(store: Store, document_id: str) -> str:
     """The document that a recall or an update is about; the document itself for any other."""
-    tied = [each["document_id"] for each in originals_of(store, document_id, primary) if each["document_id"]]
+    tied = [each["document_id"] for each in originals_of(store, document_id) if each["document_id"]]
     return str(tied[0]) if len(tied) == 1 else document_id
 
 
@@ -145,7 +145,7 @@ def units_of(store: Store, document_id: str, primary: Primary) -> set[str]:
     return units
 
 
-def flags_of(store: Store, document_id: str, primary: Primary) -> list[str]:
+def flags_of(store: Store, document_id: str) -> list[str]:
     """What a clerk should know (Decree 30/2020, annex VI): never a reason to refuse.
 
     `repeated_issuer_document_id`, `repeated_number` (same issuer and year), and why an original is not tied.
@@ -168,7 +168,7 @@ def flags_of(store: Store, document_id: str, primary: Primary) -> list[str]:
         document_id,
     ):
         flags.append("repeated_number")
-    originals = originals_of(store, document_id, primary)
+    originals = originals_of(store, document_id)
     return flags + list(dict.fromkeys(each["flag"] for each in originals if each["flag"]))
 
 

@@ -61,7 +61,7 @@ def exchanges(store: Store, document_id: str, primary: Primary) -> dict[str, Sai
 
     Recalls and updates of the document are said by its sender too, and may be answered under their own id.
     """
-    related = [each for each in related_to(store, document_id, primary) if each["relation"] in _SPOKEN]
+    related = [each for each in related_to(store, document_id) if each["relation"] in _SPOKEN]
     events: list[tuple[int, str, str, str, sqlite3.Row | None]] = [
         (each["at"], each["document_id"], unit, each["relation"], None)
         for each in related

@@ -232,7 +232,7 @@ class Statuses:
         """
         about, reason = said.about, said.note
         if said.code == _AGREED:
-            about, reason = original_of_recall(self._store, said.about, self._primary), "recalled"
+            about, reason = original_of_recall(self._store, said.about), "recalled"
             known = exchanges(self._store, about, self._primary).get(said.sender, Said())
             if known.exchange.asked != RECALL:
                 return []
