@@ -29,6 +29,7 @@ CREATE TABLE aliases (
     code TEXT PRIMARY KEY,
     unit TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX aliases_unit ON aliases (unit);
 
 CREATE TABLE certificates (
     sha256           BLOB PRIMARY KEY,
