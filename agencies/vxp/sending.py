@@ -16,6 +16,8 @@ from agencies.edxml.refusal import refused
 from agencies.packets import Handed
 from agencies.uploads import body_chunks
 from agencies.vxp.desk import STATUS, Desk, Operation
+from agencies.vxp.scope import Scope
+from axis.core.directory import Directory
 from axis.core.errors import Refusal
 
 __all__ = ["SEND", "packet_bytes"]
@@ -34,9 +36,7 @@ async def send_edoc(desk: Desk) -> dict[str, Any]:
         if status == isinstance(handed.packet, DocumentPacket):
             kind = "status" if status else "edoc"
             raise refused("MessageHeader", 1, f"it is no {kind} message", "sai messagetype")
-        # The receivers' software reads who issued the packet out of it.
-        issuer = desk.may_act_for(handed.packet.sender)
-        sender = issuer if status or not asked_sender else desk.may_act_for(asked_sender)
+        sender = _sender(desk, handed.packet.sender, asked_sender if not status else "")
         recipients = _recipients(desk, handed)
         answer = await desk.parts.packets.send(
             handed,
@@ -47,6 +47,27 @@ async def send_edoc(desk: Desk) -> dict[str, Any]:
         )
     desk.logged.document_id = answer["document_id"]
     return {"DocId": answer["document_id"]}
+
+
+def _sender(desk: Desk, issuer: str, asked: str) -> str:
+    """The unit that sends: the parameter `from`, else the packet's From.
+
+    The receivers' software reads the issuer out of the packet, so that one must be the system's too, or stand
+    above the unit that sends within the same organisation: an office sends what its agency issues.
+    """
+    if not asked:
+        return desk.may_act_for(issuer)
+    sender = desk.may_act_for(asked)
+    directory = desk.parts.directory.directory
+    above = directory.resolve(issuer)
+    if above is None or not (desk.scope.has(above) or _stands_above(directory, above, sender)):
+        desk.may_act_for(issuer)
+    return sender
+
+
+def _stands_above(directory: Directory, above: str, unit: str) -> bool:
+    same_host = directory.host_of(above) == directory.host_of(unit)
+    return same_host and Scope(directory, [above]).has(unit)
 
 
 def _recipients(desk: Desk, handed: Handed) -> list[str]:

@@ -352,6 +352,11 @@ async def test_a_system_sees_and_does_only_what_its_units_may(systems: Systems) 
     g22, h41 = await systems.add("G22", "ONE", org="G22.VXP", sticky=False), await systems.add("H41")
     own = packet_from("G22.VXP.01")
     assert (await do(g22.send_edoc, own, "G22.VXP.01", to=["H41"])).ok
+    # An office sends what its agency issues; nobody sends what a unit beside it does.
+    assert (await do(g22.send_edoc, PACKET, "G22.VXP.01", to=["H53"])).ok
+    assert (await do(g22.send_edoc, PACKET, "", to=["H53"]))["ErrorCode"] == "19"
+    for code in ("G22.KT", "H41", "X99"):
+        assert (await do(g22.send_edoc, packet_from(code), "G22.VXP", to=["H53"]))["ErrorCode"] == "19"
     answer = packet_from("H41")
     for to in (["G22.KT"], ["G22.VXP.01"], ["G22"]):
         assert (await do(h41.send_edoc, answer, "H41", to=to)).ok
