@@ -32,10 +32,14 @@ def add(
     org: Annotated[
         list[str] | None, typer.Option(help="A unit that it acts for, with all below; give it several times.")
     ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="[CODE]…", help="More such units.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register a system; its secret is printed once. Its units' receipts wait for its `updateStatus`."""
-    codes = [code.strip() for each in org or () for code in each.split(",") if code.strip()]
+    if more and not org:
+        raise typer.BadParameter("units follow --org")
+    given = (*(org or ()), *(more or ()))
+    codes = [code.strip() for each in given for code in each.split(",") if code.strip()]
     body = {"system_id": system_id, "organisations": codes}
     added = with_node(home, lambda api: api.json("POST", _SYSTEMS, json=body))
     for code in added["kept"]:

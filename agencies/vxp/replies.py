@@ -28,13 +28,18 @@ _AT_ONCE: Final = 500
 
 def done(**members: Any) -> web.Response:
     """A call that was served."""
-    return web.json_response(_ok(members))
+    return _reply(_ok(members))
 
 
 def failed(refusal: Refusal, members: dict[str, Any] | None = None, status: int = 200) -> web.Response:
     """A call that was refused; `members` are those that the client cannot do without."""
     body = {"status": "FAIL", "ErrorCode": str(error_code(refusal)), "ErrorDesc": sentence(refusal)}
-    return web.json_response(body | (members or {}), status=status)
+    return _reply(body | (members or {}), status)
+
+
+def _reply(body: dict[str, Any], status: int = 200) -> web.Response:
+    """Without a charset: some clients compare the whole header."""
+    return web.Response(body=json.dumps(body).encode("ascii"), status=status, content_type=_JSON)
 
 
 async def base64_member(
