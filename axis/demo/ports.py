@@ -16,6 +16,7 @@ from axis.demo.processes import StartFailed
 __all__ = ["Ports", "agency_api"]
 
 _AGENCY_SETTINGS: Final = "agency.toml"
+_TRIES: Final = 1000
 
 
 class Ports:
@@ -32,12 +33,13 @@ class Ports:
         """`address`, or the same host with the next free port; port 0 means any."""
         host, _, port_text = address.rpartition(":")
         wanted = port = int(port_text)
-        if wanted == 0:
-            port = _any_port(host)
-        while port in self._taken or not _is_free(host, port):
+        for _ in range(_TRIES):
+            port = port if wanted else _any_port(host)
+            if port not in self._taken and _is_free(host, port):
+                break
             port += 1
-            if port > wanted + 1000:
-                raise StartFailed(f"no free port after {address}")
+        else:
+            raise StartFailed(f"no free port after {address}")
         self._taken.add(port)
         if wanted and port != wanted:
             self._say(f"port {wanted} is taken, using {port}")
