@@ -16,6 +16,8 @@ from typing import Final
 
 from axispb.v1 import facts_pb2, journal_pb2
 
+from axis.core.organisation import MAX_LEVELS
+
 __all__ = ["DURATIONS", "Attempt", "Books", "Delivery", "Paper", "Unit", "day_of", "row_hash"]
 
 DURATIONS: Final = (
@@ -135,13 +137,14 @@ class Books:
 
     def host(self, code: str) -> str:
         """The nearest unit upwards that has a node; the unit itself where there is none."""
-        seen: list[str] = []
         at = code
-        while at in self.units and at not in seen:
-            if self.units[at].enrolled:
+        for _ in range(MAX_LEVELS):
+            found = self.units.get(at)
+            if found is None:
+                break
+            if found.enrolled:
                 return at
-            seen.append(at)
-            at = self.units[at].parent
+            at = found.parent
         return code
 
     def into_feeds(self, sequence: int, urgent: bool, *organisations: str) -> None:

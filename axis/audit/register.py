@@ -33,6 +33,9 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
         holder = books.primary(code)
         judge.require(holder in {"", body.code}, "code_taken", f"{code} is a code of {holder}")
     known = books.units.get(body.code)
+    if body.by:
+        _entitled(judge, body.by, body.parent if known is None else body.code, "registered")
+        judge.require(books.host(body.parent) == body.by, "not_host_of_unit", f"{body.code}: its parent")
     if known is None:
         has_node = body.code in books.early
         books.units[body.code] = Unit(
@@ -51,13 +54,28 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
 
 
 def _suspended(judge: Judge, body: journal_pb2.UnitSuspended) -> Line:
+    if body.by:
+        _entitled(judge, body.by, body.code, "suspended")
     _change(judge, body.code, suspended=True, suspended_by=body.by)
     return Line("suspended", party=body.code, reason=body.reason)
 
 
 def _resumed(judge: Judge, body: journal_pb2.UnitResumed) -> Line:
+    if body.by:
+        unit = judge.books.units.get(body.code)
+        _entitled(judge, body.by, body.code, "resumed")
+        own = unit is None or unit.suspended_by == body.by
+        judge.require(own, "sender_suspended", f"{body.code}: {body.by} resumed what somebody else suspended")
     _change(judge, body.code, suspended=False, suspended_by="")
     return Line("resumed", party=body.code)
+
+
+def _entitled(judge: Judge, by: str, code: str, event: str) -> None:
+    """An active organisation changes units that its node serves, never its own."""
+    books = judge.books
+    unit = books.units.get(by)
+    judge.require(unit is not None and not unit.suspended, "sender_suspended", f"{by} {event} {code}")
+    judge.require(books.host(code) == by, "not_host_of_unit", f"{by} {event} {code}")
 
 
 def _change(judge: Judge, code: str, **values: bool | str) -> None:

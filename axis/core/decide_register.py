@@ -6,6 +6,7 @@ Everything here may be asked twice: what is so already brings no record.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,7 +17,7 @@ from axis.core.document import MAX_TEXT
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
 from axis.core.lookup import founded, resolve, unit
-from axis.core.organisation import check_code, parents_by_form
+from axis.core.organisation import MAX_LEVELS, check_code, parents_by_form
 from axis.core.registrars import check_own, check_register, check_resume
 
 __all__ = ["done", "found", "note_rejected", "register", "registered_unit", "resume", "suspend"]
@@ -27,6 +28,8 @@ _Sign = Callable[[bytes], bytes]
 _MAX_UNIT_NAME: Final = 200
 _MAX_MAIL: Final = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 _MAX_NUMBER: Final = 40
+#: Control characters, surrogates, separators of lines and paragraphs.
+_CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _MAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
 
 
@@ -46,8 +49,7 @@ def found(command: Found, facts: Facts, _now: int, _sign: _Sign) -> Decision:
 def register(command: Register, facts: Facts, _now: int, _sign: _Sign) -> Decision:
     """One `registered` record, if anything is new."""
     code = check_code(command.code)
-    if not 1 <= len(command.name) <= _MAX_UNIT_NAME:
-        raise Refusal("field_invalid", f"name: 1 to {_MAX_UNIT_NAME} characters are possible")
+    _check_name(command.name)
     known = unit(facts, code)
     before = known if known is not None else facts_pb2.UnitFact()
     body = journal_pb2.UnitRegistered(
@@ -67,7 +69,8 @@ def register(command: Register, facts: Facts, _now: int, _sign: _Sign) -> Decisi
             raise Refusal("field_invalid", f"code: {name} is a code of {holder}")
     records = []
     if command.by:
-        check_register(command.by, code, body.parent, names, facts)
+        held = {before.code, *before.old_codes}
+        check_register(command.by, code, body.parent, [name for name in names if name not in held], facts)
         if before.suspended:
             check_resume(command.by, before)
             records.append(journal_pb2.Record(resumed=journal_pb2.UnitResumed(code=code, by=command.by)))
@@ -76,8 +79,16 @@ def register(command: Register, facts: Facts, _now: int, _sign: _Sign) -> Decisi
     return done(code, *records)
 
 
+def _check_name(text: str) -> None:
+    """Not blank, and one line: what an organisation chooses is shown on the operator's terminal."""
+    if not 1 <= len(text) <= _MAX_UNIT_NAME:
+        raise Refusal("field_invalid", f"name: 1 to {_MAX_UNIT_NAME} characters are possible")
+    if not text.strip() or any(unicodedata.category(char) in _CONTROLS for char in text):
+        raise Refusal("field_invalid", "name: it is blank, or has control characters")
+
+
 def _mail(text: str) -> str:
-    if text and (len(text) > _MAX_MAIL or not _MAIL.fullmatch(text)):
+    if text and (len(text) > _MAX_MAIL or not text.isprintable() or not _MAIL.fullmatch(text)):
         raise Refusal("field_invalid", f"mail: {text[:60]!r} is no address")
     return text
 
@@ -98,17 +109,22 @@ def _parent(command: Register, known: facts_pb2.UnitFact | None, facts: Facts) -
         return next((p for p in above if p is not None and command.code not in _ancestry(p, facts)), "")
     parent = resolve(facts, command.parent)
     if parent is None:
-        raise Refusal("field_invalid", f"parent: {command.parent[:60]} is not registered")
+        raise Refusal("field_invalid", f"parent: {command.parent[:60]!r} is not registered")
     if command.code in _ancestry(parent, facts):
         raise Refusal("field_invalid", f"parent: {parent} is {command.code} or stands below it")
     return parent
 
 
 def _ancestry(code: str, facts: Facts) -> list[str]:
-    """A unit and everything above it; registration keeps it free of cycles."""
+    """A unit and everything above it; registration keeps it free of cycles.
+
+    Refusal `field_invalid` where nothing can stand below it any more.
+    """
     line: list[str] = []
     while code:
         line.append(code)
+        if len(line) == MAX_LEVELS:
+            raise Refusal("field_invalid", f"parent: {line[0]} stands {MAX_LEVELS} levels deep, the limit")
         fact = unit(facts, code)
         code = fact.parent if fact is not None else ""
     return line

@@ -21,6 +21,7 @@ from typing import Final
 from axispb.v1 import api_pb2, facts_pb2
 
 from axis.core.lookup import nearest_host
+from axis.core.organisation import MAX_LEVELS
 from axis.core.unit_search import UnitSearch
 
 __all__ = ["Directory", "directory_page"]
@@ -204,12 +205,14 @@ class Directory:
         if organisation not in self._enrolled:
             alone = organisation in self._units and self.host_of(organisation) == organisation
             return [organisation] if alone else []
-        below, waiting = {organisation}, [organisation]
-        while waiting:
-            for child in self._children.get(waiting.pop(), ()):
-                if child not in self._enrolled and child not in below:
-                    below.add(child)
-                    waiting.append(child)
+        below = {organisation}
+        level = [organisation]
+        for _ in range(MAX_LEVELS - 1):
+            children = (child for code in level for child in self._children.get(code, ()))
+            level = [child for child in children if child not in self._enrolled]
+            if not level:
+                break
+            below.update(level)
         return sorted(below)
 
     def resolve(self, any_code: str) -> str | None:

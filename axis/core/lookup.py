@@ -13,6 +13,7 @@ from axispb.v1 import facts_pb2, journal_pb2
 from google.protobuf.message import Message
 
 from axis.core.facts import Facts
+from axis.core.organisation import MAX_LEVELS
 
 __all__ = [
     "FOUNDED_KEY",
@@ -155,16 +156,17 @@ def host_of(facts: Facts, unit_code: str) -> str:
 
 
 def nearest_host(unit_code: str, read: Callable[[str], facts_pb2.UnitFact | None]) -> str:
-    """The nearest of a unit and its ancestors that has enrolled.
+    """The nearest of a unit and its ancestors that has enrolled, within MAX_LEVELS.
 
     With none it is its own host: its documents wait for its enrolment.
     """
-    seen: set[str] = set()
     code = unit_code
-    while code not in seen and (fact := read(code)) is not None:
+    for _ in range(MAX_LEVELS):
+        fact = read(code)
+        if fact is None:
+            break
         if fact.enrolled:
             return code
-        seen.add(code)
         code = fact.parent
     return unit_code
 

@@ -15,9 +15,11 @@ from axis.core.errors import Refusal
 
 __all__ = [
     "AXIS",
+    "MAX_LEVELS",
     "axis_uri",
     "check_code",
     "is_old_code",
+    "is_top_code",
     "level_by_form",
     "organisation_uri",
     "parents_by_form",
@@ -26,8 +28,13 @@ __all__ = [
 #: What stands for the axis itself where certificates name an organisation. Not a registrable unit.
 AXIS: Final = "axis"
 
+#: A host is looked for so many levels up, the unit's own included: organisations add levels by themselves, and
+#: without an end one of them could make every look-up of its units as slow as it likes.
+MAX_LEVELS: Final = 64
+
 _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*", re.ASCII)
 _OLD_CODE: Final = re.compile(r"\d{3}\.\d{2}\.\d{2}\.[A-Z]\d{2}", re.ASCII)
+_TOP_CODE: Final = re.compile(r"(?:000\.00\.00\.)?[A-Z]\d{2}", re.ASCII)
 _CODE_LIMIT: Final = 35
 
 
@@ -60,6 +67,11 @@ def parents_by_form(unit_code: str) -> list[str]:
 def is_old_code(unit_code: str) -> bool:
     """Whether a code has the 13 characters of QCVN 102:2016."""
     return _OLD_CODE.fullmatch(unit_code) is not None
+
+
+def is_top_code(unit_code: str) -> bool:
+    """Whether a code is one that the national lists give to ministries and provinces: `H41`, `000.00.00.H41`."""
+    return _TOP_CODE.fullmatch(unit_code) is not None
 
 
 def level_by_form(unit_code: str) -> int:

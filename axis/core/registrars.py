@@ -13,7 +13,7 @@ from axispb.v1 import facts_pb2
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
 from axis.core.lookup import host_of, resolve, unit
-from axis.core.organisation import parents_by_form
+from axis.core.organisation import is_top_code, parents_by_form
 
 __all__ = ["check_own", "check_register", "check_resume"]
 
@@ -32,8 +32,9 @@ def check_own(by: str, code: str, facts: Facts) -> None:
 
 
 def check_register(by: str, code: str, parent: str, names: Iterable[str], facts: Facts) -> None:
-    """Raise Refusal unless `by` may register a unit, or change it, under this parent and with these codes.
+    """Raise Refusal unless `by` may register a unit, or change it, under this parent.
 
+    `names`: codes that the unit does not have yet; one that the registrar gave it stays, whatever its form.
     As above; `field_invalid` without a parent.
     """
     _check_active(by, facts)
@@ -45,10 +46,19 @@ def check_register(by: str, code: str, parent: str, names: Iterable[str], facts:
     if unit(facts, code) is not None:
         check_own(by, code, facts)
     for name in names:
-        above = next(filter(None, (resolve(facts, each) for each in parents_by_form(name))), by)
+        _check_form(by, name, facts)
+
+
+def _check_form(by: str, name: str, facts: Facts) -> None:
+    """A new code must not look like somebody else's, in small letters either: people would write to it."""
+    for form in dict.fromkeys((name, name.upper())):
+        if is_top_code(form):
+            raise Refusal("not_host_of_unit", f"code: {name} is of the national lists: ask the registrar")
+        candidates = (resolve(facts, each) for each in (form, *parents_by_form(form)))
+        above = next(filter(None, candidates), by)
         host = host_of(facts, above)
         if host != by:
-            raise Refusal("not_host_of_unit", f"code: {name} stands by its form below {above}, of {host}")
+            raise Refusal("not_host_of_unit", f"code: {name} stands by its form at {above}, of {host}")
 
 
 def check_resume(by: str, fact: facts_pb2.UnitFact) -> None:
