@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agencies.axis_client import AxisClient
 from agencies.config import Settings
@@ -40,3 +40,5 @@ class NodeParts:
     statuses: Statuses
     packets: Packets
     stopping: asyncio.Event
+    #: Held while a system's right to a unit is looked up and used: two systems may ask for one new code.
+    registering: asyncio.Lock = field(default_factory=asyncio.Lock)

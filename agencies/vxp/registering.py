@@ -12,7 +12,10 @@ from typing import Any, Final
 from axispb.v1 import api_pb2
 
 from agencies.vxp.desk import Desk, Operation
+from agencies.vxp.parameters import Parameters
+from agencies.vxp.scope import Scope
 from axis.core.errors import Refusal
+from axis.core.organisation import parents_by_form
 
 __all__ = ["REGISTERING"]
 
@@ -30,6 +33,14 @@ async def register_agency(desk: Desk) -> dict[str, Any]:
     code, name, mail = given.required("code"), given.required("name"), given.required("mail")
     if len(mail) > _MOST_MAIL or not _MAIL.fullmatch(mail):
         raise Refusal("field_invalid", f"mail: {mail[:60]!r} is no address")
+    async with desk.parts.registering:
+        await _register(desk, given, code, name, mail)
+    return {}
+
+
+async def _register(desk: Desk, given: Parameters, code: str, name: str, mail: str) -> None:
+    if desk.parts.directory.directory.resolve(code) is None:
+        await desk.parts.directory.refresh()  # the registrar may have given the code to another system's unit
     directory = desk.parts.directory.directory
     known = directory.resolve(code)
     unit = directory.unit(known) if known is not None else None
@@ -39,6 +50,8 @@ async def register_agency(desk: Desk) -> dict[str, Any]:
     parent = desk.may_act_for(parent)
     if unit is not None:
         _own(desk, unit.code)
+    else:
+        _check_form(desk, code)
     await _change(
         desk,
         api_pb2.UnitChange(
@@ -51,13 +64,14 @@ async def register_agency(desk: Desk) -> dict[str, Any]:
             fax=given.text("fax"),
         ),
     )
-    return {}
 
 
 async def delete_agency(desk: Desk) -> dict[str, Any]:
     """A unit below the system's own is suspended. Said again, it stays so. Refusals as above."""
-    code = _own(desk, desk.parameters.required("AgencyCode"))
-    await _change(desk, api_pb2.UnitChange(action="suspend", code=code, reason="deleteAgency"))
+    any_code = desk.parameters.required("AgencyCode")
+    async with desk.parts.registering:
+        code = _own(desk, any_code)
+        await _change(desk, api_pb2.UnitChange(action="suspend", code=code, reason="deleteAgency"))
     return {}
 
 
@@ -68,6 +82,20 @@ def _own(desk: Desk, any_code: str) -> str:
     if code in {directory.resolve(each) for each in desk.caller.system.organisations}:
         raise Refusal("system_not_allowed", f"{code} is the system's own unit: ask the axis's registrar")
     return code
+
+
+def _check_form(desk: Desk, code: str) -> None:
+    """A new code must not stand by its form below a unit of this node that other systems act for.
+
+    Below the units above the system's own it may: the axis sees to whose they are.
+    """
+    directory = desk.parts.directory.directory
+    above = next(filter(None, map(directory.resolve, parents_by_form(code))), None)
+    if above is None or desk.scope.has(above):
+        return
+    below = Scope(directory, [above])
+    if not any(below.has(own) for own in desk.caller.system.organisations):
+        raise Refusal("system_not_allowed", f"{code} stands by its form below {above}")
 
 
 async def _change(desk: Desk, change: api_pb2.UnitChange) -> None:

@@ -28,8 +28,8 @@ __all__ = [
 #: What stands for the axis itself where certificates name an organisation. Not a registrable unit.
 AXIS: Final = "axis"
 
-#: A host is looked for so many levels up, the unit's own included: organisations add levels by themselves, and
-#: without an end one of them could make every look-up of its units as slow as it likes.
+#: A host is looked for so many levels up, the unit's own included: organisations add levels by themselves,
+#: and without an end one of them could make every look-up of its units as slow as it likes.
 MAX_LEVELS: Final = 64
 
 _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*", re.ASCII)
@@ -70,7 +70,7 @@ def is_old_code(unit_code: str) -> bool:
 
 
 def is_top_code(unit_code: str) -> bool:
-    """Whether a code is one that the national lists give to ministries and provinces: `H41`, `000.00.00.H41`."""
+    """Whether a code is one that the national lists give: `H41`, `000.00.00.H41`."""
     return _TOP_CODE.fullmatch(unit_code) is not None
 
 

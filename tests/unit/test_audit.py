@@ -540,6 +540,30 @@ async def by_the_wrong_host(history: History, signers: Signers) -> None:
     await history.take(list(history.sent.values())[-1], "G14", host="G22")
 
 
+async def a_unit_of_another_host(history: History, signers: Signers) -> None:
+    await history.add(registered=journal_pb2.UnitRegistered(code="X1", name="x", parent="G14", by="G22"))
+
+
+async def a_unit_that_is_taken_over(history: History, signers: Signers) -> None:
+    await history.add(registered=journal_pb2.UnitRegistered(code="X1", name="x", parent="G14", by="G14"))
+    await history.add(registered=journal_pb2.UnitRegistered(code="X1", name="x", parent="G22", by="G22"))
+
+
+async def a_suspension_by_a_stranger(history: History, signers: Signers) -> None:
+    await history.add(suspended=journal_pb2.UnitSuspended(code="G14", by="G22"))
+
+
+async def a_suspension_that_is_not_its_own_ended(history: History, signers: Signers) -> None:
+    await history.add(registered=journal_pb2.UnitRegistered(code="X1", name="x", parent="G22", by="G22"))
+    await history.add(suspended=journal_pb2.UnitSuspended(code="X1"))
+    await history.add(resumed=journal_pb2.UnitResumed(code="X1", by="G22"))
+
+
+async def a_change_by_who_is_suspended(history: History, signers: Signers) -> None:
+    await history.add(suspended=journal_pb2.UnitSuspended(code="G22"))
+    await history.add(registered=journal_pb2.UnitRegistered(code="X1", name="x", parent="G22", by="G22"))
+
+
 async def by_a_late_receipt_for_an_open_attempt(history: History, signers: Signers) -> None:
     sent = list(history.sent.values())[-1]
     await history.take(sent, "G14")
@@ -558,6 +582,11 @@ async def by_a_late_receipt_for_an_open_attempt(history: History, signers: Signe
         (by_a_receipt_of_another_document, "receipt_mismatch"),
         (by_the_wrong_host, "receipt_mismatch"),
         (by_a_late_receipt_for_an_open_attempt, "late_receipt_mismatch"),
+        (a_unit_of_another_host, "not_host_of_unit"),
+        (a_unit_that_is_taken_over, "not_host_of_unit"),
+        (a_suspension_by_a_stranger, "not_host_of_unit"),
+        (a_suspension_that_is_not_its_own_ended, "sender_suspended"),
+        (a_change_by_who_is_suspended, "sender_suspended"),
     ],
 )
 async def test_forged_records_are_named(

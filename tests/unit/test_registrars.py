@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from axis.core.commands import Register, Resume, Suspend
 from axis.core.errors import Refusal
-from axis.core.lookup import host_of, unit
+from axis.core.lookup import host_of, resolve, unit
+from axis.core.organisation import MAX_LEVELS
 from tests.world import World
 
 #: H41.05 has a node of its own below H41.
@@ -72,6 +73,19 @@ def test_a_unit_below_is_registered_and_changed(world: World) -> None:
         (Register("G22.14", "x", "G22", fax="0" * 41, by="G22"), "field_invalid"),
         (Register("G22.14", "x", "G22", mobile="0\n9", by="G22"), "field_invalid"),
         (Register("X1", "x", "G22", by="X9"), "sender_not_registered"),
+        # A code of the national lists is the registrar's to give, also as an old code and in small letters.
+        (Register("H42", "x", "G22", by="G22"), "not_host_of_unit"),
+        (Register("h42", "x", "G22", by="G22"), "not_host_of_unit"),
+        (Register("X1", "x", "G22", old_codes=("000.00.00.H42",), by="G22"), "not_host_of_unit"),
+        (Register("h41.09", "x", "G22", by="G22"), "not_host_of_unit"),
+        (Register("h41.05", "x", "G22", by="G22"), "not_host_of_unit"),
+        (Register("g22.16", "x", "G22", by="G22"), ""),
+        # What it is called is one line of text.
+        (Register("G22.14", "  ", "G22", by="G22"), "field_invalid"),
+        (Register("G22.14", "x\x1b[2J", "G22", by="G22"), "field_invalid"),
+        (Register("G22.14", "x\u2028y", "G22", by="G22"), "field_invalid"),
+        (Register("G22.14", "x\N{NO-BREAK SPACE}y", "G22", by="G22"), ""),
+        (Register("G22.14", "x", "G22", mail="a\x1b@b.example", by="G22"), "field_invalid"),
         (Suspend("H41", by="G22"), "not_host_of_unit"),
         (Suspend("G22", by="G22"), "not_host_of_unit"),
         (Suspend("X1", by="G22"), "field_invalid"),
@@ -105,6 +119,42 @@ def test_a_suspension_is_ended_by_who_made_it(world: World) -> None:
     assert refused(world, Resume("G22.12", by="G22")) == "sender_suspended"
     assert refused(world, Register("G22.12", "Cục", by="G22")) == "sender_suspended"
     assert world.do(Resume("G22.12")).changed
+
+
+def test_a_code_that_a_unit_has_stays_whatever_its_form(world: World) -> None:
+    world.do(Register("H41.07", "Moved here", "G22", old_codes=("000.00.07.H41",)))
+    assert world.do(Register("H41.07", "Moved here", mail="a@b.example", by="G22")).changed
+    assert world.do(Register("H41.07", "x", old_codes=("000.00.07.H41", "X7"), by="G22")).changed
+    assert resolve(world.overlay, "X7") == "H41.07"
+    more = ("000.00.07.H41", "000.00.08.H41")
+    assert refused(world, Register("H41.07", "x", old_codes=more, by="G22")) == "not_host_of_unit"
+    # A unit that was registered before the one that its form names can be asked for again.
+    world.do(Register("H43.01", "x", "G22", by="G22"))
+    world.do(Register("H43", "UBND"))
+    world.enrol("H43")
+    assert not world.do(Register("H43.01", "x", "G22", by="G22")).changed
+
+
+def test_a_tree_has_an_end(world: World) -> None:
+    """However units are moved, a look-up of a host takes MAX_LEVELS steps at most."""
+    chains = []
+    for name in ("a", "b"):
+        parent = "G22"
+        for level in range(1, MAX_LEVELS):
+            world.do(Register(f"{name}.{level}", "x", parent, by="G22"))
+            parent = f"{name}.{level}"
+        chains.append(parent)
+    assert [host_of(world.overlay, code) for code in chains] == ["G22", "G22"]
+    assert refused(world, Register("a.more", "x", chains[0], by="G22")) == "field_invalid"
+    assert refused(world, Register("a.more", "x", chains[0])) == "field_invalid"
+    # Moved below another chain, what stands too deep is served by nobody, until it is moved up again.
+    world.do(Register("a.1", "x", "b.40", by="G22"))
+    assert host_of(world.overlay, "a.23") == "G22"
+    assert host_of(world.overlay, "a.24") == "a.24"
+    assert refused(world, Register("a.24", "y", by="G22")) == "field_invalid"
+    assert refused(world, Suspend("a.24", by="G22")) == "not_host_of_unit"
+    world.do(Register("a.1", "x", "G22", by="G22"))
+    assert host_of(world.overlay, chains[0]) == "G22"
 
 
 def test_a_suspended_organisation_changes_nothing(world: World) -> None:
