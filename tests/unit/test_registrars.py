@@ -151,7 +151,7 @@ def test_a_tree_has_an_end(world: World) -> None:
     world.do(Register("a.1", "x", "b.40", by="G22"))
     assert host_of(world.overlay, "a.23") == "G22"
     assert host_of(world.overlay, "a.24") == "a.24"
-    assert refused(world, Register("a.24", "y", by="G22")) == "field_invalid"
+    assert refused(world, Register("a.24", "y", by="G22")) == "not_host_of_unit"
     assert refused(world, Suspend("a.24", by="G22")) == "not_host_of_unit"
     world.do(Register("a.1", "x", "G22", by="G22"))
     assert host_of(world.overlay, chains[0]) == "G22"
