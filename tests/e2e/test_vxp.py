@@ -426,6 +426,35 @@ async def test_units_below_are_registered_served_and_suspended(systems: Systems)
     assert (await do(g22.register, **unit))["ErrorCode"] == "19"
 
 
+async def test_systems_of_one_node_take_no_units_from_each_other(systems: Systems) -> None:
+    country = systems.country
+    for code in ("G22.A", "G22.B"):
+        await country.operator("org.add", code=code, name=code, parent="G22")
+    one = await systems.add("G22", "SYS01", "G22.A")
+    two = await systems.add("G22", "SYS02", "G22.B")
+
+    def unit(code: str, parent: str) -> dict[str, str]:
+        return {"code": code, "pcode": parent, "name": f"In {parent}", "mail": "a@b.example"}
+
+    # By its form below the other's unit; below the unit above both it may stand.
+    assert (await do(one.register, **unit("G22.B.1", "G22.A")))["ErrorCode"] == "19"
+    assert (await do(one.register, **unit("G22.C", "G22.A"))).ok
+    assert (await do(two.register, **unit("G22.C", "G22.B")))["ErrorCode"] == "19"
+    # The registrar's newest unit is not in the node's directory yet.
+    await country.operator("org.add", code="thu.moi", name="New", parent="G22.B")
+    assert (await do(one.register, **unit("thu.moi", "G22.A")))["ErrorCode"] == "19"
+    # Both ask for the same new codes at once: each gets those that it asked for first.
+    for number in range(8):
+        code = f"thu.{number}"
+        answers = await asyncio.gather(
+            do(one.register, **unit(code, "G22.A")), do(two.register, **unit(code, "G22.B"))
+        )
+        assert sorted(answer["ErrorCode"] for answer in answers) == ["0", "19"]
+        owner = "G22.A" if answers[0].ok else "G22.B"
+        shown = await country.operator("org.show", code=code)
+        assert (shown["parent"], shown["name"]) == (owner, f"In {owner}")
+
+
 async def test_secrets_are_rotated_with_an_overlap_and_systems_removed(systems: Systems) -> None:
     country = systems.country
     g22 = await systems.add("G22")
