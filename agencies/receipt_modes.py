@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agencies.config import ReceiptMode, Settings
 from agencies.directory_sync import DirectorySync
+from agencies.units import primary
 from agencies.vxp.scope import Scope
 from agencies.vxp.systems import Systems
 
@@ -23,9 +24,10 @@ class ReceiptModes:
         self._directory = directory
 
     def mode(self, unit: str) -> ReceiptMode:
-        """For a unit by its primary code."""
-        if unit in self._settings.units:
-            return self._settings.units[unit].receipt
+        """For a unit by its primary code. The settings may name it by an older one."""
+        for code, own in self._settings.units.items():
+            if primary(self._directory.directory, code) == unit:
+                return own.receipt
         organisations = self._systems.organisations
         if organisations and Scope(self._directory.directory, organisations).has(unit):
             return "software"

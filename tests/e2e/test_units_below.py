@@ -89,3 +89,15 @@ async def test_what_is_not_its_own_is_refused_and_journalled(country: Country) -
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {"not_host_of_unit", "field_invalid"} <= {line["code"] for line in lines}
     assert {line["from"] for line in lines} == {"G22"}
+
+
+async def test_settings_of_a_unit_hold_by_any_of_its_codes(country: Country) -> None:
+    await change(country, "G22", "register", "G22.12", name="x", parent="G22", old_codes=["000.00.12.G22"])
+    await country.nodes.pop("G22").stop()
+    with (country.folder / "G22" / "agency.toml").open("a") as file:
+        file.write('\n[units."000.00.12.G22"]\nreceipt = "software"\n')
+    await country.start("G22")
+    await country.nodes["H41"].parts.directory.refresh()
+    for code, state in (("G22", "received"), ("G22.12", "waiting")):
+        sent = await country.post("H41", {"to": [code], "subject": "x"})
+        assert (await country.arrived("G22", sent["document_id"]))["state"] == state

@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 from axispb.v1 import api_pb2, facts_pb2
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from axis.core import unit_search
+from axis.core import directory as directory_module
+from axis.core import lookup, unit_search
 from axis.core.directory import Directory
 from axis.core.folding import fold
 from axis.core.lookup import nearest_host
@@ -129,8 +130,15 @@ def test_differences_come_to_the_same_as_the_whole(
     assert everything(whole) == everything(followed) == everything(loaded) == everything(restarted)
 
 
-@given(histories())
-def test_an_organisation_hosts_the_units_whose_host_it_is(entries: list[api_pb2.DirectoryEntry]) -> None:
+@pytest.mark.parametrize("levels", [3, 64])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the same patch for every example
+@given(entries=histories())
+def test_an_organisation_hosts_the_units_whose_host_it_is(
+    monkeypatch: pytest.MonkeyPatch, levels: int, entries: list[api_pb2.DirectoryEntry]
+) -> None:
+    """However few levels a look-up climbs, both sides climb as many."""
+    for module in (directory_module, lookup):
+        monkeypatch.setattr(module, "MAX_LEVELS", levels)
     directory = Directory()
     directory.add(entries)
     units = {unit.code: unit for unit in directory.units()}
