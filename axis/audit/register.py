@@ -50,14 +50,17 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
     for code in (body.code, *old_codes):
         books.aliases[code] = (body.code, sequence)
     judge.require(not body.parent or body.parent in books.units, "parent_unknown", body.parent)
-    return Line("registered", party=body.code)
+    return Line("registered", party=body.code, reason=f"(by {body.by})" if body.by else "")
 
 
 def _suspended(judge: Judge, body: journal_pb2.UnitSuspended) -> Line:
     if body.by:
         _entitled(judge, body.by, body.code, "suspended")
     _change(judge, body.code, suspended=True, suspended_by=body.by)
-    return Line("suspended", party=body.code, reason=body.reason)
+    asked = f"(by {body.by})" if body.by else ""
+    return Line(
+        "suspended", party=body.code, reason=f"{body.reason} {asked}".strip() if asked else body.reason
+    )
 
 
 def _resumed(judge: Judge, body: journal_pb2.UnitResumed) -> Line:
@@ -67,7 +70,7 @@ def _resumed(judge: Judge, body: journal_pb2.UnitResumed) -> Line:
         own = unit is None or unit.suspended_by == body.by
         judge.require(own, "sender_suspended", f"{body.code}: {body.by} resumed what somebody else suspended")
     _change(judge, body.code, suspended=False, suspended_by="")
-    return Line("resumed", party=body.code)
+    return Line("resumed", party=body.code, reason=f"(by {body.by})" if body.by else "")
 
 
 def _entitled(judge: Judge, by: str, code: str, event: str) -> None:

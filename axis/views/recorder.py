@@ -46,6 +46,11 @@ def _number(fields: document_pb2.Fields) -> str:
     return "/".join(part for part in (fields.code_number, fields.code_notation) if part)
 
 
+def _asked(by: str) -> str:
+    """Who asked for a change of the register: empty for the registrar."""
+    return f"(by {by})" if by else ""
+
+
 class Recorder:
     """Rows that are waiting, over one connection. The caller owns the transaction."""
 
@@ -216,16 +221,19 @@ class Recorder:
 
     def _on_registered(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
         self._register.registered(record.registered, sequence)
-        self._event(record, sequence, at, "registered", party=record.registered.code)
+        body = record.registered
+        self._event(record, sequence, at, "registered", party=body.code, reason=_asked(body.by))
 
     def _on_suspended(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
         body = record.suspended
         self._register.suspended(body.code, True)
-        self._event(record, sequence, at, "suspended", party=body.code, reason=body.reason)
+        reason = " ".join(filter(None, (body.reason, _asked(body.by))))
+        self._event(record, sequence, at, "suspended", party=body.code, reason=reason)
 
     def _on_resumed(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
         self._register.suspended(record.resumed.code, False)
-        self._event(record, sequence, at, "resumed", party=record.resumed.code)
+        body = record.resumed
+        self._event(record, sequence, at, "resumed", party=body.code, reason=_asked(body.by))
 
     def _on_token_issued(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
         self._event(record, sequence, at, "token_issued", party=record.token_issued.code)

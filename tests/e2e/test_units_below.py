@@ -91,6 +91,28 @@ async def test_what_is_not_its_own_is_refused_and_journalled(country: Country) -
     assert {line["from"] for line in lines} == {"G22"}
 
 
+async def test_the_log_says_who_asked_and_the_audit_agrees(country: Country) -> None:
+    await change(country, "G22", "register", "G22.12", name="Cục", parent="G22")
+    await change(country, "G22", "suspend", "G22.12", reason="giải thể")
+    await change(country, "G22", "resume", "G22.12")
+    await change(country, "G22", "suspend", "G22.12")
+    home = ("--home", str(country.axis_home), "--json")
+
+    async def axis(*arguments: str) -> str:
+        command = [sys.executable, "-m", "axis.cli", *arguments, *home]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True, timeout=60)
+        return done.stdout.decode()
+
+    lines = [json.loads(line) for line in (await axis("log", "--from", "G22.12")).splitlines()]
+    assert [(line["event"], line["reason"]) for line in lines] == [
+        ("registered", "(by G22)"),
+        ("suspended", "giải thể (by G22)"),
+        ("resumed", "(by G22)"),
+        ("suspended", "(by G22)"),
+    ]
+    assert json.loads(await axis("audit"))["problems"] == []
+
+
 async def test_settings_of_a_unit_hold_by_any_of_its_codes(country: Country) -> None:
     await change(country, "G22", "register", "G22.12", name="x", parent="G22", old_codes=["000.00.12.G22"])
     await country.nodes.pop("G22").stop()
