@@ -6,8 +6,8 @@ A unit's `id` is a UUID made from its primary code (RFC 9562, version 5), the sa
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 _LEVELS: Final = ("1", "2", "3", "4", "5", "6")
 _MOST_LEVELS: Final = 64
+_REMEMBERED: Final = 8192
 
 
 async def agencies(desk: Desk) -> web.StreamResponse:
@@ -108,10 +109,15 @@ def _units(desk: Desk) -> Iterator[facts_pb2.UnitFact]:
     return (unit for unit in desk.parts.directory.directory.units() if not unit.suspended)
 
 
-def _identify(desk: Desk) -> Any:
+def _identify(desk: Desk) -> Callable[[str], str]:
     """A unit's id; empty for no unit."""
     namespace = uuid.uuid5(uuid.NAMESPACE_OID, desk.parts.identity.axis_id)
-    return lambda code: str(uuid.uuid5(namespace, code)) if code else ""
+
+    @lru_cache(_REMEMBERED)  # parents come again and again
+    def identify(code: str) -> str:
+        return str(uuid.uuid5(namespace, code)) if code else ""
+
+    return identify
 
 
 def _old_code(unit: facts_pb2.UnitFact) -> str:
