@@ -64,6 +64,7 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
     attachments = store.rows(
         "SELECT * FROM attachment WHERE side = 'sent' AND document_id = ? ORDER BY number", document_id
     )
+    packet = store.row("SELECT signature FROM sent_packet WHERE document_id = ?", document_id)
     said = exchanges(store, document_id, primary)
     return _sent(row, deliveries, primary) | {
         **_business(store, document_id),
@@ -77,6 +78,7 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
         "trace_id": row["trace_id"],
         "attachments": [_attachment(a) for a in attachments],
         "header": _header(row["kind"], row["signed"]),
+        "packet_signature": stored_shown(packet["signature"]) if packet is not None else None,
     }
 
 

@@ -70,6 +70,7 @@ class Outgoing:
     created_at: int
     trace_id: str
     attachments: tuple[AttachmentRow, ...]
+    packet_signature: str = ""  # what was made of it, as JSON; empty for what was made from fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,11 @@ def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
     )
     _keep_signature(connection, outgoing.document_id, outgoing.envelope)
     put_attachments(connection, "sent", outgoing.document_id, outgoing.attachments)
+    if outgoing.packet_signature:
+        connection.execute(
+            "INSERT INTO sent_packet (document_id, signature) VALUES (?, ?)",
+            (outgoing.document_id, outgoing.packet_signature),
+        )
     if outgoing.kind == Kind.STATUS:
         keep_status(connection, "sent", outgoing.envelope, outgoing.created_at)
     else:

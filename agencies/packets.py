@@ -31,7 +31,7 @@ from agencies.edxml.writer import (
     document_start,
     status_message,
 )
-from agencies.packet_signatures import PacketSignatures, shown
+from agencies.packet_signatures import PacketSignatures, as_stored, shown
 from agencies.service import Service, Submission
 from agencies.spool import Spool, TakenFile, no_room_named
 from agencies.statuses import Statuses
@@ -135,7 +135,7 @@ class Packets:
         packet, row, signature = handed.packet, handed.row, handed.signature
         if not isinstance(packet, DocumentPacket):
             raw = b"".join(_pieces(handed.file))
-            said = await self._statuses.say_packet(packet, raw, key, trace_id)
+            said = await self._statuses.say_packet(packet, raw, as_stored(signature), key, trace_id)
             return said | {"packet_signature": shown(signature)}
         if not (recipients or packet.recipients):
             raise refused("To", 1, "the recipients are missing", "thiếu nơi nhận")
@@ -157,6 +157,7 @@ class Packets:
                 content=content_hash([from_, asked], [row]) if key else b"",
                 trace_id=trace_id,
                 packet=len(taken),
+                packet_signature=as_stored(signature),
             )
         )
         return answer | {"warnings": warnings, "packet_signature": shown(signature)}

@@ -219,3 +219,8 @@ CREATE TABLE reference (                    -- of a recall, update or replacemen
     PRIMARY KEY (document_id, named)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reference_by_name ON reference (named);
+
+CREATE TABLE sent_packet (                -- of documents and statuses that were handed in as edXML
+    document_id TEXT PRIMARY KEY,
+    signature   TEXT NOT NULL             -- JSON
+) STRICT, WITHOUT ROWID;

@@ -52,6 +52,7 @@ class Submission:
     content: bytes  # SHA-256 of all of it; empty without a key
     trace_id: str
     packet: int = 0  # number, from 1, of the file that is the edXML packet
+    packet_signature: str = ""  # what was made of it, as JSON
 
     @property
     def files(self) -> tuple[AttachmentRow, ...]:
@@ -213,6 +214,7 @@ class Service:
             created_at=now,
             trace_id=submission.trace_id,
             attachments=submission.files,
+            packet_signature=submission.packet_signature,
         )
 
     async def receipt(self, document_id: str, decision: ReceiptInput, key: str) -> Json:

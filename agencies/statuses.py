@@ -56,6 +56,7 @@ class _Said:
     note: str
     urgent: bool = False
     packet: bytes = b""
+    packet_signature: str = ""
     staff: document_pb2.Staff | None = None
     response_for: document_pb2.ResponseFor | None = None
 
@@ -134,7 +135,9 @@ class Statuses:
             raise Refusal("not_a_recipient", f"{wanted} is no recipient of this document")
         return sorted(meant)
 
-    async def say_packet(self, packet: StatusPacket, raw: bytes, key: str, trace_id: str) -> Json:
+    async def say_packet(
+        self, packet: StatusPacket, raw: bytes, signature: str, key: str, trace_id: str
+    ) -> Json:
         """An edXML status message, delivered byte for byte. {"document_id", "state", "warnings"}.
 
         A document that it names and nobody here knows, or several would fit, is no reason to refuse it: it is
@@ -163,6 +166,7 @@ class Statuses:
             packet.description[:MAX_TEXT],
             urgent,
             raw,
+            signature,
             packet.staff,
             packet.about,
         )
@@ -286,6 +290,7 @@ class Statuses:
             created_at=now,
             trace_id=trace_id,
             attachments=(),
+            packet_signature=said.packet_signature,
         )
 
     def _primary(self, code: str) -> str:

@@ -68,8 +68,12 @@ async def test_both_ends_show_what_was_made_of_it(country: Country, signed: byte
         assert (got["packet_signature"], got["state"], got["code"]) == (found, "received", "")
         one = await country.json("GET", "H41", f"/v1/inbox/{queued['document_id']}")
         assert one["packet_signature"] == found
+        kept = await country.json("GET", "G22", f"/v1/documents/{queued['document_id']}")
+        assert kept["packet_signature"] == found
     queued = await country.post("G22", {"to": ["H41"], "subject": "S"}, b"%PDF-1.7")
     assert (await country.arrived("H41", queued["document_id"]))["packet_signature"] is None
+    kept = await country.json("GET", "G22", f"/v1/documents/{queued['document_id']}")
+    assert kept["packet_signature"] is None
 
 
 async def test_the_commands_say_it(country: Country, signed: bytes) -> None:
