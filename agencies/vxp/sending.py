@@ -46,7 +46,15 @@ async def send_edoc(desk: Desk) -> dict[str, Any]:
             recipients=recipients,
         )
     desk.logged.document_id = answer["document_id"]
+    desk.logged.detail = "; ".join(_odd(answer))
     return {"DocId": answer["document_id"]}
+
+
+def _odd(answer: dict[str, Any]) -> list[str]:
+    """What the log says of a packet that was taken all the same."""
+    signature = answer["packet_signature"]
+    invalid = [f"Signature: {signature['reason']}"] if signature["outcome"] == "invalid" else []
+    return invalid + list(answer["warnings"])
 
 
 def _sender(desk: Desk, issuer: str, asked: str) -> str:

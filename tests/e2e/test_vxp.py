@@ -246,6 +246,17 @@ async def test_a_repeat_is_the_same_call_and_anything_else_is_another(systems: S
     assert len(first | {a["DocId"] for a in (other_to, other_packet, other_stamp)}) == 4
 
 
+async def test_what_is_odd_about_a_packet_is_in_the_log(systems: Systems) -> None:
+    g22 = await systems.add("G22")
+    odd = PACKET.replace(b"<edXML:Priority>0<", b"<edXML:Priority>4<")
+    assert odd != PACKET
+    assert (await do(g22.send_edoc, odd, "G22", to=["H41"])).ok
+    async with connect(systems.country.folder / "G22") as api:
+        (call,) = (await api.json("GET", "/control/vxp/calls?limit=1"))["calls"]
+    assert (call["status"], call["code"]) == ("OK", "")
+    assert "priority 4" in call["detail"].lower()
+
+
 async def test_a_failure_is_not_remembered(systems: Systems) -> None:
     g22 = await systems.add("G22")
     refused = await do(g22.send_edoc, PACKET, "G22", to=["X99"])
