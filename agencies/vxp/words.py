@@ -38,6 +38,7 @@ _VIETNAMESE: Final = {
     "sender_not_registered": "Đơn vị gửi chưa đăng ký trên trục.",
     "sender_suspended": "Đơn vị gửi đang bị khóa.",
     "not_host_of_unit": "Đơn vị không do nút này phục vụ.",
+    "unit_limit": "Đã đăng ký đủ số đơn vị cho phép. Đề nghị quản trị trục đăng ký thêm.",
     "system_not_allowed": "Hệ thống không được phép thực hiện thay cho đơn vị này.",
     "attachment_mismatch": "Mã băm của gói tin không khớp. Gửi lại gói tin.",
     "packet_signature_invalid": "Chữ ký số trong gói tin không hợp lệ.",

@@ -115,6 +115,7 @@ class Books:
     certificates: dict[bytes, tuple[facts_pb2.CertificateFact, int]] = field(default_factory=dict)
     serials: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     early: dict[str, int] = field(default_factory=dict)  # certified before it was registered → sequence
+    registered_by: dict[str, tuple[int, int]] = field(default_factory=dict)  # how many units, newest sequence
     tokens: dict[bytes, tuple[journal_pb2.TokenIssued, int]] = field(default_factory=dict)
     enrolments: dict[bytes, tuple[journal_pb2.Enrolled, int]] = field(default_factory=dict)
     papers: dict[str, Paper] = field(default_factory=dict)

@@ -151,6 +151,8 @@ def _register_facts(books: Books) -> Iterator[_Fact]:
         yield f"serial/{serial}", sha256.hex().encode(), sequence
     for code, sequence in books.early.items():
         yield f"organisation/{code}", b"1", sequence
+    for code, (units, sequence) in books.registered_by.items():
+        yield f"registered-by/{code}", str(units).encode(), sequence
     for secret, (token, sequence) in books.tokens.items():
         token_fact = facts_pb2.TokenFact(code=token.code, expires_at=token.expires_at)
         yield f"token/{secret.hex()}", _raw(token_fact), sequence

@@ -35,6 +35,8 @@ from axis.core.lookup import (
     organisation_key,
     outcome,
     outcome_key,
+    registered_by,
+    registered_key,
     resolve,
     serial_key,
     token_key,
@@ -71,7 +73,10 @@ def _founded(body: journal_pb2.Founded, step: Step) -> None:
 
 
 def _registered(body: journal_pb2.UnitRegistered, step: Step) -> None:
-    fact = unit(step.facts, body.code) or facts_pb2.UnitFact(
+    known = unit(step.facts, body.code)
+    if known is None and body.by:
+        step.put(registered_key(body.by), str(registered_by(step.facts, body.by) + 1).encode("ascii"))
+    fact = known or facts_pb2.UnitFact(
         code=body.code,
         registered_sequence=step.sequence,
         enrolled=step.facts.get(organisation_key(body.code)) is not None,

@@ -284,6 +284,12 @@ _ALL: Final = (
         "Use the node's own address; programs need no Origin header.",
     ),
     _final(
+        "unit_limit",
+        422,
+        "The organisation has registered as many units by itself as it may.",
+        "Let the axis's registrar register further ones (`axis org add`, `axis org import`).",
+    ),
+    _final(
         "system_unknown",
         401,
         "The VXP system's id is not registered at this node, or the HMAC was not made with its secret.",

@@ -38,6 +38,8 @@ __all__ = [
     "organisation_key",
     "outcome",
     "outcome_key",
+    "registered_by",
+    "registered_key",
     "resolve",
     "serial_key",
     "token",
@@ -92,6 +94,11 @@ def delivery_key(document_id: str, unit_code: str) -> str:
 def organisation_key(code: str) -> str:
     """organisation/<code> → b"1": it held a certificate before it was registered (again)."""
     return f"organisation/{code}"
+
+
+def registered_key(organisation: str) -> str:
+    """registered-by/<organisation> → how many units it has registered by itself, in decimal digits."""
+    return f"registered-by/{organisation}"
 
 
 def open_key(opened_at: int, document_id: str, unit_code: str) -> str:
@@ -169,6 +176,11 @@ def nearest_host(unit_code: str, read: Callable[[str], facts_pb2.UnitFact | None
             return code
         code = fact.parent
     return unit_code
+
+
+def registered_by(facts: Facts, organisation: str) -> int:
+    """How many units an organisation has registered by itself."""
+    return int(facts.get(registered_key(organisation)) or b"0")
 
 
 def certificate(facts: Facts, sha256: bytes) -> facts_pb2.CertificateFact | None:

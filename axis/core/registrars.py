@@ -7,15 +7,20 @@ and codes that by their form stand below somebody else.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from axispb.v1 import facts_pb2
 
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
-from axis.core.lookup import host_of, resolve, unit
+from axis.core.lookup import host_of, registered_by, resolve, unit
 from axis.core.organisation import is_top_code, parents_by_form
 
-__all__ = ["check_own", "check_register", "check_resume"]
+__all__ = ["MAX_UNITS", "check_own", "check_register", "check_resume"]
+
+#: Every node keeps every unit: no organisation makes the directory grow without the registrar beyond this.
+#: A province has some thousands of units on all levels.
+MAX_UNITS: Final = 10_000
 
 
 def check_own(by: str, code: str, facts: Facts) -> None:
@@ -45,6 +50,8 @@ def check_register(by: str, code: str, parent: str, names: Iterable[str], facts:
         raise Refusal("not_host_of_unit", f"parent: {parent} is hosted by {host}")
     if unit(facts, code) is not None:
         check_own(by, code, facts)
+    elif registered_by(facts, by) >= MAX_UNITS:
+        raise Refusal("unit_limit", f"{by} has registered {MAX_UNITS} units by itself")
     for name in names:
         _check_form(by, name, facts)
 

@@ -13,10 +13,11 @@ delivery_closed outcome_conflict idempotency_conflict token_invalid token_used r
 head_unknown journal_forked storage_full shutting_down unavailable""".split()
 
 
-#: What only HTTP itself knows, the VXP API's systems, and what a node's own setting refuses.
+#: What only HTTP itself knows, units by organisations, VXP systems, and what a node's setting refuses.
 ADDED = [
     "not_authorised",
     "origin_not_allowed",
+    "unit_limit",
     "system_unknown",
     "system_exists",
     "system_not_allowed",

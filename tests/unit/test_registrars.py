@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from axis.core import registrars
 from axis.core.commands import Register, Resume, Suspend
 from axis.core.errors import Refusal
-from axis.core.lookup import host_of, resolve, unit
+from axis.core.lookup import host_of, registered_by, resolve, unit
 from axis.core.organisation import MAX_LEVELS
 from tests.world import World
 
@@ -155,6 +156,19 @@ def test_a_tree_has_an_end(world: World) -> None:
     assert refused(world, Suspend("a.24", by="G22")) == "not_host_of_unit"
     world.do(Register("a.1", "x", "G22", by="G22"))
     assert host_of(world.overlay, chains[0]) == "G22"
+
+
+def test_an_organisation_registers_so_many_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registrars, "MAX_UNITS", 3)
+    assert registered_by(world.overlay, "G22") == 1
+    world.do(Register("G22.13", "x", "G22", by="G22"))
+    world.do(Register("G22.13", "y", "G22", by="G22"))  # a change is no new unit
+    world.do(Register("G22.14", "x", "G22", by="G22"))
+    assert refused(world, Register("G22.15", "x", "G22", by="G22")) == "unit_limit"
+    world.do(Register("G22.15", "x", "G22"))  # the registrar's do not count
+    world.do(Register("G22.14", "z", "G22", by="G22"))
+    assert registered_by(world.overlay, "G22") == 3
+    assert registered_by(world.overlay, "H41") == 0
 
 
 def test_a_suspended_organisation_changes_nothing(world: World) -> None:
