@@ -32,6 +32,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.utils import CryptographyDeprecationWarning
 
 from agencies.edxml.signed_tree import MOST_BYTES, Unreadable, canonical_part, canonical_without, tree_of
 from agencies.edxml.tree import NAMESPACE
@@ -106,6 +107,17 @@ class _Stop(Exception):
         self.outcome: Outcome = outcome
         self.reason = reason
         super().__init__(reason)
+
+
+#: What reading a certificate may end with. The warning: where warnings are errors, or once it is one.
+_UNREADABLE: Final = (
+    _Stop,
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    UnsupportedAlgorithm,
+    CryptographyDeprecationWarning,
+)
 
 
 def check(chunks: Iterable[bytes], size: int) -> PacketSignature:
@@ -244,9 +256,10 @@ def _certificates(signature: Any, kind: type[_Key]) -> Iterator[tuple[_Key, str]
             certificate = x509.load_der_x509_certificate(_bytes(element))
             key = certificate.public_key()
             subject = certificate.subject.rfc4514_string()
-        except (_Stop, ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm):
+        except _UNREADABLE:
             continue  # a placeholder, say
-        if isinstance(key, kind) and _is_reasonable(key):
+        # RFC 5280, 4.1.2.2: the library warns of such a number today and will not read it tomorrow.
+        if certificate.serial_number > 0 and isinstance(key, kind) and _is_reasonable(key):
             usable += 1
             yield key, _line(subject, _MOST_SIGNER)
     if not usable:
