@@ -21,7 +21,7 @@ from axis.core.references import Candidate, numbering, original, references, rel
 __all__ = [
     "flags_of",
     "keep_issued",
-    "original_of_recall",
+    "meant_by",
     "originals_of",
     "related_to",
     "shown_related",
@@ -130,10 +130,10 @@ def related_to(store: Store, document_id: str) -> list[Json]:
     return list(found.values())
 
 
-def original_of_recall(store: Store, document_id: str) -> str:
-    """The document that a recall or an update is about; the document itself for any other."""
-    tied = [each["document_id"] for each in originals_of(store, document_id) if each["document_id"]]
-    return str(tied[0]) if len(tied) == 1 else document_id
+def meant_by(store: Store, document_id: str) -> list[str]:
+    """The documents that an answer to this one is about: a recall's or update's originals, else itself."""
+    tied = [str(each["document_id"]) for each in originals_of(store, document_id) if each["document_id"]]
+    return tied or [document_id]
 
 
 def units_of(store: Store, document_id: str, primary: Primary) -> set[str]:
@@ -155,14 +155,15 @@ def flags_of(store: Store, document_id: str) -> list[str]:
         return []
     flags = []
     if row["issuer_document_id"] and store.row(
-        f"SELECT 1 FROM issued i WHERE issuer_document_id = ? AND document_id <> ? AND {_COUNTS} LIMIT 1",
+        "SELECT 1 FROM issued i WHERE issuer_document_id = ? AND issuer_document_id <> ''"
+        f" AND document_id <> ? AND {_COUNTS} LIMIT 1",
         row["issuer_document_id"],
         document_id,
     ):
         flags.append("repeated_issuer_document_id")
     if row["numbering"] and store.row(
-        f"SELECT 1 FROM issued i WHERE numbering = ? AND sender_unit = ? AND document_id <> ? AND {_COUNTS}"
-        " LIMIT 1",
+        "SELECT 1 FROM issued i WHERE numbering = ? AND numbering <> '' AND sender_unit = ?"
+        f" AND document_id <> ? AND {_COUNTS} LIMIT 1",
         row["numbering"],
         row["sender_unit"],
         document_id,

@@ -210,7 +210,7 @@ CREATE TABLE issued (
     relation           TEXT NOT NULL CHECK (relation IN ('', 'recall', 'update', 'replacement')),
     at                 INTEGER NOT NULL     -- sent: when it was handed in; received: when it was accepted
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX issued_by_name ON issued (issuer_document_id) WHERE issuer_document_id <> '';
+CREATE INDEX issued_by_name ON issued (issuer_document_id, sender_unit) WHERE issuer_document_id <> '';
 CREATE INDEX issued_by_number ON issued (numbering, sender_unit) WHERE numbering <> '';
 
 CREATE TABLE reference (                    -- of a recall, update or replacement to its originals

@@ -22,7 +22,7 @@ from agencies.edxml.packet import StatusPacket
 from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
-from agencies.originals import original_of_recall
+from agencies.originals import meant_by
 from agencies.status_store import Said, exchanges
 from agencies.store import Store
 from agencies.units import primary
@@ -234,29 +234,29 @@ class Statuses:
 
         Agreeing to a recall may be said of the recall, or of the document that it takes back.
         """
-        about, reason = said.about, said.note
-        if said.code == _AGREED:
-            about, reason = original_of_recall(self._store, said.about), "recalled"
-            known = exchanges(self._store, about, self._primary).get(said.sender, Said())
-            if known.exchange.asked != RECALL:
-                return []
-        elif said.code != _REFUSED:
+        if said.code == _REFUSED:
+            return self._refused(said.about, said.sender, said.note)
+        if said.code != _AGREED:
             return []
+        refused = []
+        for about in meant_by(self._store, said.about):
+            known = exchanges(self._store, about, self._primary).get(said.sender, Said())
+            if known.exchange.asked == RECALL:
+                refused += self._refused(about, said.sender, "recalled")
+        return refused
+
+    def _refused(self, about: str, unit: str, reason: str) -> list[tuple[str, inbox.SignedReceipt]]:
+        """For the attempts that wait at one unit."""
         rows = self._store.rows(
-            "SELECT unit, attempt FROM receipt WHERE document_id = ? AND unit = ? AND state = 'waiting'",
+            "SELECT attempt FROM receipt WHERE document_id = ? AND unit = ? AND state = 'waiting'",
             about,
-            said.sender,
+            unit,
         )
         if not rows:
             return []
         binding = inbox.binding(self._store, about)
         return [
-            (
-                about,
-                self._identity.receipt(
-                    about, binding, row["unit"], row["attempt"], InboxState.REFUSED, reason
-                ),
-            )
+            (about, self._identity.receipt(about, binding, unit, row["attempt"], InboxState.REFUSED, reason))
             for row in rows
         ]
 

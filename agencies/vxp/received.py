@@ -136,11 +136,12 @@ def _units(desk: Desk, document_id: str) -> list[str]:
     return [row["unit"] for row in rows if desk.scope.has(row["unit"])]
 
 
-def _waits(desk: Desk, document_id: str) -> bool:
+def _waits(desk: Desk, document_id: str, unit: str = "") -> bool:
+    """Whether a document waits for one of the system's units, or for this one."""
     rows = desk.parts.store.rows(
         "SELECT unit FROM receipt WHERE document_id = ? AND state = 'waiting'", document_id
     )
-    return any(desk.scope.has(row["unit"]) for row in rows)
+    return any(unit in ("", row["unit"]) and desk.scope.has(row["unit"]) for row in rows)
 
 
 async def update_status(desk: Desk) -> dict[str, Any]:
@@ -166,7 +167,9 @@ async def update_status(desk: Desk) -> dict[str, Any]:
 
 
 async def _decide(desk: Desk, document_id: str, units: list[str], decision: ReceiptInput) -> None:
-    for unit in units:
+    # What waits comes first: what somebody decided otherwise for one unit keeps no other from its receipt.
+    waiting = [unit for unit in units if _waits(desk, document_id, unit)]
+    for unit in waiting or units:
         await desk.parts.service.receipt(document_id, decision.model_copy(update={"unit": unit}), "")
 
 

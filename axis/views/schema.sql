@@ -63,7 +63,7 @@ CREATE TABLE documents (
     bytes              INTEGER NOT NULL          -- sum of the attachments
 ) STRICT;
 CREATE INDEX documents_number ON documents (sender, numbering) WHERE numbering <> '';
-CREATE INDEX documents_issuer ON documents (issuer_document_id) WHERE issuer_document_id <> '';
+CREATE INDEX documents_issuer ON documents (issuer_document_id, sender) WHERE issuer_document_id <> '';
 CREATE INDEX documents_about ON documents (about) WHERE about <> '';
 
 -- What recalls, updates and replacements name: the issuer's DocumentId, or a document_id of ours.

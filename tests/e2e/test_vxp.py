@@ -523,3 +523,44 @@ async def test_odd_texts_are_refused_or_kept_never_a_failure_of_the_node(systems
     assert (await said(half)).ok
     assert (await said("not json", docId=document_id, status="fail")).ok
     assert (await said("x" * 70_000, docId=document_id, status="fail"))["ErrorCode"] == "10"
+
+
+async def test_one_unit_s_outcome_keeps_no_other_from_its_receipt(systems: Systems) -> None:
+    country = systems.country
+    await country.operator("org.add", code="H41.01", name="Sở thử")
+    g22, h41 = await systems.add("G22"), await systems.add("H41")
+    document_id = (await do(g22.send_edoc, PACKET, "G22", to=["H41", "H41.01"]))["DocId"]
+    both = await systems.until("H41", h41.received, holds=lambda page: page["data"])
+    assert [(entry["docId"], entry["to"]) for entry in both] == [
+        (document_id, "H41"),
+        (document_id, "H41.01"),
+    ]
+    decision = {"outcome": "refused", "reason": "sai nơi nhận", "unit": "H41"}
+    await country.json("POST", "H41", f"/v1/inbox/{document_id}/receipt", json=decision)
+    assert (await do(h41.update_status, document_id, "done")).ok
+    assert (await do(h41.received))["data"] == []
+    assert "[outcome_conflict]" in (await do(h41.update_status, document_id, "done"))["ErrorDesc"]
+
+
+async def test_a_recall_of_two_documents_takes_both_back(systems: Systems) -> None:
+    country = systems.country
+    await systems.add("G22")
+    h41 = await systems.add("H41")
+    sent = []
+    for number in ("1", "2"):
+        request = {"to": ["H41"], "subject": "x", "number": number, "issuer_document_id": f"G22,{number}"}
+        sent.append((await country.post("G22", request))["document_id"])
+    named = [{"document_id": "G22,1"}, {"document_id": "G22,2"}]
+    recall = {"to": ["H41"], "subject": "x", "business": {"doc_type": 1}, "response_for": named}
+    recall_id = (await country.post("G22", recall))["document_id"]
+    await systems.until("H41", h41.received, holds=lambda page: len(page["data"]) == 3)
+    await country.json("POST", "H41", f"/v1/inbox/{recall_id}/statuses", 202, json={"code": "15"})
+    for document_id in sent:
+        page = await country.json("GET", "H41", f"/v1/inbox/{document_id}")
+        (delivery,) = page["deliveries"]
+        assert (page["state"], delivery["reason"], delivery["exchange"]) == (
+            "refused",
+            "recalled",
+            "recalled",
+        )
+    assert [entry["docId"] for entry in (await do(h41.received))["data"]] == [recall_id]

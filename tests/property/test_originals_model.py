@@ -12,7 +12,7 @@ from axispb.v1 import document_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agencies.originals import flags_of, keep_issued, original_of_recall, originals_of, related_to
+from agencies.originals import flags_of, keep_issued, meant_by, originals_of, related_to
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind, signed_bytes
 
@@ -87,7 +87,7 @@ async def check(store: Store, known: list[Paper]) -> None:
         assert [(one["issuer_document_id"], one["document_id"], one["flag"]) for one in found] == wanted
         assert {one["relation"] for one in found} <= {RELATIONS[paper.doc_type]}
         tied = [original for _, original, _ in wanted if original]
-        assert original_of_recall(store, document_id) == (tied[0] if len(tied) == 1 else document_id)
+        assert meant_by(store, document_id) == (tied or [document_id])
         related = [one["document_id"] for one in related_to(store, document_id)]
         assert related == [
             f"doc-{other}"
@@ -102,6 +102,23 @@ async def check(store: Store, known: list[Paper]) -> None:
         if paper.number and any((one.number, one.sender) == (paper.number, paper.sender) for one in others):
             repeats.add("repeated_number")
         assert flags == repeats
+
+
+def test_every_search_has_an_index(tmp_path: Path) -> None:
+    """A node holds millions of documents."""
+    asked: list[str] = []
+    store = Store(tmp_path / "agency.sqlite")
+    try:
+        store._reader.set_trace_callback(asked.append)
+        asyncio.run(check(store, [Paper("G22", "a", "1", 1, ("b",)), Paper("G22", "b", "1", 0, ())]))
+        store._reader.set_trace_callback(None)
+        searches = [sql for sql in asked if "issued" in sql or "reference" in sql]
+        assert len(searches) > 10
+        for sql in searches:
+            plan = [row[3] for row in store.rows(f"EXPLAIN QUERY PLAN {sql}")]
+            assert not [step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step], sql
+    finally:
+        store.close()
 
 
 @settings(max_examples=60)
