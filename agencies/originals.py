@@ -22,6 +22,7 @@ __all__ = [
     "flags_of",
     "keep_issued",
     "meant_by",
+    "named_document",
     "originals_of",
     "related_to",
     "shown_related",
@@ -100,6 +101,30 @@ def _original(store: Store, speaking: sqlite3.Row, name: str) -> tuple[str, str]
         )
         found += [Candidate(row["document_id"], row["sender_unit"]) for row in rows]
     return original(found, speaking["sender_unit"])
+
+
+def named_document(store: Store, side: str, sender: str, about: document_pb2.ResponseFor) -> tuple[str, bool]:
+    """The one document of a sender, `sent` or `received` here, that a status names; whether it is urgent.
+
+    By the issuer's DocumentId or ours, and the number where it is given; by number and year where no id is.
+    ("", False) where none fits, or several.
+    """
+    if about.document_id:
+        which = (
+            "((i.issuer_document_id = ? AND i.issuer_document_id <> '') OR i.document_id = ?)"
+            " AND (t.code_number = ? OR ? = '')"
+        )
+        values: tuple[str, ...] = (about.document_id, about.document_id, about.code, about.code)
+    else:
+        which = "i.numbering = ? AND i.numbering <> ''"
+        values = (f"{about.promulgation_date[:4]}/{about.code}",)
+    rows = store.rows(
+        f"SELECT i.document_id, t.urgent FROM issued i JOIN {side} t USING (document_id)"
+        f" WHERE {which} AND i.sender_unit = ? AND {_COUNTS} LIMIT 2",
+        *values,
+        sender,
+    )
+    return (str(rows[0]["document_id"]), bool(rows[0]["urgent"])) if len(rows) == 1 else ("", False)
 
 
 def related_to(store: Store, document_id: str) -> list[Json]:

@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from axispb.v1 import document_pb2
 
@@ -22,12 +22,12 @@ from agencies.edxml.packet import StatusPacket
 from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
-from agencies.originals import meant_by
+from agencies.originals import meant_by, named_document
 from agencies.status_store import Said, exchanges
 from agencies.store import Store
 from agencies.units import primary
 from axis.core.document import MAX_TEXT, check_status, new_document_id
-from axis.core.envelope import Kind, parse, signed_bytes
+from axis.core.envelope import Kind, signed_bytes
 from axis.core.errors import Refusal
 from axis.core.exchange import RECALL
 from axis.core.lifecycle import InboxState
@@ -41,8 +41,6 @@ Json = dict[str, Any]
 _BY_THE_SENDER: Final = frozenset({"13"})
 _REFUSED: Final = "02"
 _AGREED: Final = "15"
-#: Documents looked through for the one that a message names.
-_CANDIDATES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,8 @@ class Statuses:
         if recipient is None:
             raise Refusal("recipient_unknown", f"ResponseFor/OrganId: {packet.addressee}")
         content = content_hash([raw.hex()], ()) if key else b""
-        about, urgent = self._about(packet, sender, recipient)
+        side, issuer = ("sent", sender) if packet.code in _BY_THE_SENDER else ("received", recipient)
+        about, urgent = named_document(self._store, side, issuer, packet.about)
         warnings = list(packet.warnings)
         if not about:
             warnings.append("ResponseFor: it names no single document that this node knows")
@@ -176,25 +175,6 @@ class Statuses:
             "state": "queued",
             "warnings": warnings,
         }
-
-    def _about(self, packet: StatusPacket, sender: str, recipient: str) -> tuple[str, bool]:
-        """The document that the message names, if exactly one fits; whether it is urgent."""
-        table, other = ("sent", sender) if packet.code in _BY_THE_SENDER else ("received", recipient)
-        rows = self._store.rows(
-            f"SELECT document_id, signed, sender_unit, urgent FROM {table} WHERE kind = 'document'"
-            " AND (code_number = ? OR ? = '') ORDER BY number DESC LIMIT ?",
-            packet.about.code,
-            packet.about.code,
-            _CANDIDATES,
-        )
-        found = []
-        for row in rows:
-            if self._primary(row["sender_unit"]) != other:
-                continue
-            document = cast(document_pb2.Document, parse(row["signed"], Kind.DOCUMENT))
-            if document.fields.issuer_document_id == packet.about.document_id:
-                found.append((str(row["document_id"]), bool(row["urgent"])))
-        return found[0] if len(found) == 1 else ("", False)
 
     async def _queue(self, said: Sequence[_Said], key: str, content: bytes, trace_id: str) -> Json:
         """Sign, store and queue; with the refused receipts that follow from them."""

@@ -139,6 +139,25 @@ async def test_a_status_about_nothing_that_is_known_is_delivered_with_a_warning(
     assert sent["state"] == "delivered"
 
 
+async def test_a_status_finds_its_document_by_what_it_names(country: Country) -> None:
+    document_id = await sent_document(country)
+    packet = (SAMPLES / "status-03.edxml").read_bytes()
+    name = b"000.00.00.G22,2020/07/20,5816/VPCP-KSTT"
+    assert packet.count(name) == 1
+    without_id = packet.replace(b"<edXML:DocumentId>" + name + b"</edXML:DocumentId>", b"")
+    tied = [packet, packet.replace(name, document_id.encode()), without_id]
+    other_number = packet.replace(b"<edXML:Code>5816/", b"<edXML:Code>5817/")
+    other_year = without_id.replace(b"<edXML:PromulgationDate>2020", b"<edXML:PromulgationDate>2021")
+    for said in (*tied, other_number, other_year, packet.replace(name, b"somebody's")):
+        queued = await country.json("POST", "H41", "/v1/edxml", 202, data=said)
+        assert bool(queued["warnings"]) != (said in tied), queued["warnings"]
+    # Another document of the same name: it could mean either.
+    await country.json("POST", "G22", "/v1/edxml", 202, data=DOCUMENT + b"\n")
+    await country.until("H41", "/v1/inbox", lambda page: len(page["documents"]) == 2)
+    queued = await country.json("POST", "H41", "/v1/edxml", 202, data=packet)
+    assert "ResponseFor" in queued["warnings"][0]
+
+
 async def test_a_status_from_fields_is_written_as_edxml_for_who_asks(country: Country) -> None:
     document_id = await sent_document(country)
     (said,) = (await say(country, "H41", f"/v1/inbox/{document_id}", code="03", note="Đã vào sổ"))["statuses"]

@@ -12,7 +12,7 @@ from axispb.v1 import document_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agencies.originals import flags_of, keep_issued, meant_by, originals_of, related_to
+from agencies.originals import flags_of, keep_issued, meant_by, named_document, originals_of, related_to
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind, signed_bytes
 
@@ -111,6 +111,12 @@ def test_every_search_has_an_index(tmp_path: Path) -> None:
     try:
         store._reader.set_trace_callback(asked.append)
         asyncio.run(check(store, [Paper("G22", "a", "1", 1, ("b",)), Paper("G22", "b", "1", 0, ())]))
+        for about in (
+            document_pb2.ResponseFor(document_id="a", code="1"),
+            document_pb2.ResponseFor(code="1/", promulgation_date="2026-02-03"),
+        ):
+            for side in ("sent", "received"):
+                named_document(store, side, "G22", about)
         store._reader.set_trace_callback(None)
         searches = [sql for sql in asked if "issued" in sql or "reference" in sql]
         assert len(searches) > 10
