@@ -200,7 +200,7 @@ CREATE TABLE vxp_processing (               -- deliveries that a system has said
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX receipt_waiting ON receipt (document_id) WHERE state = 'waiting';
-CREATE INDEX received_by_time ON received (accepted_at);
+CREATE INDEX received_by_time ON received (received_at);
 
 CREATE TABLE issued (
     document_id        TEXT PRIMARY KEY,

@@ -64,14 +64,14 @@ class CallLog:
             return
         row = (
             call.at,
-            call.operation[:_MOST_TEXT],
+            _text(call.operation),
             call.remote,
-            call.system_id[:_MOST_TEXT],
+            _text(call.system_id),
             int(call.authenticated),
-            call.document_id[:_MOST_TEXT],
+            _text(call.document_id),
             call.code,
             call.error_code,
-            call.detail[:_MOST_TEXT],
+            _text(call.detail),
             call.skew_ms,
             call.milliseconds,
         )
@@ -129,3 +129,8 @@ class CallLog:
             }
             for row in reversed(rows)
         ]
+
+
+def _text(text: str) -> str:
+    """What a caller has chosen, so that it can be stored."""
+    return text[:_MOST_TEXT].encode("utf-8", "replace").decode()

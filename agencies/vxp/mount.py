@@ -99,6 +99,8 @@ class Vxp:
         logged.system_id = parameters.text("systemid")
         caller = authenticate(parameters, self._systems.find, logged.at, self._max_skew_ms)
         logged.authenticated, logged.skew_ms = True, caller.skew_ms
+        if request.headers.get("Content-Encoding", "identity").casefold() != "identity":
+            raise Refusal("field_invalid", "Content-Encoding: bodies are sent as they are")
         scope = Scope(self._parts.directory.directory, caller.system.organisations)
         return Desk(self._parts, request, caller, parameters, scope, logged, trace_id)
 

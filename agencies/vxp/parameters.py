@@ -66,7 +66,7 @@ class Parameters:
         given = self.header(PREFIX + name)
         if given is None:
             return _plain(name, self._body.get(name.casefold()), default)
-        return _unquoted(_readable(given)).strip() or default
+        return _storable(_unquoted(_readable(given))).strip() or default
 
     def spellings(self, name: str) -> list[str]:
         """A parameter's values where its header comes in several spellings, the exact one's first.
@@ -76,7 +76,7 @@ class Parameters:
         wanted = (PREFIX + name).casefold()
         found = [(key, value) for key, value in self._headers.items() if key.casefold() == wanted]
         found.sort(key=lambda header: header[0] != PREFIX + name)
-        values = [_unquoted(_readable(value)).strip() for _, value in found]
+        values = [_storable(_unquoted(_readable(value))).strip() for _, value in found]
         return [value for value in dict.fromkeys(values) if value] or [
             value for value in (_plain(name, self._body.get(name.casefold()), ""),) if value
         ]
@@ -102,7 +102,7 @@ class Parameters:
             value = _json(name, value) if value.lstrip()[:1] == "[" else [c for c in value.split(",") if c]
         if not isinstance(value, list) or not all(isinstance(code, str) for code in value):
             raise Refusal("field_invalid", f"{name}: it is no JSON array of unit codes")
-        codes = [code.strip() for code in value]
+        codes = [_storable(code).strip() for code in value]
         if len(codes) > _MOST_RECIPIENTS:
             raise Refusal("field_invalid", f"{name}: at most {_MOST_RECIPIENTS} units")
         return [code for code in dict.fromkeys(codes) if code]

@@ -19,7 +19,7 @@ from agencies.packets import Stored
 from agencies.units import primary
 from agencies.vxp.desk import DOCUMENT, STATUS, Desk, Operation
 from agencies.vxp.parameters import vietnam_time
-from agencies.vxp.replies import base64_member, whole_or_broken
+from agencies.vxp.replies import base64_member, whole, whole_or_broken
 from agencies.vxp.transport import DONE, FAIL, INITIAL, PROCESSING, description
 from axis.core.document import MAX_TEXT
 from axis.core.errors import Refusal
@@ -41,7 +41,8 @@ _DELIVERIES: Final = """
     ORDER BY d.number, r.unit
 """
 _WAITING: Final = _DELIVERIES.format("r.state = 'waiting'")
-_BETWEEN: Final = _DELIVERIES.format("d.accepted_at BETWEEN ? AND ?")
+#: What came late, after it was accepted, is in the windows of both moments: who asks by time misses nothing.
+_BETWEEN: Final = _DELIVERIES.format("d.received_at >= ? AND d.accepted_at <= ?")
 _FAR: Final = (1 << 62) - 1
 
 
@@ -97,7 +98,7 @@ def _count(desk: Desk, kind: str) -> int:
 async def get_edoc(desk: Desk) -> web.StreamResponse:
     """{"data"}: the packet in base64, byte for byte as its sender handed it in."""
     packet = _packet(desk, desk.document_id(lambda each: _waits(desk, each)))
-    return await base64_member(desk.request, "data", packet.size, packet.chunks)
+    return await base64_member(desk.request, "data", packet.size, whole(packet.chunks, packet.size))
 
 
 async def download_edoc(desk: Desk) -> web.StreamResponse:
@@ -106,11 +107,12 @@ async def download_edoc(desk: Desk) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     if packet.size is not None:
         response.content_length = packet.size
-    first = await anext(packet.chunks, b"")
+    chunks = whole(packet.chunks, packet.size)
+    first = await anext(chunks, b"")
     await response.prepare(desk.request)
     await response.write(first)
     async with whole_or_broken(desk.request):
-        async for chunk in packet.chunks:
+        async for chunk in chunks:
             await response.write(chunk)
     await response.write_eof()
     return response
@@ -149,8 +151,13 @@ async def update_status(desk: Desk) -> dict[str, Any]:
 
     Refusal `document_unknown`, `field_invalid`, `outcome_conflict`, `delivery_closed`.
     """
-    document_id = desk.document_id(lambda each: _waits(desk, each), alone=True)
     said = desk.parameters.required("status").casefold()
+
+    def fits(each: str) -> bool:
+        # A refusal cannot be taken back: of two documents of the system's none is refused by a guess.
+        return bool(_units(desk, each)) if said == FAIL else _waits(desk, each)
+
+    document_id = desk.document_id(fits, alone=True)
     note = desk.parameters.text("description")[:MAX_TEXT]
     units = _units(desk, document_id)
     if not units:

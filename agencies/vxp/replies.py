@@ -18,7 +18,7 @@ from aiohttp import web
 from agencies.vxp.words import DONE, error_code, sentence
 from axis.core.errors import Refusal
 
-__all__ = ["base64_member", "done", "failed", "list_member", "whole_or_broken"]
+__all__ = ["base64_member", "done", "failed", "list_member", "whole", "whole_or_broken"]
 
 _JSON: Final = "application/json"
 #: Replaced by what is streamed: no reply can hold it, since control characters are escaped.
@@ -69,10 +69,22 @@ async def whole_or_broken(request: web.Request) -> AsyncIterator[None]:
     """Where the content fails once a reply has begun, the connection breaks: half must not look whole."""
     try:
         yield
-    except Refusal as refusal:
+    except ConnectionError:
+        raise
+    except Exception as error:
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionAbortedError(str(refusal)) from refusal
+        raise ConnectionAbortedError(str(error)) from error
+
+
+async def whole(chunks: AsyncIterator[bytes], size: int | None) -> AsyncIterator[bytes]:
+    """The same bytes. Refusal `unavailable` at their end where the file has become another size."""
+    total = 0
+    async for chunk in chunks:
+        total += len(chunk)
+        yield chunk
+    if size is not None and total != size:
+        raise Refusal("unavailable", f"the content has {total} bytes, not {size}")
 
 
 async def list_member(request: web.Request, name: str, members: Iterable[Any]) -> web.StreamResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from itertools import islice
 from typing import Any, Final
 
 from agencies import listing
@@ -18,6 +20,7 @@ _SENT: Final = {"queued": PROCESSING, "accepted": DONE, "rejected": FAIL}
 _RECEIVED: Final = {"in_flight": PROCESSING, "received": DONE, "refused": FAIL, "dead": FAIL}
 #: Where no document is named: the newest.
 _NEWEST: Final = 200
+_LOOKED_AT: Final = 20_000
 
 
 async def sent_list(desk: Desk) -> dict[str, Any]:
@@ -31,12 +34,10 @@ async def sent_list(desk: Desk) -> dict[str, Any]:
         if not _is_ours(desk, document_id):
             raise Refusal("document_unknown", f"docId: {document_id[:64]}")
         return {"data": _entries(desk, document_id)}
-    rows = store.rows(
-        "SELECT document_id, sender_unit FROM sent WHERE kind = ? ORDER BY number DESC LIMIT ?",
-        desk.kind,
-        _NEWEST,
-    )
-    ours = [row["document_id"] for row in rows if desk.scope.has(row["sender_unit"])]
+    newest = "SELECT document_id, sender_unit FROM sent WHERE kind = ? ORDER BY number DESC LIMIT ?"
+    with closing(store.each(newest, desk.kind, _LOOKED_AT)) as rows:
+        theirs = (row["document_id"] for row in rows if desk.scope.has(row["sender_unit"]))
+        ours = list(islice(theirs, _NEWEST))
     return {"data": [entry for document_id in ours for entry in _entries(desk, document_id)]}
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from agencies.local import connect
+from agencies.vxp.parameters import vietnam_time
 from tests.support.country import LIMIT, Country, country_in
 from tests.support.edxml import SAMPLES
 from tests.support.vxp_client import Answer, VxpClient
@@ -564,3 +565,56 @@ async def test_a_recall_of_two_documents_takes_both_back(systems: Systems) -> No
             "recalled",
         )
     assert [entry["docId"] for entry in (await do(h41.received))["data"]] == [recall_id]
+
+
+async def test_a_refusal_is_never_for_a_document_that_an_earlier_call_left(systems: Systems) -> None:
+    g22, h41 = await systems.add("G22"), await systems.add("H41")
+    first, second = [
+        (await do(g22.send_edoc, PACKET + b"\n" * number, "G22", to=["H41"]))["DocId"] for number in range(2)
+    ]
+    await systems.until("H41", h41.received, holds=lambda page: len(page["data"]) == 2)
+    assert (await do(h41.update_status, first, "fail", "hỏng", name="docid")).ok
+    await do(h41.get_edoc, second)
+    late_repeat = await do(h41.update_status, first, "fail", "hỏng", name="docid")
+    assert "[field_invalid]" in late_repeat["ErrorDesc"]
+    assert [entry["docId"] for entry in (await do(h41.received))["data"]] == [second]
+    assert (await do(h41.update_status, second, "done")).ok  # the one that waits is meant
+
+
+async def test_what_came_late_is_in_the_window_of_its_arrival(systems: Systems) -> None:
+    country = systems.country
+    g22, h41 = await systems.add("G22"), await systems.add("H41", sticky=False)
+    await country.nodes["H41"].stop()
+    document_id = (await do(g22.send_edoc, PACKET, "G22", to=["H41"]))["DocId"]
+    await systems.until(
+        "G22", g22.sent, document_id, holds=lambda page: page["data"][0]["sendStatus"] == "done"
+    )
+    accepted = country.clock.now()
+    async with asyncio.timeout(LIMIT):
+        while country.clock.now() // 1000 <= accepted // 1000 + 1:  # a window begins with a second
+            await asyncio.sleep(0.05)
+    since = vietnam_time(country.clock.now())
+    await country.start("H41")
+    h41 = systems.other(h41, endpoint=country.nodes["H41"].api_url + "/vxp")
+    await systems.until("H41", h41.received, holds=waiting)
+    window = {"fromDate": since, "toDate": "31/12/2099 00:00:00"}
+    assert [entry["docId"] for entry in (await do(h41.received, "edoc", **window))["data"]] == [document_id]
+
+
+async def test_nothing_that_a_header_holds_breaks_the_envelope(systems: Systems) -> None:
+    g22 = await systems.add("G22", sticky=False)
+    for name in ("docId", "to", "description"):
+        answer = await do(g22.call, "updateStatus", {name: '"\\ud800"', "status": "done"})
+        assert answer["ErrorCode"] == "20"
+    assert (await do(g22.send_edoc, PACKET, "G22", to=["\ud800"]))["ErrorCode"] == "18"
+
+
+async def test_a_unit_of_a_busy_node_finds_what_it_sent(systems: Systems) -> None:
+    country = systems.country
+    await country.operator("org.add", code="G22.VXP", name="Phần mềm")
+    small = await systems.add("G22", "SMALL", org="G22.VXP", sticky=False)
+    document_id = (await do(small.send_edoc, PACKET, "G22.VXP", to=["H41"]))["DocId"]
+    for number in range(3):
+        await country.post("G22", {"to": ["H41"], "subject": str(number)})
+    page = await do(small.call, "getSentEdocList", {"messagetype": "edoc"})
+    assert [entry["senderDocId"] for entry in page["data"]] == [document_id]
