@@ -15,12 +15,13 @@ from google.protobuf.json_format import MessageToDict
 
 from agencies.originals import flags_of, originals_of, related_to, shown_related
 from agencies.packet_signatures import INVALID, stored_shown
-from agencies.status_store import Said, exchanges
+from agencies.status_store import exchanges
 from agencies.store import Store
 from agencies.times import rfc3339
 from agencies.units import Primary
 from axis.core.envelope import Kind
 from axis.core.errors import Refusal
+from axis.core.exchange import Said
 from axis.core.lifecycle import DeliveryState, DocumentState, document_state
 
 __all__ = ["attachment", "inbox_documents", "inbox_one", "is_settled", "sent_documents", "sent_one"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from axispb.v1 import document_pb2
@@ -13,15 +12,14 @@ from agencies.store import Store
 from agencies.times import rfc3339
 from agencies.units import Primary
 from axis.core.envelope import Envelope, Kind, parse
-from axis.core.exchange import RECALL, UPDATE, Exchange
+from axis.core.exchange import ANSWERS, RECALL, UPDATE, Said, Saying, exchanges_of
 
-__all__ = ["Said", "exchanges", "keep_status"]
+__all__ = ["exchanges", "keep_status"]
 
 Json = dict[str, Any]
 
-#: What a document can say of an earlier one, and the answers to it.
+#: What a document can say of an earlier one.
 _SPOKEN: Final = frozenset({RECALL, UPDATE})
-_ANSWERS: Final = frozenset({"15", "16"})
 
 #: Said by the document's sender; everything else by a receiver.
 _BY_THE_SENDER = "13"
@@ -47,38 +45,24 @@ def keep_status(connection: sqlite3.Connection, side: str, envelope: Envelope, a
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """The exchange of a document with one receiver: what was said, and how far that has brought it."""
-
-    exchange: Exchange = field(default_factory=Exchange)
-    #: In order: {"document_id","code","note","at","from","in_order"}.
-    statuses: tuple[Json, ...] = ()
-
-
 def exchanges(store: Store, document_id: str, primary: Primary) -> dict[str, Said]:
     """The exchanges of a document, by receiver. What the axis refused does not count.
 
     Recalls and updates of the document are said by its sender too, and may be answered under their own id.
     """
     related = [each for each in related_to(store, document_id) if each["relation"] in _SPOKEN]
-    events: list[tuple[int, str, str, str, sqlite3.Row | None]] = [
-        (each["at"], each["document_id"], unit, each["relation"], None)
+    sayings = [
+        Saying((each["at"], each["document_id"]), unit, each["relation"], None)
         for each in related
         for unit in units_of(store, each["document_id"], primary)
     ]
     for about in (document_id, *(each["document_id"] for each in related)):
-        for status in _statuses(store, about):
-            if about == document_id or status["code"] in _ANSWERS:
-                unit = primary(status["unit"])
-                events.append((status["at"], status["document_id"], unit, status["code"], status))
-    found: dict[str, Said] = {}
-    for _, _, unit, said, row in sorted(events, key=lambda event: event[:2]):
-        before = found.get(unit, Said())
-        exchange, in_order = before.exchange.after(said)
-        shown = (_shown(row, primary, in_order),) if row is not None else ()
-        found[unit] = Said(exchange, before.statuses + shown)
-    return found
+        sayings += [
+            Saying((row["at"], row["document_id"]), primary(row["unit"]), row["code"], _shown(row, primary))
+            for row in _statuses(store, about)
+            if about == document_id or row["code"] in ANSWERS
+        ]
+    return exchanges_of(sayings)
 
 
 def _statuses(store: Store, about: str) -> list[sqlite3.Row]:
@@ -89,12 +73,11 @@ def _statuses(store: Store, about: str) -> list[sqlite3.Row]:
     )
 
 
-def _shown(row: sqlite3.Row, primary: Primary, in_order: bool) -> Json:
+def _shown(row: sqlite3.Row, primary: Primary) -> Json:
     return {
         "document_id": row["document_id"],
         "code": row["code"],
         "note": row["note"],
         "at": rfc3339(row["at"]),
         "from": primary(row["sender_unit"]),
-        "in_order": in_order,
     }

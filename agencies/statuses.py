@@ -23,13 +23,13 @@ from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
 from agencies.originals import meant_by, named_document
-from agencies.status_store import Said, exchanges
+from agencies.status_store import exchanges
 from agencies.store import Store
 from agencies.units import primary
 from axis.core.document import MAX_TEXT, check_status, new_document_id
 from axis.core.envelope import Kind, signed_bytes
 from axis.core.errors import Refusal
-from axis.core.exchange import RECALL
+from axis.core.exchange import RECALL, Said
 from axis.core.lifecycle import InboxState
 from axis.logs import get_logger
 from axis.ports import Clock

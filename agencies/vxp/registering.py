@@ -6,7 +6,6 @@ that is deleted is suspended: its history stays, and registering it again resume
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from axispb.v1 import api_pb2
@@ -19,9 +18,6 @@ from axis.core.organisation import parents_by_form
 
 __all__ = ["REGISTERING"]
 
-_MAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
-_MOST_MAIL: Final = 254
-
 
 async def register_agency(desk: Desk) -> dict[str, Any]:
     """A new unit, or what is new about one. The body has {id, pcode, code, name, mail, mobile, fax}.
@@ -31,8 +27,6 @@ async def register_agency(desk: Desk) -> dict[str, Any]:
     """
     given = desk.parameters.body_alone()
     code, name, mail = given.required("code"), given.required("name"), given.required("mail")
-    if len(mail) > _MOST_MAIL or not _MAIL.fullmatch(mail):
-        raise Refusal("field_invalid", f"mail: {mail[:60]!r} is no address")
     async with desk.parts.registering:
         await _register(desk, given, code, name, mail)
     return {}

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from agencies.vxp.words import DONE, error_code, sentence
 from axis.core.errors import Refusal
+from axis.logs import get_logger
 
 __all__ = ["base64_member", "done", "failed", "list_member", "whole", "whole_or_broken"]
 
@@ -72,6 +73,7 @@ async def whole_or_broken(request: web.Request) -> AsyncIterator[None]:
     except ConnectionError:
         raise
     except Exception as error:
+        get_logger().exception("reply_broken_off", path=request.path)
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionAbortedError(str(error)) from error

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from axis.core.directory import Directory
+from axis.core.organisation import MAX_LEVELS
 
 __all__ = ["Scope"]
-
-#: A tree that is deeper is none.
-_MOST_LEVELS: Final = 64
 
 
 class Scope:
@@ -31,7 +28,7 @@ class Scope:
         return self._seen[code]
 
     def _climbs(self, code: str) -> bool:
-        for _ in range(_MOST_LEVELS):
+        for _ in range(MAX_LEVELS):
             if code in self._organisations:
                 return True
             unit = self._directory.unit(code)

@@ -55,6 +55,12 @@ def _entries(desk: Desk, document_id: str) -> list[dict[str, Any]]:
     send_status = _SENT[row["state"]]
     reason = f"{found['detail']} [{found['code']}]" if send_status == FAIL else ""
     deliveries = {delivery["to"]: delivery for delivery in found["deliveries"]}
+    stored = {
+        each["unit"]: each["stored_at"]
+        for each in desk.parts.store.rows(
+            "SELECT unit, stored_at FROM sent_delivery WHERE document_id = ?", document_id
+        )
+    }
     return [
         {
             "serviceType": "eDoc",
@@ -68,15 +74,13 @@ def _entries(desk: Desk, document_id: str) -> list[dict[str, Any]]:
             "sentTime": vietnam_time(row["accepted_at"] or row["created_at"]),
             "sendStatus": send_status,
             "sendStatusDesc": description(send_status, reason),
-            **_receiving(desk, document_id, to, deliveries.get(to), failed=send_status == FAIL),
+            **_receiving(deliveries.get(to), stored.get(to, 0), failed=send_status == FAIL),
         }
         for to in found["to"]
     ]
 
 
-def _receiving(
-    desk: Desk, document_id: str, to: str, delivery: dict[str, Any] | None, *, failed: bool
-) -> dict[str, Any]:
+def _receiving(delivery: dict[str, Any] | None, stored_at: int, *, failed: bool) -> dict[str, Any]:
     """The receiver's side: transport by its signed receipt, and the newest business status in words."""
     if delivery is None:
         status = FAIL if failed else INITIAL
@@ -88,11 +92,8 @@ def _receiving(
         newest = delivery["statuses"][-1]
         note = f": {newest['note']}" if newest["note"] else ""
         words = f"{words}; {newest['code']} {STATUSES[newest['code']]}{note}"
-    row = desk.parts.store.row(
-        "SELECT stored_at FROM sent_delivery WHERE document_id = ? AND unit = ?", document_id, to
-    )
     return {
-        "receivedTime": vietnam_time(row["stored_at"] if row is not None and receipt else 0),
+        "receivedTime": vietnam_time(stored_at if receipt else 0),
         "receiveStatus": status,
         "receiveStatusDesc": words,
     }

@@ -18,14 +18,13 @@ from agencies.vxp.parameters import vietnam_time
 from agencies.vxp.replies import list_member
 from axis.core.directory import Directory
 from axis.core.errors import Refusal
-from axis.core.organisation import is_old_code, level_by_form
+from axis.core.organisation import MAX_LEVELS, is_old_code, level_by_form
 
 __all__ = ["UNITS"]
 
 Json = dict[str, Any]
 
 _LEVELS: Final = ("1", "2", "3", "4", "5", "6")
-_MOST_LEVELS: Final = 64
 _REMEMBERED: Final = 8192
 
 
@@ -127,7 +126,7 @@ def _old_code(unit: facts_pb2.UnitFact) -> str:
 
 
 def _top(directory: Directory, unit: facts_pb2.UnitFact) -> str:
-    for _ in range(_MOST_LEVELS):
+    for _ in range(MAX_LEVELS):
         above = directory.unit(unit.parent) if unit.parent else None
         if above is None:
             break

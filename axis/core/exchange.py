@@ -8,14 +8,19 @@ to, close the exchange. A status out of order is kept and flagged, never lost: `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any, Final
 
-__all__ = ["RECALL", "UPDATE", "Exchange"]
+__all__ = ["ANSWERS", "RECALL", "UPDATE", "Exchange", "Said", "Saying", "exchanges_of"]
 
 #: What a document says of an earlier one, beside the statuses' codes.
 RECALL: Final = "recall"
 UPDATE: Final = "update"
+
+#: Of a recall or an update: they may be said of it, or of the document that it is about.
+ANSWERS: Final = frozenset({"15", "16"})
 
 _STEPS: Final = {"01": 1, "03": 2, "04": 3, "05": 4, "06": 5}
 _ARRIVED: Final = 1
@@ -55,3 +60,34 @@ class Exchange:
         if said == "16" and self.asked:
             return replace(self, asked=""), True
         return self, False
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One thing said: a status (`shown` is what people see of it), or a recall or update (`shown` None)."""
+
+    order: tuple[int, str]  # by time, or place in the journal; then by id
+    unit: str  # the receiver whose exchange it is
+    said: str
+    shown: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The exchange of a document with one receiver: how far it has come, and the statuses, in order."""
+
+    exchange: Exchange = field(default_factory=Exchange)
+    statuses: tuple[dict[str, Any], ...] = ()
+
+
+def exchanges_of(sayings: Iterable[Saying]) -> dict[str, Said]:
+    """By receiver; each status as it is shown, with `in_order`."""
+    found: dict[str, Said] = {}
+    for saying in sorted(sayings, key=attrgetter("order")):
+        before = found.get(saying.unit, Said())
+        exchange, in_order = before.exchange.after(saying.said)
+        statuses = before.statuses
+        if saying.shown is not None:
+            statuses += (saying.shown | {"in_order": in_order},)
+        found[saying.unit] = Said(exchange, statuses)
+    return found

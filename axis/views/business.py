@@ -6,31 +6,21 @@ Nothing of it changes an outcome: the axis counts what was signed.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 from typing import Final
 
-from axis.core.exchange import RECALL, UPDATE, Exchange
+from axis.core.exchange import ANSWERS, RECALL, UPDATE, Said, Saying, exchanges_of
 from axis.core.references import Candidate, original
 from axis.views.queries import query
 from axis.views.text import rfc3339
 
-__all__ = ["Said", "exchanges", "originals", "related"]
+__all__ = ["exchanges", "originals", "related"]
 
 Json = dict[str, object]
 
-#: What a document can say of an earlier one, and the answers to it.
+#: What a document can say of an earlier one.
 _SPOKEN: Final = frozenset({RECALL, UPDATE})
-_ANSWERS: Final = frozenset({"15", "16"})
 #: Said by a document's sender.
 _TAKING_BACK: Final = "13"
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """The exchange of a document with one receiver."""
-
-    exchange: Exchange = field(default_factory=Exchange)
-    statuses: tuple[Json, ...] = ()
 
 
 def originals(connection: sqlite3.Connection, document: sqlite3.Row) -> list[Json]:
@@ -69,35 +59,29 @@ def exchanges(
     connection: sqlite3.Connection, document: sqlite3.Row, speaking: list[sqlite3.Row]
 ) -> dict[str, Said]:
     """By receiver. Recalls and updates are said by the sender too, and may be answered under their own id."""
-    events: list[tuple[int, str, str, sqlite3.Row | None]] = []
+    sayings: list[Saying] = []
     spoken = [row for row in speaking if row["relation"] in _SPOKEN]
     for row in spoken:
         for delivery in connection.execute(query("deliveries"), {"document": row["sequence"]}):
             if delivery["attempt"] == 1:
-                events.append((row["sequence"], delivery["unit"], row["relation"], None))
+                sayings.append(Saying((row["sequence"], ""), delivery["unit"], row["relation"], None))
     for about in (document["document_id"], *(row["document_id"] for row in spoken)):
         for status in connection.execute(query("statuses"), {"document_id": about}):
             by_sender = status["code"] == _TAKING_BACK
             unit, sender = ("recipient", "sender") if by_sender else ("sender", "recipient")
             if status[sender] != document["sender"]:
                 continue
-            if about == document["document_id"] or status["code"] in _ANSWERS:
-                events.append((status["sequence"], status[unit], status["code"], status))
-    found: dict[str, Said] = {}
-    for _, unit, said, status in sorted(events, key=lambda event: event[0]):
-        before = found.get(unit, Said())
-        exchange, in_order = before.exchange.after(said)
-        shown = (_shown(status, in_order),) if status is not None else ()
-        found[unit] = Said(exchange, before.statuses + shown)
-    return found
+            if about == document["document_id"] or status["code"] in ANSWERS:
+                place = (status["sequence"], "")
+                sayings.append(Saying(place, status[unit], status["code"], _shown(status)))
+    return exchanges_of(sayings)
 
 
-def _shown(row: sqlite3.Row, in_order: bool) -> Json:
+def _shown(row: sqlite3.Row) -> Json:
     return {
         "code": row["code"],
         "at": rfc3339(row["at"]),
         "note": row["note"],
         "from": row["sender"],
         "document_id": row["document_id"],
-        "in_order": in_order,
     }

@@ -11,9 +11,10 @@ from google.protobuf.json_format import MessageToDict
 
 from axis.core.envelope import Kind, parse
 from axis.core.errors import Refusal
+from axis.core.exchange import Said
 from axis.core.lifecycle import DeliveryState, document_state
 from axis.ports import StoredRecord
-from axis.views.business import Said, exchanges, originals, related
+from axis.views.business import exchanges, originals, related
 from axis.views.queries import query
 from axis.views.text import rfc3339
 from axis.views.traffic import Filter, traffic
