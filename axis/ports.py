@@ -24,6 +24,8 @@ __all__ = [
     "Journal",
     "JournalBroken",
     "KeyTaken",
+    "Landed",
+    "OutcomeUnknown",
     "Reduce",
     "StorageFull",
     "StoredRecord",
@@ -31,6 +33,9 @@ __all__ = [
 
 #: What a frame changes, given the facts at its predecessor: axis.core.state.reduce.
 Reduce = Callable[[Frame, Facts], Changes]
+
+#: Told of a frame that can be read from now on, and of what it changed. Quick, and never raises.
+Landed = Callable[[Frame, Changes], None]
 
 
 class Clock(Protocol):
@@ -57,6 +62,10 @@ class KeyTaken(Exception):
     """A key of the frame is taken: a defect in the decisions, stopped here. Nothing was stored."""
 
 
+class OutcomeUnknown(Exception):
+    """Whether the frame landed is not known (the cluster did not answer in time): only a later head tells."""
+
+
 class StorageFull(Exception):
     """No room. Nothing of what was asked for was stored, and what was there is unharmed."""
 
@@ -77,11 +86,34 @@ class StoredRecord:
 class Journal(Facts, Protocol):
     """The append-only log of frames, with the index that decisions need.
 
+    Whoever appends, one node or several: a frame counts from the moment when this node has stored it, and
+    frames are stored in order, each with the effects that `reduce` gives it.
+
     Atomicity: `append` stores the frame, its keys, facts and feed rows, all or nothing. Durability: what
     `append` returned survives a power cut. Competition: of appenders that expect the same head exactly
     one succeeds. Reads see every frame whose append has returned, here or in another process, and are
     local and quick (tens of microseconds), hence not async. `get` (from Facts) reads the facts at the head.
     """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes append too, so that the head may have moved where this node cannot see it."""
+        ...
+
+    @property
+    def doubt(self) -> str:
+        """Why nothing may be told from this journal at the moment; empty while all is well.
+
+        Of a shared journal: others have not confirmed its head for two seconds, or it contradicts them.
+        """
+        ...
+
+    def on_landed(self, listener: Landed) -> None:
+        """Have `listener` told of every frame from now on, whoever appended it, in order.
+
+        On the event loop, once the frame can be read, and before `append` returns to its caller.
+        """
+        ...
 
     def head(self) -> Head:
         """Where the journal stands."""
@@ -91,8 +123,8 @@ class Journal(Facts, Protocol):
         """Add `frame`, which follows `expected`, with `changes` = reduce(frame, facts at expected).
 
         Raises Conflict when the head is not `expected`; KeyTaken when a key of `changes` is taken;
-        StorageFull; JournalBroken. Cancellation: the append finishes all the same; the caller learns the
-        outcome only from the head.
+        StorageFull; JournalBroken; OutcomeUnknown (shared journals only). Cancellation: the append finishes
+        all the same; the caller learns the outcome only from the head.
         """
         ...
 

@@ -136,8 +136,8 @@ def _wire(
     peers = Peers(anchors, journal, clock)
     directory = DirectoryPages(journal)
     feed = Feed(journal, peers, directory)
-    sequencer.on_landed(peers.landed)
-    sequencer.on_landed(feed.landed)
+    journal.on_landed(peers.landed)
+    journal.on_landed(feed.landed)
     enrolment = Enrolment(
         journal=journal,
         sequencer=sequencer,

@@ -139,7 +139,7 @@ def _application(node: Node) -> tuple[web.Application, Gate]:
         limits.concurrent_uploads,
     )
     heads = HeadGuard(node.journal)
-    node.sequencer.on_landed(heads.landed)
+    node.journal.on_landed(heads.landed)
     gate = Gate(peers=node.peers, heads=heads, limiter=limiter, rejections=node.rejections, clock=node.clock)
     flows = Flows(
         ingress=node.ingress,
@@ -169,7 +169,6 @@ async def _background(node: Node, failed: asyncio.Event) -> AsyncIterator[None]:
         await _collect(node)
 
     parts: dict[str, Coroutine[Any, Any, Any]] = {
-        "feed": node.feed.follow(),
         "views": node.views.follow(node.journal),
         "deadlines": node.deadlines.run(),
         "rejections": _every(node, _SUM_UP_SECONDS, node.rejections.sum_up),

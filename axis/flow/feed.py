@@ -25,7 +25,6 @@ __all__ = ["Feed", "FeedQuery"]
 
 _PAGE_BYTES: Final = 4 * 1024 * 1024
 _MAX_LIMIT: Final = 500
-_FOLLOW_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class FeedQuery:
 
 
 class Feed:
-    """Answers polls. `landed` hears of this node's frames; `follow` notices everybody else's."""
+    """Answers polls. `landed` is to hear of every frame."""
 
     def __init__(self, journal: Journal, peers: Peers, directory: DirectoryPages) -> None:
         self._journal = journal
@@ -47,7 +46,6 @@ class Feed:
         self._directory = directory
         self._items = FeedItems(journal)
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
-        self._told = 0
         self._closed = False
 
     @property
@@ -79,24 +77,13 @@ class Feed:
                 if not waiters and self._waiting.get(peer.organisation) is waiters:
                     del self._waiting[peer.organisation]
 
-    def landed(self, frame: Frame, changes: Changes) -> None:
+    def landed(self, _: Frame, changes: Changes) -> None:
         """Wake those whom a frame concerns: its feeds' organisations; everybody if the directory changed."""
-        self._told = max(self._told, frame.head.sequence)
         if any(key.startswith(("unit/", "certificate/")) for key in changes.facts):
             self._wake_all()
             return
         for organisation in {row.organisation for row in changes.feed}:
             _wake(self._waiting.get(organisation, set()))
-
-    async def follow(self) -> None:
-        """Wake everybody for frames that `landed` was not told of. Runs until cancelled."""
-        seen = self._journal.head().sequence
-        while True:
-            seen = (await self._journal.changed(seen, _FOLLOW_SECONDS)).sequence
-            await asyncio.sleep(0)  # lets the sequencer tell first
-            if seen > self._told:
-                self._told = seen
-                self._wake_all()
 
     def close(self) -> None:
         """End every poll, open or to come, with `shutting_down`."""

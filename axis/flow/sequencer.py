@@ -27,16 +27,13 @@ from axis.core import state
 from axis.core.decide import AcceptanceAnswer, Command, Decision, ReceiptAnswer, decide
 from axis.core.errors import Refusal
 from axis.core.facts import Changes, Facts, Overlay
-from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, Frame, Head, encode
+from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, Head, encode
 from axis.flow.metrics import Metrics, NoMetrics
 from axis.flow.timekeeper import Timekeeper
 from axis.logs import get_logger
-from axis.ports import Clock, Conflict, Journal, JournalBroken, KeyTaken, StorageFull
+from axis.ports import Clock, Conflict, Journal, JournalBroken, KeyTaken, OutcomeUnknown, StorageFull
 
-__all__ = ["Landed", "Sequencer"]
-
-#: Told of every frame that this node appended, after it is durable.
-Landed = Callable[[Frame, Changes], None]
+__all__ = ["Sequencer"]
 
 _QUEUE_LIMIT: Final = 4096
 #: Room that a frame's own fields and each record's length take, generously.
@@ -107,7 +104,6 @@ class Sequencer:
         self._arrived = asyncio.Event()
         self._closing = False
         self._broken = ""
-        self._listeners: list[Landed] = []
 
     @property
     def broken(self) -> str:
@@ -122,10 +118,6 @@ class Sequencer:
     def check_clock(self) -> None:
         """Raise Refusal `unavailable` while the clock is not believed: nothing may be judged by it then."""
         self._time.check()
-
-    def on_landed(self, listener: Landed) -> None:
-        """Have `listener` told of every frame."""
-        self._listeners.append(listener)
 
     async def submit(self, command: Command) -> Any:
         """Decide a command and return its answer once the frame that it rests on is durable.
@@ -238,6 +230,11 @@ class Sequencer:
         except (KeyTaken, JournalBroken) as error:
             self._stop([waiting for waiting, _ in turn.decided], error)
             return False
+        except OutcomeUnknown as error:
+            get_logger().warning("append_unknown", frame=frame.head.number, detail=str(error))
+            refusal = Refusal("unavailable", str(error), retry_after=1)
+            _refuse([waiting for waiting, _ in turn.decided], refusal)
+            return False
         except Exception:
             # Whether the frame is there is unknown: repeats of the same bytes will find out.
             get_logger().exception("append_failed", frame=frame.head.number)
@@ -246,8 +243,6 @@ class Sequencer:
             return False
         self._time.appended(frame.at)
         self._metrics.appended(self._timer() - began, len(turn.records), frame.head.sequence)
-        for listener in self._listeners:
-            listener(frame, turn.overlay.changes)
         return True
 
     def _stop(self, undone: list[_Waiting], error: Exception) -> None:

@@ -21,8 +21,8 @@ from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head, decode
 from axis.journal.appender import Appender
 from axis.journal.files import connect_reader, errors_named, found, named, read_head, verify_head
-from axis.journal.waiting import Wakeup
-from axis.ports import JournalBroken, StoredRecord
+from axis.journal.waiting import Listeners, Wakeup
+from axis.ports import JournalBroken, Landed, StoredRecord
 
 __all__ = ["SqliteJournal"]
 
@@ -52,6 +52,7 @@ class SqliteJournal:
         self._appender = appender
         self._known = head  # never ahead of the file, perhaps behind it
         self._wakeup = Wakeup()
+        self._listeners = Listeners()
         self._cache: OrderedDict[int, Frame] = OrderedDict()  # by first sequence
         self._cached_bytes = 0
         self._closed = False
@@ -85,6 +86,20 @@ class SqliteJournal:
                 opened.pop_all()  # all is well: they stay open
         return cls(path, stored, reader, appender, head)
 
+    @property
+    def shared(self) -> bool:
+        """Only this process appends (the home's lock)."""
+        return False
+
+    @property
+    def doubt(self) -> str:
+        """Never any: the file is the journal."""
+        return ""
+
+    def on_landed(self, listener: Landed) -> None:
+        """Tell `listener` of every frame that is appended through this object."""
+        self._listeners.add(listener)
+
     def head(self) -> Head:
         """Where the journal stands."""
         with errors_named(self._path):
@@ -98,16 +113,17 @@ class SqliteJournal:
         work = asyncio.get_running_loop().run_in_executor(
             self._thread, self._appender.append, expected, frame, changes
         )
-        work.add_done_callback(lambda done: self._landed(done, frame))
+        work.add_done_callback(lambda done: self._landed(done, frame, changes))
         return await asyncio.shield(work)
 
-    def _landed(self, done: asyncio.Future[Head], frame: Frame) -> None:
+    def _landed(self, done: asyncio.Future[Head], frame: Frame, changes: Changes) -> None:
         # Looking at the exception here keeps a cancelled caller's failure from being logged as unseen.
         if done.cancelled() or done.exception() is not None:
             return
         if done.result().sequence > self._known.sequence:
             self._known = done.result()
         self._remember(frame)
+        self._listeners.tell(frame, changes)
         self._wakeup.wake()
 
     async def changed(self, beyond: int, timeout: float) -> Head:

@@ -1,12 +1,14 @@
-"""What both engines share: the check of a frame to be appended, and waiting for the head to move."""
+"""What all engines share: the check of a frame to be appended, and telling those who wait for the head."""
 
 from __future__ import annotations
 
 import asyncio
 
+from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head
+from axis.ports import Landed
 
-__all__ = ["Wakeup", "check_follows", "same_place"]
+__all__ = ["Listeners", "Wakeup", "check_follows", "same_place"]
 
 
 def same_place(one: Head, other: Head) -> bool:
@@ -31,6 +33,22 @@ def check_follows(expected: Head, frame: Frame) -> None:
     )
     if not fits:
         raise FrameInvalid(f"frame {frame.head.number} was not built to follow {expected}")
+
+
+class Listeners:
+    """Those who are told of every frame."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Landed] = []
+
+    def add(self, listener: Landed) -> None:
+        """Tell this one too, from now on."""
+        self._listeners.append(listener)
+
+    def tell(self, frame: Frame, changes: Changes) -> None:
+        """Tell all of them."""
+        for listener in self._listeners:
+            listener(frame, changes)
 
 
 class Wakeup:

@@ -10,7 +10,7 @@ import pytest
 
 from axis.core import merkle
 from axis.core.facts import Changes, FeedRow
-from axis.core.frame import FrameInvalid, Head
+from axis.core.frame import Frame, FrameInvalid, Head
 from axis.ports import Conflict, KeyTaken, StoredRecord
 
 Book = Any  # see conftest
@@ -247,3 +247,22 @@ async def test_close_ends_waits_and_may_be_repeated(book: Book) -> None:
     await book.journal.close()
     assert await asyncio.wait_for(waiter, 5) == head
     await book.journal.close()
+
+
+async def test_listeners_hear_of_every_frame_once_it_can_be_read(book: Book) -> None:
+    heard: list[tuple[Head, dict[str, int]]] = []
+
+    def listen(frame: Frame, changes: Changes) -> None:
+        assert book.journal.head() == frame.head
+        heard.append((frame.head, changes.keys))
+
+    await book.add("key before")
+    book.journal.on_landed(listen)
+    one = await book.add("key one")
+    two = await book.add("key two", "key three")
+    assert heard == [(one, {"one": 2}), (two, {"two": 3, "three": 4})]
+
+
+async def test_a_journal_that_is_well_is_not_doubted(book: Book) -> None:
+    await book.add("first")
+    assert book.journal.doubt == ""

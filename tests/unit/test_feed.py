@@ -29,8 +29,8 @@ class FeedWorld:
         self.peers = Peers(anchors, world.journal, world.clock)
         self.directory = DirectoryPages(world.journal)
         self.feed = Feed(world.journal, self.peers, self.directory)
-        world.sequencer.on_landed(self.peers.landed)
-        world.sequencer.on_landed(self.feed.landed)
+        world.journal.on_landed(self.peers.landed)
+        world.journal.on_landed(self.feed.landed)
 
     async def read(self, code: str, wait: float = 0, **query: int) -> api_pb2.FeedPage:
         return await self.feed.poll(self.world.peer(code), FeedQuery(**query), wait)
@@ -168,34 +168,15 @@ async def test_who_may_no_longer_act_waits_no_longer(feeds: FeedWorld, change: s
         await poll
 
 
-async def test_frames_of_other_nodes_are_noticed(feeds: FeedWorld, anchors: Anchors) -> None:
-    """A feed that nobody tells of frames follows the journal by itself."""
-    world = feeds.world
-    lone = Feed(world.journal, feeds.peers, feeds.directory)
-    following = asyncio.create_task(lone.follow())
-    query = FeedQuery(normal_after=world.journal.head().sequence)
-    poll = asyncio.create_task(lone.poll(world.peer("G14"), query, 30))
-    while not lone.waiting:
-        await asyncio.sleep(0)
-    await world.send("G22", "G14")
-    assert len((await poll).items) == 1
-    following.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await following
-
-
-async def test_what_was_told_wakes_nobody_twice(feeds: FeedWorld) -> None:
-    following = asyncio.create_task(feeds.feed.follow())
-    await asyncio.sleep(0)
+async def test_a_frame_wakes_only_those_whom_it_concerns(feeds: FeedWorld) -> None:
     poll = await feeds.waiting("G14", normal_after=feeds.world.journal.head().sequence)
     await feeds.world.send("G22", "H26")
     for _ in range(5):
         await asyncio.sleep(0)
     assert not poll.done()
-    for task in (following, poll):
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    poll.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await poll
 
 
 async def test_a_row_without_its_record_is_a_broken_journal(feeds: FeedWorld) -> None:

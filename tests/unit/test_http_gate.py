@@ -32,7 +32,7 @@ async def test_every_head_of_the_journal_is_known(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(heads_module, "_REMEMBERED", 2)
     async with flow_world("G22") as world:
         guard = HeadGuard(world.journal)
-        world.sequencer.on_landed(guard.landed)
+        world.journal.on_landed(guard.landed)
         seen = [f"{world.journal.head().journal_id}:0:{'0' * 64}"]
         for number in range(4):
             await world.do(Register(f"U{number}", "Unit"))

@@ -268,7 +268,7 @@ async def test_a_revocation_without_a_reason_has_one_in_the_journal(office: Offi
 class TestPeers:
     async def test_who_calls(self, office: Office) -> None:
         peers = Peers(office.anchors, office.world.journal, office.world.clock)
-        office.world.sequencer.on_landed(peers.landed)
+        office.world.journal.on_landed(peers.landed)
         await office.registry.add("G22", "Văn phòng")
         given = await office.enrol("G22", KeyPair.new(), KeyPair.new())
         peer = peers.authenticate(given.tls_certificate)

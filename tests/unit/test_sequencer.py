@@ -285,6 +285,6 @@ async def test_listeners_hear_of_every_frame_after_it_landed(world: FlowWorld) -
         assert world.journal.head() == frame.head
         heard.append((frame.head.sequence, {row.organisation for row in changes.feed}))
 
-    world.sequencer.on_landed(listen)
+    world.journal.on_landed(listen)
     await world.send("G22", "G14")
     assert heard == [(world.journal.head().sequence, {"G22", "G14"})]
