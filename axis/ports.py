@@ -63,7 +63,14 @@ class KeyTaken(Exception):
 
 
 class OutcomeUnknown(Exception):
-    """Whether the frame landed is not known (the cluster did not answer in time): only a later head tells."""
+    """Whether the frame landed is not known (the cluster did not answer in time): only a later head tells.
+
+    `full`: for want of room.
+    """
+
+    def __init__(self, detail: str, *, full: bool = False) -> None:
+        super().__init__(detail)
+        self.full = full
 
 
 class StorageFull(Exception):

@@ -233,6 +233,8 @@ class Sequencer:
         except OutcomeUnknown as error:
             get_logger().warning("append_unknown", frame=frame.head.number, detail=str(error))
             refusal = Refusal("unavailable", str(error), retry_after=1)
+            if error.full:
+                refusal = Refusal("storage_full", str(error), retry_after=_FULL_RETRY_SECONDS)
             _refuse([waiting for waiting, _ in turn.decided], refusal)
             return False
         except Exception:

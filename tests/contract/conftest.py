@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +12,31 @@ import pytest
 
 from axis.core.facts import Changes, Facts
 from axis.core.frame import Frame, Head, encode
+from axis.journal.jetstream import JetStreamJournal
 from axis.journal.memory import MemoryJournal
+from axis.journal.seeding import seed
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import Journal
+from tests.support.nats import NatsCluster
+
+
+@asynccontextmanager
+async def clustered(
+    nats: NatsCluster, path: Path, stream: str | None = None
+) -> AsyncIterator[JetStreamJournal]:
+    """A node's journal over the cluster; without `stream` over a new one."""
+    await nats.ready()
+    async with AsyncExitStack() as opened:
+        cluster = await nats.connect()
+        opened.push_async_callback(cluster.close)
+        file = SqliteJournal.open(path, journal_id="j")
+        opened.push_async_callback(file.close)
+        name = stream or f"journal-{uuid.uuid4()}"
+        if stream is None:
+            await seed(file, cluster, stream=name)
+        journal = await JetStreamJournal.open(file, cluster, text_reduce, stream=name)
+        opened.push_async_callback(journal.close)
+        yield journal
 
 
 def text_reduce(frame: Frame, facts: Facts) -> Changes:
@@ -59,9 +83,22 @@ class Book:
             await self.add(record)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+    """One cluster for all tests: each has streams of its own."""
+    cluster = NatsCluster(tmp_path_factory.mktemp("nats"))
+    cluster.start_all()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite", "jetstream"])
 async def book(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Book]:
     journal: Journal
+    if request.param == "jetstream":
+        async with clustered(request.getfixturevalue("nats"), tmp_path / "journal.sqlite") as journal:
+            yield Book(journal)
+        return
     if request.param == "memory":
         journal = MemoryJournal("j", text_reduce)
     else:

@@ -1,0 +1,267 @@
+"""The connection to a NATS cluster: what both JetStream engines, journal and blobs, need of it.
+
+Requests with a limit, and two kinds of failure told apart: the cluster *refused* (it said so, with its
+code), or it did not *answer* (lost, late, no leader): then nothing is known. Neither says what is stored;
+that is for the engines to find out.
+
+Sources: NATS JetStream wire API (subjects `$JS.API.…`, error codes of nats-server), ADR-1 and ADR-8 of NATS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from axis.logs import get_logger
+
+__all__ = ["JetStream", "Message", "NotAnswered", "Refused", "StreamState", "cluster_tls", "servers_of"]
+
+#: Refusals of nats-server that engines tell apart.
+STREAM_NOT_FOUND: Final = 10059
+NO_MESSAGE: Final = 10037
+#: No room: of memory, of resources, of storage, of the stream; the disk is full.
+NO_ROOM: Final = frozenset({10023, 10028, 10047, 10077, 10122})
+
+_CONNECT_SECONDS: Final = 2
+_PING_SECONDS: Final = 2
+_RECONNECT_SECONDS: Final = 0.2
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_DEFAULT_PORT: Final = 4222
+
+
+class NotAnswered(Exception):
+    """The cluster did not answer in time, or cannot be reached: what was asked may have been done."""
+
+
+class Refused(Exception):
+    """The cluster said no."""
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(f"{description} ({code})")
+        self.code = code
+
+    @property
+    def no_room(self) -> bool:
+        """Whether it says that there is no room."""
+        return self.code in NO_ROOM
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message."""
+
+    sequence: int
+    subject: str
+    headers: bytes  # as stored, NATS/1.0
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """How far a stream reaches; `created` tells a stream from one made later under the same name."""
+
+    created: str
+    metadata: Mapping[str, str]
+    first: int
+    last: int
+    messages: int
+    bytes: int
+    leader: str
+
+
+def servers_of(url: str) -> list[str]:
+    """The addresses in `nats://HOST[:PORT],HOST[:PORT],…`; ValueError says what is wrong with it."""
+    scheme, _, rest = url.partition("://")
+    hosts = [part.strip().rpartition("://")[2] for part in rest.split(",")]
+    if scheme != "nats" or not all(hosts):
+        raise ValueError(f"{url!r} is not nats://HOST:PORT,HOST:PORT,…")
+    servers = []
+    for host in hosts:
+        parts = urlsplit(f"nats://{host}")
+        if not parts.hostname or parts.path or parts.username or parts.query:
+            raise ValueError(f"{host!r} in {url!r} is not HOST:PORT")
+        name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        servers.append(f"nats://{name}:{parts.port or _DEFAULT_PORT}")
+    return servers
+
+
+def cluster_tls(folder: Path, servers: Sequence[str]) -> ssl.SSLContext | None:
+    """The TLS context from `folder` (ca.pem, tls.crt, tls.key; `axis cluster keys` makes them).
+
+    None where there is no such folder: allowed for servers on this machine only. Raises ValueError.
+    """
+    if not folder.is_dir():
+        if any(urlsplit(server).hostname not in _LOOPBACK for server in servers):
+            raise ValueError(f"{folder} is missing: a cluster beyond this machine needs TLS keys")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(folder / "ca.pem")
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    return context
+
+
+class JetStream:
+    """One connection, which finds its way back to any of the servers by itself. Make one with `connect`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(
+        cls, servers: Sequence[str], tls: ssl.SSLContext | None, *, name: str, timeout: float = 15.0
+    ) -> JetStream:
+        """Connect to one of `servers` (`nats://HOST:PORT`). Raises NotAnswered after `timeout` seconds."""
+
+        async def lost() -> None:
+            get_logger().warning("cluster_connection_lost", servers=list(servers))
+
+        async def back() -> None:
+            get_logger().info("cluster_connection_back", server=client.connected_url.netloc)  # type: ignore[union-attr]
+
+        async def failed(error: Exception) -> None:
+            get_logger().debug("cluster_connection_failed", detail=f"{type(error).__name__}: {error}")
+
+        client = Client()
+        options: dict[str, Any] = {"tls": tls} if tls is not None else {}
+        try:
+            async with asyncio.timeout(timeout):
+                await client.connect(
+                    servers=list(servers),
+                    name=name,
+                    connect_timeout=_CONNECT_SECONDS,
+                    reconnect_time_wait=_RECONNECT_SECONDS,  # type: ignore[arg-type]  # any number will do
+                    max_reconnect_attempts=-1,
+                    ping_interval=_PING_SECONDS,
+                    max_outstanding_pings=2,
+                    disconnected_cb=lost,
+                    reconnected_cb=back,
+                    error_cb=failed,
+                    **options,
+                )
+        except (NatsError, OSError, TimeoutError) as error:
+            why = str(error) or type(error).__name__
+            raise NotAnswered(f"no NATS server answers at {', '.join(servers)}: {why}") from error
+        return cls(client)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection at the moment."""
+        return self._client.is_connected
+
+    async def ask(self, operation: str, body: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
+        """One call of the JetStream API, `$JS.API.<operation>`. Raises Refused, NotAnswered."""
+        return await self._request(f"$JS.API.{operation}", json.dumps(body).encode(), None, timeout)
+
+    async def publish(
+        self, subject: str, data: bytes, headers: Mapping[str, str] | None = None, timeout: float = 2.0
+    ) -> int:
+        """Have a stream store a message; its sequence. Raises Refused, NotAnswered."""
+        answer = await self._request(subject, data, headers, timeout)
+        sequence = answer.get("seq")
+        if not isinstance(sequence, int) or answer.get("duplicate"):
+            raise NotAnswered(f"an odd acknowledgement: {answer}")
+        return sequence
+
+    async def stream(self, name: str, timeout: float = 2.0) -> StreamState | None:
+        """How a stream stands, as its leader says; None if there is none. Raises Refused, NotAnswered."""
+        try:
+            return _state(await self.ask(f"STREAM.INFO.{name}", {}, timeout))
+        except Refused as refused:
+            if refused.code == STREAM_NOT_FOUND:
+                return None
+            raise
+
+    async def make_stream(self, config: Mapping[str, Any], timeout: float = 10.0) -> StreamState:
+        """Make a stream, or find the same one made before. Raises Refused, NotAnswered."""
+        return _state(await self.ask(f"STREAM.CREATE.{config['name']}", config, timeout))
+
+    async def message(self, stream: str, sequence: int, timeout: float = 2.0) -> Message | None:
+        """The message at a place, as the leader has it, or None. Raises Refused, NotAnswered."""
+        return await self._message(stream, {"seq": sequence}, timeout)
+
+    async def newest(self, stream: str, subject: str, timeout: float = 2.0) -> Message | None:
+        """The newest message of a subject; None if there is none. Raises Refused, NotAnswered."""
+        return await self._message(stream, {"last_by_subj": subject}, timeout)
+
+    async def _message(self, stream: str, which: Mapping[str, Any], timeout: float) -> Message | None:
+        try:
+            answer = await self.ask(f"STREAM.MSG.GET.{stream}", which, timeout)
+        except Refused as refused:
+            if refused.code == NO_MESSAGE:
+                return None
+            raise
+        found = answer["message"]
+        return Message(
+            int(found["seq"]),
+            str(found["subject"]),
+            base64.b64decode(found.get("hdrs") or ""),
+            base64.b64decode(found.get("data") or ""),
+        )
+
+    async def tell(self, subject: str, data: bytes) -> None:
+        """Tell whoever listens; nobody keeps it, and it may be lost."""
+        try:
+            await self._client.publish(subject, data)
+        except (NatsError, OSError) as error:
+            get_logger().debug("cluster_not_told", subject=subject, detail=str(error))
+
+    async def listen(self, subject: str, hear: Callable[[bytes], Awaitable[None]]) -> None:
+        """Call `hear` for everything that is told from now on, until the connection is closed."""
+
+        async def received(message: Msg) -> None:
+            await hear(message.data)
+
+        await self._client.subscribe(subject, cb=received)
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent."""
+        if not self._client.is_closed:
+            await self._client.close()
+
+    async def _request(
+        self, subject: str, data: bytes, headers: Mapping[str, str] | None, timeout: float
+    ) -> dict[str, Any]:
+        if not self.connected:
+            # The library would keep what is sent now and send it when it is back, however much later.
+            raise NotAnswered("not connected to the cluster")
+        try:
+            answer = await self._client.request(
+                subject, data, timeout=timeout, headers=dict(headers) if headers else None
+            )
+            value = json.loads(answer.data)
+        except NoRespondersError as error:
+            raise NotAnswered("no leader answers at the moment") from error
+        except (NatsError, OSError, TimeoutError, ValueError) as error:
+            raise NotAnswered(f"{type(error).__name__}: {error}") from error
+        if not isinstance(value, dict):
+            raise NotAnswered("an answer that is none")
+        if "error" in value:
+            said = value["error"]
+            raise Refused(int(said.get("err_code") or said.get("code") or 0), str(said.get("description")))
+        return value
+
+
+def _state(answer: Mapping[str, Any]) -> StreamState:
+    state = answer["state"]
+    return StreamState(
+        created=str(answer["created"]),
+        metadata=answer["config"].get("metadata") or {},
+        first=int(state["first_seq"]),
+        last=int(state["last_seq"]),
+        messages=int(state["messages"]),
+        bytes=int(state["bytes"]),
+        leader=str((answer.get("cluster") or {}).get("leader") or ""),
+    )
