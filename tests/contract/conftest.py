@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,15 +81,6 @@ class Book:
     async def add_each(self, records: Iterable[str]) -> None:
         for record in records:
             await self.add(record)
-
-
-@pytest.fixture(scope="session")
-def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
-    """One cluster for all tests: each has streams of its own."""
-    cluster = NatsCluster(tmp_path_factory.mktemp("nats"))
-    cluster.start_all()
-    yield cluster
-    cluster.stop()
 
 
 @pytest.fixture(params=["memory", "sqlite", "jetstream"])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from axis.blobs.files import FileBlobs
+from axis.blobs.jetstream import JetStreamBlobs
 from axis.blobs.memory import MemoryBlobs
 from axis.ports import BlobMismatch, BlobMissing, Blobs
+from tests.support.nats import NatsCluster
 
 HOUR = 60 * 60 * 1000
 NOW = 1_700_000_000_000
@@ -46,12 +50,23 @@ def never(_sha256: bytes) -> bool:
     return False
 
 
-@pytest.fixture(params=["memory", "files"])
+@pytest.fixture(params=["memory", "files", "jetstream"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
-    engine: Blobs = MemoryBlobs() if request.param == "memory" else FileBlobs.open_root(tmp_path / "blobs")
-    yield engine
-    await engine.close()
-    await engine.close()
+    engine: Blobs
+    async with AsyncExitStack() as opened:
+        if request.param == "memory":
+            engine = MemoryBlobs()
+        elif request.param == "files":
+            engine = FileBlobs.open_root(tmp_path / "blobs")
+        else:
+            nats: NatsCluster = request.getfixturevalue("nats")
+            await nats.ready()
+            cluster = await nats.connect()
+            opened.push_async_callback(cluster.close)
+            engine = await JetStreamBlobs.open_root(tmp_path / "blobs", cluster, str(uuid.uuid4()))
+        yield engine
+        await engine.close()
+        await engine.close()
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -1,0 +1,380 @@
+"""Blobs of several axis nodes: each whole at the node that took it, and in NATS JetStream for the others.
+
+An upload is checked and stored in the node's own folder first, then published in chunks of 128 KiB, then
+announced with its owner's pin; only then it counts. Two streams: `blobs-…` holds the chunks, one subject
+each, the newest alone; `pins-…` the announcements of the last 26 hours, which every node follows into a file
+of its own. So what one node has taken another may accept, a moment later.
+
+Collecting is safe against uploads at other nodes: publishing takes half an hour at most, a first chunk
+younger than 45 minutes is left alone, and nothing is removed beyond the place where the stream stood before
+the pins were looked at.
+
+Not handled here: object storage (another engine behind the same port could keep the chunks there).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha256 as digest_of
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from axis.blobs.announced import Announced, Pin
+from axis.blobs.files import FileBlobs
+from axis.blobs.rules import GRACE_MS
+from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
+from axis.logs import get_logger
+from axis.ports import BlobMissing, OutcomeUnknown
+
+__all__ = ["JetStreamBlobs"]
+
+#: Of one message. Larger ones hold up the journal's appends on the same servers.
+_PIECE_BYTES: Final = 128 * 1024
+#: Messages under way at once, of one upload or download.
+_WINDOW: Final = 4
+_TRIES: Final = 8
+_RETRY_SECONDS: Final = 0.25
+_FOLLOW_SECONDS: Final = 0.5
+_PINS_AGE_NS: Final = 26 * 3600 * 1_000_000_000
+#: A blob that others uploaded counts as there while its pin lasts so much longer.
+_LASTS_MS: Final = 2 * 60 * 60 * 1000
+#: Publishing ends well before a first chunk may be collected.
+_PUBLISH_SECONDS: Final = 30 * 60.0
+_YOUNG_MS: Final = 45 * 60 * 1000
+_PAGE: Final = 64
+_LOCAL: Final = ""  # owner of this node's own copies
+
+
+class JetStreamBlobs:
+    """ports.Blobs over a cluster and this node's folder. Make one with `open_root`."""
+
+    def __init__(self, local: FileBlobs, announced: Announced, cluster: JetStream, name: str) -> None:
+        self._local = local
+        self._announced = announced
+        self._cluster = cluster
+        self._chunks, self._pins = f"blobs-{name}", f"pins-{name}"
+        self._following: asyncio.Task[None] | None = None
+        self._told = asyncio.Event()
+        self._uploading: Counter[bytes] = Counter()
+        self._closed = False
+
+    @classmethod
+    async def open_root(
+        cls, root: Path, cluster: JetStream, name: str, *, replicas: int = 3
+    ) -> JetStreamBlobs:
+        """Open the folder, make the streams where they are missing, and follow the announcements.
+
+        `name`: the journal's id. Raises NotAnswered, StorageFull.
+        """
+        local = FileBlobs.open_root(root)
+        blobs = cls(local, Announced(root / "announced.sqlite"), cluster, name)
+        try:
+            for config in (_chunks_config(blobs._chunks, replicas), _pins_config(blobs._pins, replicas)):
+                await _made(cluster, config)
+            await blobs._look()
+        except BaseException:
+            await blobs.close()
+            raise
+        await cluster.listen(f"{blobs._pins}.told", blobs._hear)
+        blobs._following = asyncio.create_task(blobs._follow(), name="blobs")
+        return blobs
+
+    async def put(
+        self,
+        sha256: bytes,
+        size: int,
+        chunks: AsyncIterator[bytes],
+        *,
+        owner: str,
+        now: int,
+        pin_until: int,
+    ) -> None:
+        """Store and pin; see ports.Blobs. OutcomeUnknown when the cluster does not take it."""
+        began = monotonic()
+        with self._marked([sha256]):
+            await self._local.put(sha256, size, chunks, owner=_LOCAL, now=now, pin_until=pin_until)
+            await self._publish(sha256, size, now + round((monotonic() - began) * 1000))
+            await self._announce([Pin(sha256, owner, size, pin_until)])
+
+    async def put_small(self, contents: Sequence[bytes], *, owner: str, now: int, pin_until: int) -> None:
+        """Store and pin several; see ports.Blobs. OutcomeUnknown when the cluster does not take them."""
+        pins = [Pin(digest_of(content).digest(), owner, len(content), pin_until) for content in contents]
+        with self._marked([pin.sha256 for pin in pins]):
+            await self._local.put_small(contents, owner=_LOCAL, now=now, pin_until=pin_until)
+            await asyncio.gather(*(self._publish(pin.sha256, pin.size, now) for pin in pins))
+            for start in range(0, len(pins), _PAGE):
+                await self._announce(pins[start : start + _PAGE])
+
+    @contextmanager
+    def _marked(self, hashes: Sequence[bytes]) -> Iterator[None]:
+        """From before the first await of an upload here: `collect` leaves these alone."""
+        self._uploading.update(hashes)
+        try:
+            yield
+        finally:
+            self._uploading.subtract(hashes)
+            self._uploading += Counter()  # drops those that came to nought
+
+    def pinned(self, sha256: bytes, owner: str) -> tuple[int, int] | None:
+        """(size, end of the pin) of this owner's blob, whichever node took it."""
+        return self._announced.pin(sha256, owner)
+
+    @asynccontextmanager
+    async def open(self, sha256: bytes, offset: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream a blob from `offset`: this node's copy, else the cluster's."""
+        if self._local.size(sha256) is not None:
+            async with self._local.open(sha256, offset) as data:
+                yield data
+            return
+        first = await self._piece(sha256, offset // _PIECE_BYTES)
+        if first is None and await self._piece(sha256, 0) is None:
+            raise BlobMissing(sha256.hex())
+        yield self._read(sha256, offset, first)
+
+    def size(self, sha256: bytes) -> int | None:
+        """The size of a blob that this node holds, or that was announced in the last day."""
+        size = self._local.size(sha256)
+        if size is None and (newest := self._announced.newest(sha256)) is not None:
+            return newest[0]
+        return size
+
+    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+        """Delete what nobody pins or names, here and in the cluster; see ports.Blobs."""
+        before = await self._state(self._chunks)
+        await self._look()  # every pin that was announced before the place in `before`
+        deleted = 0
+        for sha256 in await self._stored():
+            newest = self._announced.newest(sha256)
+            if self._uploading[sha256]:
+                continue
+            if (newest is not None and newest[1] >= now - GRACE_MS) or is_named(sha256):
+                continue
+            first = await self._piece(sha256, 0)
+            if first is None or _header(first, "axis-at") >= now - _YOUNG_MS:
+                continue
+            deleted += await self._purge(sha256, before.last)
+        self._announced.forget(now - GRACE_MS)
+        here = await self._local.collect(now, is_named)
+        return max(deleted, here)
+
+    def hashes(self) -> Iterator[bytes]:
+        """Of every blob that this node holds itself."""
+        return self._local.hashes()
+
+    async def seed(self, now: int, show: Callable[[int], None] | None = None) -> int:
+        """Publish every blob that this node holds: a home that founds a cluster. How many."""
+        count = 0
+        for sha256 in list(self._local.hashes()):
+            size = self._local.size(sha256)
+            if size is not None:
+                await self._publish(sha256, size, now)
+                count += 1
+            if show is not None:
+                show(count)
+        return count
+
+    async def close(self) -> None:
+        """Stop following and release the files. Idempotent."""
+        self._closed = True
+        self._told.set()
+        if self._following is not None:
+            await asyncio.wait({self._following})
+        await self._local.close()
+        self._announced.close()
+
+    # --- the cluster
+
+    async def _publish(self, sha256: bytes, size: int, now: int) -> None:
+        newest = self._announced.newest(sha256)
+        if newest is not None and newest[1] > now + _LASTS_MS:
+            return  # announced by somebody, so it is complete, and not about to be collected
+        headers = {"Axis-Size": str(size), "Axis-At": str(now)}
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS), self._local.open(sha256) as data:
+                await self._publish_pieces(sha256, data, headers)
+        except TimeoutError as error:
+            raise OutcomeUnknown("the cluster is too slow for this attachment") from error
+
+    async def _publish_pieces(
+        self, sha256: bytes, data: AsyncIterator[bytes], headers: Mapping[str, str]
+    ) -> None:
+        # The first by itself: it is the one whose age says that an upload is under way.
+        number, pieces = 0, _pieces(data)
+        batch = [await anext(pieces, b"")]
+        while batch:
+            await asyncio.gather(
+                *(
+                    self._store(f"{self._chunks}.{sha256.hex()}.{each}", piece, headers)
+                    for each, piece in enumerate(batch, number)
+                )
+            )
+            number += len(batch)
+            batch = [piece for _ in range(_WINDOW) if (piece := await anext(pieces, b""))]
+
+    async def _store(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> int:
+        """Publish until it is stored; the same message twice does no harm."""
+        error: Exception | None = None
+        for _ in range(_TRIES):
+            try:
+                return await self._cluster.publish(subject, data, headers)
+            except Refused as refused:
+                if refused.no_room:
+                    raise OutcomeUnknown(f"the cluster has no room: {refused}", full=True) from refused
+                error = refused
+            except NotAnswered as silent:
+                error = silent
+            await asyncio.sleep(_RETRY_SECONDS)
+        raise OutcomeUnknown(f"the cluster did not take the attachment: {error}") from error
+
+    async def _announce(self, pins: Sequence[Pin]) -> None:
+        if not pins:
+            return
+        body = [[pin.sha256.hex(), pin.owner, pin.size, pin.until] for pin in pins]
+        await self._store(f"{self._pins}.pin", json.dumps(body).encode())
+        self._announced.take(pins)
+        await self._cluster.tell(f"{self._pins}.told", b"")
+
+    async def _piece(self, sha256: bytes, number: int) -> Message | None:
+        error: Exception | None = None
+        for _ in range(_TRIES):
+            try:
+                return await self._cluster.newest(self._chunks, f"{self._chunks}.{sha256.hex()}.{number}")
+            except (Refused, NotAnswered) as failed:
+                error = failed
+            await asyncio.sleep(_RETRY_SECONDS)
+        raise OutcomeUnknown(f"the cluster did not give the attachment: {error}") from error
+
+    async def _read(self, sha256: bytes, offset: int, first: Message | None) -> AsyncIterator[bytes]:
+        if first is None:
+            return
+        number, skip = divmod(offset, _PIECE_BYTES)
+        count = max(1, -(-_header(first, "axis-size") // _PIECE_BYTES))
+        piece: Message | None = first
+        while piece is not None:
+            if piece.data[skip:]:
+                yield piece.data[skip:]
+            skip, number = 0, number + 1
+            if number >= count:
+                return
+            piece = await self._piece(sha256, number)
+        raise BlobMissing(f"{sha256.hex()}: chunk {number} is gone")
+
+    async def _stored(self) -> list[bytes]:
+        """Of every blob in the cluster."""
+        answer = await self._cluster.ask(
+            f"STREAM.INFO.{self._chunks}", {"subjects_filter": f"{self._chunks}.*.0"}, 10.0
+        )
+        subjects = (answer["state"].get("subjects") or {}).keys()
+        return [bytes.fromhex(subject.split(".")[1]) for subject in subjects]
+
+    async def _purge(self, sha256: bytes, upto: int) -> bool:
+        answer = await self._cluster.ask(
+            f"STREAM.PURGE.{self._chunks}",
+            {"filter": f"{self._chunks}.{sha256.hex()}.*", "seq": upto + 1},
+            10.0,
+        )
+        return bool(answer.get("purged"))
+
+    async def _state(self, stream: str) -> StreamState:
+        state = await self._cluster.stream(stream, 5.0)
+        if state is None:
+            raise NotAnswered(f"the stream {stream} is gone")
+        return state
+
+    # --- following the announcements
+
+    async def _hear(self, _: bytes) -> None:
+        self._told.set()
+
+    async def _follow(self) -> None:
+        while not self._closed:
+            try:
+                await self._look()
+            except (NotAnswered, Refused) as error:
+                get_logger().debug("announcements_silent", detail=str(error))
+            self._told.clear()
+            try:
+                async with asyncio.timeout(_FOLLOW_SECONDS):
+                    await self._told.wait()
+            except TimeoutError:
+                continue
+
+    async def _look(self) -> None:
+        """Take in what was announced since the last look."""
+        state = await self._state(self._pins)
+        place = max(self._announced.place(state.created), state.first - 1)
+        while place < state.last:
+            upto = min(state.last, place + _PAGE)
+            found = await asyncio.gather(
+                *(self._cluster.message(self._pins, number) for number in range(place + 1, upto + 1))
+            )
+            pins = [pin for message in found if message is not None for pin in _pins_in(message.data)]
+            self._announced.take(pins, state.created, upto)
+            place = upto
+
+
+def _chunks_config(name: str, replicas: int) -> dict[str, Any]:
+    return _config(name, [f"{name}.*.*"], replicas) | {"max_msgs_per_subject": 1}
+
+
+def _pins_config(name: str, replicas: int) -> dict[str, Any]:
+    return _config(name, [f"{name}.pin"], replicas) | {"max_age": _PINS_AGE_NS}
+
+
+def _config(name: str, subjects: Iterable[str], replicas: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "subjects": list(subjects),
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "new",
+        "allow_direct": False,
+        "max_consumers": -1,
+    }
+
+
+async def _made(cluster: JetStream, config: dict[str, Any]) -> None:
+    try:
+        if await cluster.stream(config["name"], 10.0) is None:
+            await cluster.make_stream(config)
+    except Refused as refused:
+        raise NotAnswered(f"the cluster does not make the stream {config['name']}: {refused}") from refused
+
+
+def _header(message: Message, wanted: str) -> int:
+    """A number in a chunk's header; 0 where there is none."""
+    for line in message.headers.decode("ascii", "replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() == wanted and value.strip().isdigit():
+            return int(value)
+    return 0
+
+
+def _pins_in(data: bytes) -> list[Pin]:
+    """The pins in an announcement; one that is none says nothing."""
+    try:
+        return [
+            Pin(bytes.fromhex(sha256), str(owner), int(size), int(until))
+            for sha256, owner, size, until in json.loads(data)
+        ]
+    except (ValueError, TypeError):
+        get_logger().warning("announcement_odd", bytes=len(data))
+        return []
+
+
+async def _pieces(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of 128 KiB."""
+    held = bytearray()
+    async for chunk in data:
+        held += chunk
+        while len(held) >= _PIECE_BYTES:
+            yield bytes(held[:_PIECE_BYTES])
+            del held[:_PIECE_BYTES]
+    if held:
+        yield bytes(held)
