@@ -60,7 +60,11 @@ def init(
 def serve(
     home: Home,
     journal: Annotated[
-        str | None, typer.Option(help="The journal's URL; default: journal.sqlite in the home.")
+        str | None,
+        typer.Option(
+            help="nats://HOST:PORT,… to share the journal with other nodes (kept in axis.toml);"
+            " default: what axis.toml says, else this home's own file."
+        ),
     ] = None,
 ) -> None:
     """Run the node: agency API, console, metrics. Prints one line when it is ready."""
@@ -69,8 +73,10 @@ def serve(
     from axis import logs
     from axis.app.serve import serve as run
 
-    if journal is not None and not journal.startswith("sqlite:"):
-        raise typer.BadParameter(f"{journal}: this version keeps its journal in SQLite only")
+    if journal is not None:
+        from axis.app.home import set_journal
+
+        set_journal(home, journal)
     logs.configure(json=not sys.stderr.isatty())
 
     def announce(line: str) -> None:
@@ -226,7 +232,7 @@ def _print_done(answer: dict[str, Any], text: str, as_json: bool) -> None:
 
 def _mount() -> None:
     """Commands that live in modules of their own."""
-    for name in ("axis.cli_query", "axis.cli_demo"):
+    for name in ("axis.cli_query", "axis.cli_demo", "axis.cli_cluster"):
         try:
             register: Callable[[typer.Typer], None] = importlib.import_module(name).register
         except ModuleNotFoundError as error:

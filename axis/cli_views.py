@@ -103,7 +103,8 @@ def audit_home(home: Path, quick: bool) -> AuditReport:
         report = audit(
             settings.journal_path,
             settings.views_path,
-            settings.blobs_path,
+            # In a cluster no node holds every attachment.
+            None if settings.settings.journal else settings.blobs_path,
             anchors=settings.anchors.anchors,
             quick=quick,
             progress=lambda what, done, of: tell(done, of, what),

@@ -54,6 +54,8 @@ class Settings(BaseModel):
     names: tuple[str, ...] = ()
     #: What enrolment tokens tell nodes to connect to; empty: the first name, else the listening address.
     url: str = ""
+    #: The journal of several nodes, nats://HOST:PORT,HOST:PORT,…; empty: this home's own file alone.
+    journal: str = ""
     #: Where the certificate authority lives; empty: HOME/pki if it exists, else none.
     issuer_home: str = ""
     limits: Limits = Limits()
@@ -111,6 +113,8 @@ def save(home: Path, settings: Settings) -> None:
         lines.append(f"names = [{', '.join(_toml(name) for name in settings.names)}]")
     if settings.url:
         lines.append(f"url = {_toml(settings.url)}")
+    if settings.journal:
+        lines.append(f"journal = {_toml(settings.journal)}")
     if settings.issuer_home:
         lines.append(f"issuer_home = {_toml(settings.issuer_home)}")
     changed = settings.limits.model_dump(exclude_defaults=True)

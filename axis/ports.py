@@ -135,6 +135,13 @@ class Journal(Facts, Protocol):
         """
         ...
 
+    async def confirm(self) -> bool:
+        """Read what others have appended up to now; whether the cluster has confirmed the head that is left.
+
+        Always true where nobody else appends. Bounded by seconds.
+        """
+        ...
+
     async def changed(self, beyond: int, timeout: float) -> Head:
         """Return once the head's sequence is over `beyond`, or after `timeout` seconds, with the head."""
         ...

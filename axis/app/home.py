@@ -30,9 +30,25 @@ from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.sqlite import SqliteJournal
 
-__all__ = ["VIEWS_FILE", "Home", "HomeExists", "SystemClock", "boot_seconds", "init_home", "read_home"]
+__all__ = [
+    "CLUSTER_KEYS",
+    "VIEWS_FILE",
+    "Home",
+    "HomeExists",
+    "SystemClock",
+    "boot_seconds",
+    "give_cluster_keys",
+    "init_home",
+    "join_home",
+    "read_home",
+    "set_journal",
+]
 
 VIEWS_FILE: Final = "views.sqlite"
+#: Folder under `keys/` of a home's keys for the cluster: ca.pem, tls.crt, tls.key.
+CLUSTER_KEYS: Final = "cluster"
+_CLUSTER_FILES: Final = ("ca.pem", "tls.key", "tls.crt")
+_OWN_KEYS: Final = ("anchors.pem", "chain.pem", "tls.key", "tls.crt", "sign.key", "sign.crt")
 _PRIVATE: Final = 0o700
 
 
@@ -138,6 +154,66 @@ def init_home(
         config.save(home, settings)
         _sync_folder(home)
     return read_home(home)
+
+
+def join_home(source: Path, home: Path, listen: str, console: str, *, url: str = "") -> Home:
+    """Make the home of another node of the same axis, with the keys of `source` and an empty journal.
+
+    The authority stays where it is. The new node reads the journal from the cluster when it first serves.
+    Raises HomeExists, HomeBusy, config.ConfigError (also when `source` is in no cluster).
+    """
+    first = read_home(source)
+    if not first.settings.journal:
+        raise config.ConfigError(f"{source} is in no cluster: axis serve --journal nats://… first")
+    config.parse_address(console)
+    config.parse_address(listen)
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(_PRIVATE)
+    with HomeLock(home):
+        if (home / config.SETTINGS_FILE).exists():
+            raise HomeExists(f"{home} is an axis home already")
+        _copy_keys(first.keys_path, home / "keys", _OWN_KEYS)
+        if (first.keys_path / CLUSTER_KEYS).is_dir():
+            _copy_keys(first.keys_path / CLUSTER_KEYS, home / "keys" / CLUSTER_KEYS, _CLUSTER_FILES)
+        journal = SqliteJournal.open(first.journal_path, readonly=True)
+        journal_id = journal.head().journal_id
+        asyncio.run(journal.close())
+        asyncio.run(SqliteJournal.open(home / "journal.sqlite", journal_id=journal_id).close())
+        settings = first.settings.model_copy(
+            update={"listen": listen, "console": console, "url": url, "issuer_home": ""}
+        )
+        config.save(home, settings)
+        _sync_folder(home)
+    return read_home(home)
+
+
+def set_journal(home: Path, url: str) -> None:
+    """Keep in the settings where the journal is shared: `nats://HOST:PORT,…`. Raises config.ConfigError."""
+    settings = config.load(home)
+    if url.startswith("sqlite:"):
+        if settings.journal:
+            raise config.ConfigError(
+                f"{home} is in a cluster, and attachments that other nodes took are there:"
+                " it cannot go on alone yet"
+            )
+        return
+    if not url.startswith("nats://"):
+        raise config.ConfigError(f"{url!r} is not nats://HOST:PORT,HOST:PORT,…")
+    if settings.journal != url:
+        config.save(home, settings.model_copy(update={"journal": url}))
+
+
+def give_cluster_keys(home: Path, source: Path) -> None:
+    """Copy the axis nodes' key for the cluster (`axis cluster keys` made it) into a home."""
+    config.load(home)
+    _copy_keys(source, home / "keys" / CLUSTER_KEYS, _CLUSTER_FILES)
+
+
+def _copy_keys(source: Path, target: Path, names: Iterable[str]) -> None:
+    target.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+    for name in names:
+        _write(target / name, (source / name).read_bytes(), 0o600 if name.endswith(".key") else 0o644)
+    _sync_folder(target)
 
 
 def _make_keys(home: Path, names: Iterable[str]) -> None:

@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from axis.app.engines import open_engines
 from axis.app.home import Home, SystemClock, boot_seconds, read_home
-from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
 from axis.core.decide import Found
 from axis.core.state import FactCertificates
@@ -33,8 +33,7 @@ from axis.flow.rejections import Rejections
 from axis.flow.sequencer import Sequencer
 from axis.flow.submissions import Submissions
 from axis.flow.units import Units
-from axis.journal.sqlite import SqliteJournal
-from axis.ports import Clock, Issuer, Journal
+from axis.ports import Blobs, Clock, Issuer, Journal
 from axis.views.projection import Views
 
 __all__ = ["Node", "open_home"]
@@ -47,7 +46,7 @@ class Node:
     home: Home
     clock: Clock
     journal: Journal
-    blobs: FileBlobs
+    blobs: Blobs
     views: Views
     sequencer: Sequencer
     peers: Peers
@@ -84,10 +83,7 @@ async def open_home(
     home = read_home(path)
     async with AsyncExitStack() as opened:
         opened.enter_context(HomeLock(path))
-        journal = SqliteJournal.open(home.journal_path)
-        opened.push_async_callback(journal.close)
-        blobs = FileBlobs.open_root(home.blobs_path)
-        opened.push_async_callback(blobs.close)
+        journal, blobs = await open_engines(home, opened)
         views = Views.open(home.views_path)
         opened.callback(views.close)
         issuer = await _issuer(home) if with_issuer else None
@@ -118,8 +114,8 @@ async def _issuer(home: Home) -> Issuer | None:
 
 def _wire(
     home: Home,
-    journal: SqliteJournal,
-    blobs: FileBlobs,
+    journal: Journal,
+    blobs: Blobs,
     views: Views,
     issuer: Issuer | None,
     clock: Clock,
@@ -162,7 +158,7 @@ def _wire(
 
 def _node(
     home: Home,
-    blobs: FileBlobs,
+    blobs: Blobs,
     views: Views,
     desk: Desk,
     directory: DirectoryPages,

@@ -138,7 +138,7 @@ def _application(node: Node) -> tuple[web.Application, Gate]:
         limits.concurrent_requests,
         limits.concurrent_uploads,
     )
-    heads = HeadGuard(node.journal)
+    heads = HeadGuard(node.journal, sole=not node.journal.shared)
     node.journal.on_landed(heads.landed)
     gate = Gate(peers=node.peers, heads=heads, limiter=limiter, rejections=node.rejections, clock=node.clock)
     flows = Flows(

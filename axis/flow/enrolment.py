@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 
-from axispb.v1 import api_pb2
+from axispb.v1 import api_pb2, facts_pb2
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -20,6 +20,7 @@ from axis.core import state
 from axis.core.decide import Enrol, IssueToken, RecordCertificate, Revoke, check_token
 from axis.core.errors import Refusal
 from axis.core.trust import Anchors, CertificateInfo, read_certificate
+from axis.flow.judged import judged
 from axis.flow.sequencer import Sequencer
 from axis.flow.tokens import SECRET_BYTES, Token
 from axis.logs import get_logger
@@ -81,7 +82,7 @@ class Enrolment:
         secret_sha256 = hashlib.sha256(request.secret).digest()
         keys = (_key(request.tls_request, "tls_request"), _key(request.sign_request, "sign_request"))
         async with self._one_at_a_time:
-            code, used = check_token(secret_sha256, *keys, self._journal, self._clock.now())
+            code, used = await judged(self._journal, lambda: self._check(secret_sha256, *keys))
             if used is not None:
                 return self._response(code, used.tls_serial, used.sign_serial)
             if self._issuer is None:
@@ -94,6 +95,11 @@ class Enrolment:
             answer = await self._sequencer.submit(Enrol(code, secret_sha256, *infos))
         get_logger().info("organisation_enrolled", organisation=code, serials=[info.serial for info in infos])
         return self._response(code, answer.tls_serial, answer.sign_serial)
+
+    async def _check(
+        self, secret_sha256: bytes, tls_key: bytes, sign_key: bytes
+    ) -> tuple[str, facts_pb2.EnrolledFact | None]:
+        return check_token(secret_sha256, tls_key, sign_key, self._journal, self._clock.now())
 
     async def reconcile(self) -> int:
         """Journal what the issuer's list has and the journal lacks; the number of records' worth found.

@@ -97,6 +97,8 @@ class Feed:
     def _look(self, peer: Peer, query: FeedQuery) -> api_pb2.FeedPage:
         if self._closed:
             raise Refusal("shutting_down")
+        if doubt := self._journal.doubt:
+            raise Refusal("unavailable", doubt, retry_after=1)
         self._peers.check(peer)
         page = api_pb2.FeedPage(
             urgent_next=query.urgent_after,

@@ -19,6 +19,7 @@ from axis.core.envelope import MAX_SIGNATURE_BYTES, MAX_SIGNED_BYTES, Envelope, 
 from axis.core.errors import Refusal
 from axis.core.verify import Place, Verified, verify_document, verify_status
 from axis.flow.desk import Desk
+from axis.flow.judged import judged
 from axis.flow.peers import Peer
 from axis.logs import get_logger
 from axis.ports import Blobs
@@ -61,7 +62,7 @@ class Ingress:
         """
         submission = _Submission(envelope, peer, trace_id)
         try:
-            return await self._submit(submission)
+            return await judged(self._journal, lambda: self._submit(submission))
         except Refusal as refusal:
             await self._rejections.note(
                 peer.organisation,

@@ -19,6 +19,7 @@ from axis.core.envelope import Envelope, Kind, parse
 from axis.core.errors import Refusal
 from axis.core.verify import Place, verify_receipt
 from axis.flow.desk import Desk
+from axis.flow.judged import judged
 from axis.flow.peers import Peer
 from axis.logs import get_logger
 
@@ -55,15 +56,21 @@ class Receipts:
         try:
             receipt = cast(evidence_pb2.Receipt, parse(envelope.signed, Kind.RECEIPT))
             document_id = receipt.document_id
-            sequence = self._repeat(envelope, receipt, peer)
-            if sequence is None:
-                sequence = await self._take(envelope, receipt, peer, trace_id)
+            sequence = await judged(self._journal, lambda: self._judge(envelope, receipt, peer, trace_id))
             return api_pb2.ReceiptResult(sequence=sequence)
         except Refusal as refusal:
             await self._rejections.note(
                 peer.organisation, refusal, bytes_sha256=envelope.signed_sha256, document_id=document_id
             )
             return api_pb2.ReceiptResult(code=refusal.name, detail=refusal.detail)
+
+    async def _judge(
+        self, envelope: Envelope, receipt: evidence_pb2.Receipt, peer: Peer, trace_id: str
+    ) -> int:
+        sequence = self._repeat(envelope, receipt, peer)
+        if sequence is None:
+            sequence = await self._take(envelope, receipt, peer, trace_id)
+        return sequence
 
     def _repeat(self, envelope: Envelope, receipt: evidence_pb2.Receipt, peer: Peer) -> int | None:
         """Where these very bytes were taken before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from axispb.v1 import api_pb2
 
@@ -10,6 +10,7 @@ from axis.core.decide import Done, Register, Resume, Suspend
 from axis.core.document import MAX_TEXT
 from axis.core.errors import Refusal
 from axis.flow.desk import Desk
+from axis.flow.judged import judged
 from axis.flow.peers import Peer
 from axis.logs import get_logger
 
@@ -31,14 +32,17 @@ class Units:
         refuses is noted by the gate.
         """
         command = _command(asked, peer.organisation)
-        self._desk.peers.check(peer)
-        done: Done = await self._desk.sequencer.submit(command)
+        done = await judged(self._desk.journal, lambda: self._judge(command, peer))
         if done.changed:
             get_logger().info(
                 "unit_changed", action=asked.action, unit=done.subject, organisation=peer.organisation
             )
         sequence = self._desk.journal.head().sequence
         return api_pb2.UnitChanged(code=done.subject, changed=done.changed, sequence=sequence)
+
+    async def _judge(self, command: Register | Suspend | Resume, peer: Peer) -> Done:
+        self._desk.peers.check(peer)
+        return cast(Done, await self._desk.sequencer.submit(command))
 
 
 def _command(asked: api_pb2.UnitChange, by: str) -> Register | Suspend | Resume:

@@ -21,7 +21,7 @@ from axis.http import problems
 from axis.http.heads import AXIS_HEAD, HeadGuard
 from axis.http.limits import Limiter
 from axis.logs import bound_trace, get_logger, new_trace_id, parse_traceparent
-from axis.ports import Clock, StorageFull
+from axis.ports import Clock, OutcomeUnknown, StorageFull
 
 __all__ = ["ENROL", "PEER", "RECEIPTS", "SUBMISSIONS", "SUBMIT", "TRACE", "Gate"]
 
@@ -36,6 +36,7 @@ PEER: Final = web.RequestKey("peer", Peer)
 TRACE: Final = web.RequestKey("trace", str)
 
 _FULL_RETRY_SECONDS: Final = 30
+_UNKNOWN_RETRY_SECONDS: Final = 1
 
 
 class Gate:
@@ -85,6 +86,10 @@ class Gate:
             return problems.response(
                 Refusal("storage_full", "there is no room", retry_after=_FULL_RETRY_SECONDS)
             )
+        except OutcomeUnknown as error:
+            get_logger().warning("outcome_unknown", detail=str(error))
+            code = "storage_full" if error.full else "unavailable"
+            return problems.response(Refusal(code, str(error), retry_after=_UNKNOWN_RETRY_SECONDS))
         except Exception:
             get_logger().exception("request_failed", path=request.path, method=request.method)
             return problems.response(Refusal("unavailable", "the node could not do this; its log says why"))

@@ -7,6 +7,8 @@ a head which this journal does not hold learns that the axis was restored from a
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from axis.core.errors import Refusal
@@ -18,6 +20,7 @@ __all__ = ["AXIS_HEAD", "HeadGuard"]
 
 AXIS_HEAD: Final = "Axis-Head"
 _WAIT_SECONDS: Final = 5.0
+_MISSING_SECONDS: Final = 15.0
 _REMEMBERED: Final = 1000
 
 
@@ -28,7 +31,14 @@ class HeadGuard:
     may be ahead, and what is lacking may still come.
     """
 
-    def __init__(self, journal: Journal, *, sole: bool = True, wait: float = _WAIT_SECONDS) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        sole: bool = True,
+        wait: float = _WAIT_SECONDS,
+        timer: Callable[[], float] = monotonic,
+    ) -> None:
         self._journal = journal
         self._sole = sole
         self._wait = wait
@@ -36,6 +46,9 @@ class HeadGuard:
         self._journal_id = head.journal_id
         self._current, self._sequence = str(head), head.sequence
         self._hashes: OrderedDict[int, str] = OrderedDict()
+        self._timer = timer
+        #: Heads that clients have seen and this node has not: when first and last asked for.
+        self._missing: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def current(self) -> str:
         """The header of every answer."""
@@ -61,9 +74,12 @@ class HeadGuard:
     async def check(self, header: str | None) -> None:
         """Return when this node has seen what the client has seen.
 
-        Raises Refusal `head_unknown` when the journal holds something else there, `behind_head` when it is
-        not there yet, `field_invalid` for a header that is none.
+        Raises Refusal `unavailable` when nothing may be told from this journal now, `head_unknown` when the
+        journal holds something else there, `behind_head` when it is not there yet, `field_invalid` for a
+        header that is none.
         """
+        if doubt := self._journal.doubt:
+            raise Refusal("unavailable", doubt, retry_after=1)
         if not header:
             return
         journal_id, sequence, sha256 = _parse(header)
@@ -74,10 +90,24 @@ class HeadGuard:
         head = self._journal.head()
         if sequence > head.sequence and not self._sole:
             head = await self._journal.changed(sequence - 1, self._wait)
-            if sequence > head.sequence:
+            if sequence > head.sequence and not self._long_missing(header):
                 raise Refusal("behind_head", f"this node has seen {head.sequence}", retry_after=1)
         if sequence > head.sequence or self._hash(sequence) != sha256:
             raise Refusal("head_unknown", f"the journal stands at {head.sequence}")
+
+    def _long_missing(self, header: str) -> bool:
+        """Whether the cluster has confirmed a lower head all the time since this one was first asked for.
+
+        A leader that was paused may briefly answer with an old head; it is not believed at once.
+        """
+        now = self._timer()
+        first, last = self._missing.pop(header, (now, now))
+        if self._journal.doubt or now - last > _MISSING_SECONDS:
+            first = now
+        self._missing[header] = (first, now)
+        if len(self._missing) > _REMEMBERED:
+            self._missing.popitem(last=False)
+        return now - first >= _MISSING_SECONDS
 
     def _hash(self, sequence: int) -> str | None:
         """The hash of the frame that ends there. Frames never change, so what was read is kept."""

@@ -322,6 +322,14 @@ class JetStreamJournal:
         if not number.isdigit() or int(number) > self._file.head().number:
             self._hint.wake()
 
+    async def confirm(self) -> bool:
+        """Read what others have appended up to now; whether the cluster's leader has confirmed the head."""
+        try:
+            await self._look()
+        except (NotAnswered, Refused, OutcomeUnknown, JournalBroken):
+            return False
+        return self._short_since is None and not self._broken
+
     # --- reading, all of it from this node's file
 
     def head(self) -> Head:

@@ -126,6 +126,10 @@ class SqliteJournal:
         self._listeners.tell(frame, changes)
         self._wakeup.wake()
 
+    async def confirm(self) -> bool:
+        """Nobody else appends."""
+        return True
+
     async def changed(self, beyond: int, timeout: float) -> Head:
         """The head, once its sequence is over `beyond` or after `timeout` seconds."""
         loop = asyncio.get_running_loop()

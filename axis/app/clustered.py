@@ -1,0 +1,98 @@
+"""A home whose journal and blobs are shared with other nodes, over NATS JetStream.
+
+A home that joins a cluster for the first time founds its streams where there are none, from its own files.
+After that a missing stream is a loss that a person must look at (`axis journal reseed`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from axis.app.home import CLUSTER_KEYS, Home, SystemClock
+from axis.blobs.jetstream import JetStreamBlobs
+from axis.config import ConfigError
+from axis.core import state
+from axis.core.errors import Refusal
+from axis.jetstream import JetStream, NotAnswered, cluster_tls, servers_of
+from axis.journal.jetstream import JetStreamJournal, stream_name
+from axis.journal.seeding import Seeded, seed
+from axis.journal.sqlite import SqliteJournal
+from axis.logs import get_logger
+from axis.ports import Blobs, Journal
+
+__all__ = ["open_clustered", "reseed"]
+
+#: Tells a home that has been in a cluster.
+_JOINED: Final = "cluster.joined"
+
+
+async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
+    """The journal and blobs over the cluster; `opened` closes them.
+
+    Raises JournalBroken, StorageFull, ConfigError; Refusal `unavailable` when the cluster does not answer.
+    """
+    try:
+        return await _open(home, file, opened)
+    except NotAnswered as error:
+        raise Refusal("unavailable", str(error), retry_after=1) from error
+
+
+async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
+    cluster = await _connect(home)
+    opened.push_async_callback(cluster.close)
+    journal_id = file.head().journal_id
+    joined = home.path / _JOINED
+    founds = not joined.exists() and await cluster.stream(stream_name(journal_id), 10.0) is None
+    if founds:
+        seeded = await seed(file, cluster, show=_show)
+        get_logger().info("cluster_founded", frames=seeded.published)
+    shared = await JetStreamBlobs.open_root(home.blobs_path, cluster, journal_id)
+    opened.push_async_callback(shared.close)
+    if founds:
+        await shared.seed(SystemClock().now())
+    journal = await JetStreamJournal.open(file, cluster, state.reduce)
+    opened.push_async_callback(journal.close)
+    _mark(joined)
+    return journal, shared
+
+
+async def reseed(home: Home) -> Seeded:
+    """Make the journal's stream again, or longer, from this home's verified frames, and its blobs.
+
+    For a stopped node. Raises JournalBroken where the stream holds other frames; Refusal `unavailable`.
+    """
+    async with AsyncExitStack() as opened:
+        file = SqliteJournal.open(home.journal_path)
+        opened.push_async_callback(file.close)
+        try:
+            cluster = await _connect(home)
+            opened.push_async_callback(cluster.close)
+            seeded = await seed(file, cluster, show=_show)
+            blobs = await JetStreamBlobs.open_root(home.blobs_path, cluster, file.head().journal_id)
+            opened.push_async_callback(blobs.close)
+            await blobs.seed(SystemClock().now())
+        except NotAnswered as error:
+            raise Refusal("unavailable", str(error), retry_after=1) from error
+        return seeded
+
+
+async def _connect(home: Home) -> JetStream:
+    try:
+        servers = servers_of(home.settings.journal)
+        tls = cluster_tls(home.keys_path / CLUSTER_KEYS, servers)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"journal: {error}") from error
+    return await JetStream.connect(servers, tls, name=f"{socket.gethostname()}:{home.path.name}")
+
+
+def _show(frame: int, of: int) -> None:
+    if frame % 1000 == 0 or frame == of:
+        get_logger().info("journal_publishing", frame=frame, of=of)
+
+
+def _mark(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))

@@ -1,0 +1,37 @@
+"""Which engines stand behind the journal and the blobs of a home: files alone, or a cluster's.
+
+The setting `journal` decides: empty for an axis on one machine, `nats://HOST:PORT,…` for several nodes.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from axis.app.home import Home
+from axis.blobs.files import FileBlobs
+from axis.config import ConfigError
+from axis.journal.sqlite import SqliteJournal
+from axis.ports import Blobs, Journal
+
+__all__ = ["open_engines"]
+
+
+async def open_engines(home: Home, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
+    """The home's journal and blobs; `opened` closes them.
+
+    Raises JournalBroken, StorageFull, ConfigError; Refusal `unavailable` when the cluster does not answer.
+    """
+    file = SqliteJournal.open(home.journal_path)
+    opened.push_async_callback(file.close)
+    if not home.settings.journal:
+        blobs = FileBlobs.open_root(home.blobs_path)
+        opened.push_async_callback(blobs.close)
+        return file, blobs
+    try:
+        # Only then: an axis on one machine needs no NATS.
+        from axis.app.clustered import open_clustered
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"a journal in a cluster needs the extra document-axis[cluster]: {error}"
+        ) from error
+    return await open_clustered(home, file, opened)

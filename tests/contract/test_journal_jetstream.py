@@ -1,0 +1,242 @@
+"""What the journal of several nodes promises beyond the contract: on three real NATS servers, some ill."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from axis.core.facts import Changes
+from axis.core.frame import Head, encode
+from axis.jetstream import JetStream
+from axis.journal import jetstream as module
+from axis.journal.jetstream import JetStreamJournal, subject_of
+from axis.journal.seeding import seed
+from axis.journal.sqlite import SqliteJournal
+from axis.ports import Conflict, JournalBroken, OutcomeUnknown
+from tests.contract.conftest import text_reduce
+from tests.support.nats import NatsCluster
+
+LIMIT = 40.0
+
+
+class Nodes:
+    """Nodes of one journal, each with a file and a connection of its own."""
+
+    def __init__(self, folder: Path, nats: NatsCluster) -> None:
+        self.folder, self.nats = folder, nats
+        self.stream = f"journal-{uuid.uuid4()}"
+        self.opened = AsyncExitStack()
+
+    async def connect(self) -> JetStream:
+        cluster = await self.nats.connect()
+        self.opened.push_async_callback(cluster.close)
+        return cluster
+
+    def file(self, name: str) -> SqliteJournal:
+        file = SqliteJournal.open(self.folder / f"{name}.sqlite", journal_id="j")
+        self.opened.push_async_callback(file.close)
+        return file
+
+    async def open(self, name: str, cluster: JetStream | None = None) -> JetStreamJournal:
+        cluster = cluster or await self.connect()
+        journal = await JetStreamJournal.open(self.file(name), cluster, text_reduce, stream=self.stream)
+        self.opened.push_async_callback(journal.close)
+        return journal
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path, nats: NatsCluster) -> AsyncIterator[Nodes]:
+    await nats.ready()
+    made = Nodes(tmp_path, nats)
+    async with made.opened:
+        await seed(made.file("seed"), await made.connect(), stream=made.stream)
+        yield made
+
+
+async def add(journal: JetStreamJournal, text: str) -> Head:
+    """Append as a sequencer does: decide again on Conflict, and again where the outcome was unknown."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            head = journal.head()
+            if journal.key(text) is not None:
+                return head
+            frame = encode(head, 1000, [f"key {text}".encode()])
+            try:
+                return await journal.append(head, frame, Changes(keys={text: head.sequence + 1}))
+            except (Conflict, OutcomeUnknown):
+                await asyncio.sleep(0)
+
+
+async def same(*journals: JetStreamJournal) -> Head:
+    """Wait until all have the newest head of any."""
+    newest = max(journal.head().sequence for journal in journals)
+    heads = [await journal.changed(newest - 1, LIMIT) for journal in journals]
+    assert len(set(heads)) == 1
+    assert len({tuple(journal.peaks()) for journal in journals}) == 1
+    return heads[0]
+
+
+async def test_two_nodes_append_at_once_and_hold_the_same(nodes: Nodes) -> None:
+    one, two = await nodes.open("one"), await nodes.open("two")
+
+    async def work(journal: JetStreamJournal, name: str) -> None:
+        for number in range(30):
+            await add(journal, f"{name}/{number}")
+
+    await asyncio.gather(work(one, "one"), work(two, "two"))
+    head = await same(one, two)
+    assert head.sequence == 60
+    assert all(one.key(f"{name}/{n}") == two.key(f"{name}/{n}") for name in ("one", "two") for n in range(30))
+
+
+async def test_a_node_that_was_away_reads_what_it_missed(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_READ_AHEAD", 4)
+    one = await nodes.open("one")
+    for number in range(23):
+        await add(one, f"k/{number}")
+    late = await nodes.open("late")
+    assert late.head() == one.head()
+    assert late.doubt == ""
+    assert late.status()["behind_frames"] == 0
+
+
+async def test_a_frame_whose_acknowledgement_was_lost_is_found(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The publish succeeds, its answer is lost: the frame at head + 1 decides."""
+    cluster = await nodes.connect()
+    journal = await nodes.open("one", cluster)
+    publish = cluster.publish
+
+    async def forgetful(*arguments: object) -> int:
+        await publish(*arguments)  # type: ignore[arg-type]
+        raise module.NotAnswered("lost on the way")
+
+    monkeypatch.setattr(cluster, "publish", forgetful)
+    head = journal.head()
+    frame = encode(head, 1000, [b"key once"])
+    assert await journal.append(head, frame, Changes(keys={"once": 1})) == frame.head
+    assert journal.key("once") == 1
+
+
+async def test_a_frame_of_another_that_came_first_is_a_conflict(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 60.0)
+    one, two = await nodes.open("one"), await nodes.open("two")
+    monkeypatch.setattr(two, "_told", lambda _: asyncio.sleep(0))
+    head = two.head()
+    async with two._turn:  # two hears of nothing
+        await add(one, "first")
+        assert two.head() == head
+    with pytest.raises(Conflict):
+        await two.append(head, encode(head, 1000, [b"key second"]), Changes(keys={"second": 1}))
+    assert two.head() == one.head()
+    assert two.key("second") is None
+
+
+async def test_a_server_dies_and_comes_back(nodes: Nodes) -> None:
+    one, two = await nodes.open("one"), await nodes.open("two")
+    for number in (1, 2, 3):
+        nodes.nats.kill(number)
+        await asyncio.gather(*(add(j, f"down/{number}/{n}") for n, j in enumerate((one, two))))
+        nodes.nats.start(number)
+        await nodes.nats.ready()
+    assert (await same(one, two)).sequence == 6
+
+
+async def test_a_paused_leader_holds_up_nothing_for_long(nodes: Nodes) -> None:
+    cluster = await nodes.connect()
+    one = await nodes.open("one", cluster)
+    await add(one, "before")
+    state = await cluster.stream(nodes.stream)
+    assert state is not None
+    leader = int(state.leader.removeprefix("nats-"))
+    nodes.nats.signal(leader, signal.SIGSTOP)
+    try:
+        await add(one, "while it was paused")
+    finally:
+        nodes.nats.signal(leader, signal.SIGCONT)
+    await nodes.nats.ready()
+    await add(one, "after")
+    assert (await same(one, await nodes.open("two"))).sequence == 3
+
+
+async def test_without_a_majority_nothing_is_promised(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_APPEND_SECONDS", 1.0)
+    one = await nodes.open("one")
+    await add(one, "before")
+    nodes.nats.kill(1)
+    nodes.nats.kill(2)
+    try:
+        head = one.head()
+        with pytest.raises(OutcomeUnknown):
+            await one.append(head, encode(head, 1000, [b"key x"]), Changes(keys={"x": 2}))
+        assert one.head() == head
+        async with asyncio.timeout(LIMIT):
+            while not one.doubt:
+                await asyncio.sleep(0.05)
+        assert "has not confirmed" in one.doubt
+    finally:
+        nodes.nats.start(1)
+        nodes.nats.start(2)
+    await nodes.nats.ready()
+    await add(one, "x")
+    assert (await same(one, await nodes.open("two"))).sequence == 2
+
+
+async def test_a_deleted_stream_stops_appends_until_it_is_made_again(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SHORT_SECONDS", 1.0)
+    monkeypatch.setattr(module, "_APPEND_SECONDS", 0.5)
+    cluster = await nodes.connect()
+    one = await nodes.open("one", cluster)
+    for number in range(5):
+        await add(one, f"k/{number}")
+    await cluster.ask(f"STREAM.DELETE.{nodes.stream}", {})
+    async with asyncio.timeout(LIMIT):
+        while not one.broken:
+            await asyncio.sleep(0.05)
+    head = one.head()
+    with pytest.raises(JournalBroken, match="reseed"):
+        await one.append(head, encode(head, 1000, [b"x"]), Changes())
+    with pytest.raises(JournalBroken, match="reseed"):
+        await nodes.open("two")
+
+    seeded = await seed(nodes.file("one"), cluster, stream=nodes.stream)
+    assert (seeded.published, seeded.last) == (5, 5)
+    again, two = await nodes.open("one"), await nodes.open("two")
+    await add(again, "after")
+    assert (await same(again, two)).sequence == 6
+
+
+async def test_two_journals_under_one_name_are_a_fork(nodes: Nodes) -> None:
+    one = await nodes.open("one")
+    await add(one, "first")
+    other = nodes.file("other")
+    frame = encode(other.head(), 1000, [b"another first"])
+    await other.append(other.head(), frame, Changes())
+    with pytest.raises(JournalBroken, match="another frame 1"):
+        await nodes.open("other")
+    with pytest.raises(JournalBroken, match="another frame 1"):
+        await seed(other, await nodes.connect(), stream=nodes.stream)
+
+
+async def test_a_frame_that_does_not_follow_stops_the_node(nodes: Nodes) -> None:
+    cluster = await nodes.connect()
+    one = await nodes.open("one", cluster)
+    await add(one, "first")
+    await cluster.publish(subject_of(nodes.stream), b"no frame at all")
+    async with asyncio.timeout(LIMIT):
+        while not one.broken:
+            await asyncio.sleep(0.05)
+    assert "does not continue" in one.doubt
