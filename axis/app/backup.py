@@ -1,0 +1,222 @@
+"""A copy of an axis home as one file, beside a running node or a stopped one; and a home from such a file.
+
+The journal is copied first, as one state; then the blobs. What the copied journal names cannot vanish
+meanwhile, since a blob that is named is never collected. The views are not copied: they are made anew.
+
+The certificate authority is copied only when asked for: who has its keys can act as any agency, and a
+backup goes to more places and hands than the machine that holds them (design decision 12).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from axis import config
+from axis.app.home import Home, read_home
+from axis.archive.blocks import ArchiveInvalid
+from axis.archive.databases import check_database, copy_database, open_copy
+from axis.archive.read import restoring
+from axis.archive.write import Writer, writing
+from axis.blobs.copying import files_to_copy, has_blob
+from axis.core import merkle
+from axis.core.frame import Head
+from axis.journal.sqlite import SqliteJournal
+
+__all__ = ["KIND", "AuthorityElsewhere", "Progress", "back_up", "restore"]
+
+KIND: Final = "axis"
+#: What is being done, and bytes so far.
+Progress = Callable[[str, int], None]
+
+_ALLOWED: Final = re.compile(
+    r"axis\.toml|journal\.sqlite|blobs/blobs\.sqlite|blobs/[0-9a-f]{2}/[0-9a-f]{62}"
+    r"|keys/[A-Za-z0-9._-]+|pki/[A-Za-z0-9._-]+"
+)
+_BATCH: Final = 64
+
+
+class AuthorityElsewhere(Exception):
+    """The authority is not in this home: it is backed up where it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    head: Head
+    root: str
+
+
+def back_up(
+    path: Path,
+    out: Path,
+    *,
+    with_authority: bool = False,
+    replace: bool = False,
+    progress: Progress = lambda _what, _bytes: None,
+) -> dict[str, Any]:
+    """Write the copy; what the manifest says of it.
+
+    Raises config.ConfigError, archive.ArchiveExists, ArchiveInvalid (the home itself lacks a blob that its
+    journal names), AuthorityElsewhere, OSError, sqlite3.Error, JournalBroken.
+    """
+    home = read_home(path)
+    if with_authority and (home.settings.issuer_home or not home.pki_path.is_dir()):
+        raise AuthorityElsewhere(
+            f"the certificate authority is not at {path / 'pki'}: copy it where it lives"
+        )
+    with writing(out, replace=replace, progress=progress) as writer:
+        journal = _copy_journal(home, writer, progress)
+        tree = _tree(journal)
+        writer.add("axis.toml", path / config.SETTINGS_FILE)
+        for key in sorted(_plain(home.keys_path)):
+            writer.add(f"keys/{key.name}", key)
+        writer.add("journal.sqlite", journal)
+        _add_blobs(home, writer, journal)
+        if with_authority:
+            _add_authority(home, writer)
+        about = {
+            "kind": KIND,
+            "axis_id": home.anchors.axis_id,
+            "journal_id": tree.head.journal_id,
+            "head": str(tree.head),
+            "root_hash": tree.root,
+            "authority": with_authority,
+            "version": metadata.version("document-axis"),
+            "at": _now(),
+        }
+        writer.finish(about)
+        return about | {"members": writer.members, "bytes": writer.bytes, "file": str(out)}
+
+
+def restore(archive: Path, path: Path, *, progress: Progress = lambda _what, _bytes: None) -> dict[str, Any]:
+    """Make a home from a copy, all of it verified before it appears; what the manifest said.
+
+    Raises archive.ArchiveInvalid, archive.HomeThere, OSError.
+    """
+    with restoring(archive, path, kind=KIND, allowed=_ALLOWED, progress=progress) as found:
+        try:
+            home = read_home(found.folder)
+        except config.ConfigError as error:
+            raise ArchiveInvalid(str(error)) from error
+        _verify(home, found.about, progress)
+    return found.about | {"home": str(path)}
+
+
+def _copy_journal(home: Home, writer: Writer, progress: Progress) -> Path:
+    target = writer.folder / "journal.sqlite"
+    copy_database(home.journal_path, target, lambda done, pages: progress(f"journal {done}/{pages} pages", 0))
+    return target
+
+
+def _tree(journal: Path) -> _Tree:
+    """The copied journal's head and root, the head verified against its frame."""
+    opened = SqliteJournal.open(journal, readonly=True)
+    try:
+        head = opened.head()
+        return _Tree(head, merkle.root(opened.peaks(), head.sequence).hex())
+    finally:
+        _close(opened)
+
+
+def _add_blobs(home: Home, writer: Writer, journal: Path) -> None:
+    rows_copy = writer.folder / "blobs.sqlite"
+    copy_database(home.blobs_path / "blobs.sqlite", rows_copy)
+    with closing(open_copy(journal)) as facts, closing(open_copy(rows_copy)) as rows:
+        for sha256 in _named(facts):
+            if not has_blob(home.blobs_path, rows, sha256):
+                raise ArchiveInvalid(f"the journal names blob {sha256.hex()}, and it is not there")
+        writer.add("blobs/blobs.sqlite", rows_copy)
+
+        def is_named(sha256: bytes) -> bool:
+            query = "SELECT 1 FROM facts WHERE key = ? AND value <> x''"
+            return facts.execute(query, (f"blob/{sha256.hex()}",)).fetchone() is not None
+
+        for sha256, file in files_to_copy(home.blobs_path, rows, is_named):
+            name = sha256.hex()
+            try:
+                writer.add(f"blobs/{name[:2]}/{name[2:]}", file)
+            except FileNotFoundError:
+                if is_named(sha256):
+                    raise
+
+
+def _named(facts: sqlite3.Connection) -> Iterator[bytes]:
+    """Every blob that the journal names."""
+    query = "SELECT key FROM facts WHERE key >= 'blob/' AND key < 'blob0' AND value <> x'' ORDER BY key"
+    for (key,) in facts.execute(query):
+        yield bytes.fromhex(key.removeprefix("blob/"))
+
+
+def _add_authority(home: Home, writer: Writer) -> None:
+    for file in sorted(_plain(home.pki_path)):
+        if file.suffix != ".sqlite":
+            writer.add(f"pki/{file.name}", file)
+    listed = home.pki_path / "issued.sqlite"
+    if listed.exists():
+        # After the journal: the list has at least what the copied journal has.
+        copy_database(listed, writer.folder / "issued.sqlite")
+        writer.add("pki/issued.sqlite", writer.folder / "issued.sqlite")
+
+
+def _plain(folder: Path) -> Iterator[Path]:
+    """A folder's own files, without drafts and what SQLite keeps beside a database."""
+    for path in folder.iterdir():
+        if (
+            path.is_file()
+            and not path.name.startswith(".")
+            and not path.name.endswith(("-wal", "-shm", "-journal"))
+        ):
+            yield path
+
+
+def _verify(home: Home, about: dict[str, Any], progress: Progress) -> None:
+    """The journal is whole, chains up to the head that the manifest names, and every blob is there."""
+    for database in (home.journal_path, home.blobs_path / "blobs.sqlite"):
+        if wrong := check_database(database):
+            raise ArchiveInvalid(f"{database.name}: {wrong}")
+    journal = SqliteJournal.open(home.journal_path, readonly=True)
+    try:
+        head = journal.head()
+        if str(head) != about.get("head") or head.journal_id != about.get("journal_id"):
+            raise ArchiveInvalid(f"the journal stands at {head}, the manifest says {about.get('head')}")
+        root = merkle.root_of(_records(journal, progress)).hex()
+        if root != about.get("root_hash"):
+            raise ArchiveInvalid(f"the records' root hash is {root}, not {about.get('root_hash')}")
+    finally:
+        _close(journal)
+    if home.anchors.axis_id != about.get("axis_id"):
+        raise ArchiveInvalid("the anchors are of another axis than the manifest says")
+    with (
+        closing(open_copy(home.journal_path)) as facts,
+        closing(open_copy(home.blobs_path / "blobs.sqlite")) as rows,
+    ):
+        for sha256 in _named(facts):
+            if not has_blob(home.blobs_path, rows, sha256):
+                raise ArchiveInvalid(f"blob {sha256.hex()} is missing")
+
+
+def _records(journal: SqliteJournal, progress: Progress) -> Iterator[bytes]:
+    """Every record in sequence, each frame checked against its predecessor."""
+    after = 0
+    while frames := journal.frames(after, _BATCH):
+        for frame in frames:
+            yield from frame.records
+            after += 1
+        progress(f"frame {after} verified", 0)
+
+
+def _close(journal: SqliteJournal) -> None:
+    import asyncio
+
+    asyncio.run(journal.close())
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
