@@ -1,0 +1,211 @@
+"""A simulated country: one axis, its agencies, and the people who use them and try again until they know."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from axispb.v1 import document_pb2
+
+from agencies.api_models import ReceiptInput
+from agencies.attachments import AttachmentRow
+from agencies.service import Submission
+from agencies.spool import TakenFile
+from axis.core.errors import Refusal
+from tests.simulation.crashing import Host, tasks_of_hosts
+from tests.simulation.loop import SimulatedClock
+from tests.simulation.machines import Agency, Axis
+from tests.simulation.template import DECIDES, NODES, Template
+
+__all__ = ["Country", "Sent"]
+
+T = TypeVar("T")
+
+QUIET_WITHIN = 1800.0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A document that a node has promised to send."""
+
+    document_id: str
+    sender: str
+    to: tuple[str, ...]
+    files: tuple[bytes, ...]
+
+
+@dataclass
+class Country:
+    """Built inside a virtual loop; `plan` is crash plan and weather in one."""
+
+    template: Template
+    folder: Path
+    plan: Any
+    seed: int
+    sent: list[Sent] = field(default_factory=list)
+    agencies: dict[str, Agency] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        asyncio.get_running_loop().set_task_factory(tasks_of_hosts)
+        self._outside = contextvars.copy_context()
+        self.clock = SimulatedClock()
+        self.random = random.Random(self.seed * 7 + 1)
+        self._restarts: set[asyncio.Task[None]] = set()
+        self.axis = Axis(self.template, self.plan, self.clock, self._died)
+        await self.axis.start()
+        for code in NODES:
+            agency = Agency(code, self.folder / code, self.axis, self.plan, self._died, self.random)
+            self.agencies[code] = agency
+            await agency.start()
+
+    def stop(self) -> None:
+        """Pull every plug."""
+        self._restarts = set()
+        self.stopped = True
+        for machine in (*self.agencies.values(), self.axis):
+            machine.host.kill()
+        for agency in self.agencies.values():
+            if agency.node is not None:
+                agency.node.unplugged()
+
+    stopped = False
+
+    def _died(self, host: Host) -> None:
+        if not self.stopped:
+            # Not on the host that dies: this task would die with it.
+            task = asyncio.get_running_loop().create_task(self._restart(host), context=self._outside)
+            self._restarts.add(task)
+            task.add_done_callback(self._restarts.discard)
+
+    async def _restart(self, host: Host) -> None:
+        machine: Any = self.axis if host.name == "axis" else self.agencies[host.name]
+        if host.name == "axis":
+            self.axis.door = None
+        await host.ended()
+        if host.name != "axis":
+            node, machine.node = machine.node, None
+            node.unplugged()
+        await asyncio.sleep(self.random.uniform(0.05, 5))
+        await machine.start()
+
+    # --- people
+
+    async def insist(self, act: Callable[[], Awaitable[T]]) -> T:
+        """What a caller does: the same again after whatever was no answer."""
+        for _ in range(300):
+            try:
+                return await asyncio.wait_for(act(), 60)
+            except Refusal as refusal:
+                if not refusal.code.temporary:
+                    raise
+            except (TimeoutError, ConnectionError):
+                pass
+            await asyncio.sleep(0.5)
+        raise AssertionError("no answer in 300 tries")
+
+    async def _on(self, machine: Any, act: Callable[[], Any]) -> Any:
+        """Something done on a machine, which may die over it."""
+        host = machine.host
+        if host.dead or (isinstance(machine, Agency) and machine.node is None):
+            raise ConnectionError
+        task = host.start(act())
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise ConnectionError
+        return task.result()
+
+    async def send(self, sender: str, to: tuple[str, ...], files: tuple[bytes, ...], **fields: Any) -> Sent:
+        """Hand in one document until its node has promised to send it."""
+        agency = self.agencies[sender]
+        key = f"key-{self.random.random()}"
+
+        async def act() -> Any:
+            assert agency.node is not None
+            return await agency.node.parts.service.send(_submission(to, files, key, fields))
+
+        answer = await self.insist(lambda: self._on(agency, act))
+        sent = Sent(answer["document_id"], sender, to, files)
+        self.sent.append(sent)
+        return sent
+
+    async def decide(self) -> None:
+        """The clerk whose software says what is received: looks every other second."""
+        agency = self.agencies[DECIDES]
+        while True:
+            await asyncio.sleep(2.0)
+            if agency.node is None or agency.host.dead:
+                continue
+            for row in agency.node.store.rows(
+                "SELECT DISTINCT document_id FROM receipt WHERE state = 'waiting'"
+            ):
+                outcome: Any = "refused" if self.random.random() < 0.3 else "received"
+                await self._decide(agency, row["document_id"], ReceiptInput(outcome=outcome))
+
+    async def _decide(self, agency: Agency, document_id: str, decision: ReceiptInput) -> None:
+        async def act() -> Any:
+            assert agency.node is not None
+            return await agency.node.parts.service.receipt(document_id, decision, "")
+
+        try:
+            await self._on(agency, act)
+        except (Refusal, ConnectionError):
+            return  # decided before, or looked at again
+
+    async def operate(self, act: Callable[[], Awaitable[Any]]) -> Any:
+        """A command of the operator at the axis, repeated until it is answered; a final no is an answer."""
+        try:
+            return await self.insist(lambda: self._on(self.axis, act))
+        except Refusal as refusal:
+            return refusal
+
+    # --- the end
+
+    async def quiet(self) -> None:
+        """Return when nothing is under way any more."""
+        async with asyncio.timeout(QUIET_WITHIN):
+            while why := self._busy():
+                self.why = why
+                await asyncio.sleep(2.0)
+
+    why = ""
+
+    def _busy(self) -> str:
+        if self._restarts or self.axis.door is None:
+            return "a machine is down"
+        open_ = [key for key, value, _ in self.axis.journal.facts("delivery-open/") if value]
+        if open_:
+            return f"in flight: {open_}"
+        for code, agency in self.agencies.items():
+            assert agency.node is not None
+            store = agency.node.store
+            if store.row("SELECT 1 FROM sent WHERE state = 'queued'"):
+                return f"{code}: outbox"
+            if store.row("SELECT 1 FROM receipt WHERE state IN ('queued', 'waiting')"):
+                return f"{code}: receipts"
+            if store.row("SELECT 1 FROM held"):
+                return f"{code}: held"
+            for urgent, name in ((True, "urgent_after"), (False, "normal_after")):
+                if self.axis.journal.feed(code, urgent, int(store.setting(name, "0")), 1):
+                    return f"{code}: feed"
+        return ""
+
+
+def _submission(
+    to: tuple[str, ...], files: tuple[bytes, ...], key: str, fields: dict[str, Any]
+) -> Submission:
+    taken = [
+        TakenFile(
+            AttachmentRow(f"{n}.pdf", "application/pdf", len(file), hashlib.sha256(file).digest()), file
+        )
+        for n, file in enumerate(files)
+    ]
+    named = document_pb2.Fields(subject="Về việc thử nghiệm")
+    named.other.priority = fields.get("priority", 0)
+    content = hashlib.sha256(repr((to, files)).encode()).digest()
+    return Submission(None, to, named, taken, key, content, "4b" * 16)

@@ -1,0 +1,188 @@
+"""The machines of a simulated country: what survives on each, and how each is started from that.
+
+Both are wired by the product's own code. Replaced are only sockets (`tests.simulation.wire`), threads (a
+store's writer runs as a timer of the loop) and, where a schedule does not ask for SQLite, the disks of the
+axis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import random as random_module
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agencies.app import Node
+from agencies.axis_client import AxisClient
+from agencies.contents import Contents
+from agencies.directory_sync import DirectorySync
+from agencies.heads import Heads
+from agencies.identity import Identity
+from agencies.store import Store, _commit, _Job
+from agencies.vxp.systems import Systems
+from axis.app.node import Node as AxisNode
+from axis.app.node import _wire
+from axis.app.serve import _application
+from axis.blobs.memory import MemoryBlobs
+from axis.core.errors import Refusal
+from axis.flow.metrics import NoMetrics
+from axis.ports import Clock
+from tests.simulation.crashing import CrashingBlobs, CrashingJournal, Host, Plan
+from tests.simulation.template import Template
+from tests.simulation.wire import Door, Session, Weather
+
+__all__ = ["Agency", "Axis"]
+
+T = TypeVar("T")
+
+
+class Axis:
+    """The axis's machine. The journal and the blobs survive."""
+
+    def __init__(self, template: Template, plan: Plan, clock: Clock, died: Callable[[Host], None]) -> None:
+        self.template, self.plan, self.clock = template, plan, clock
+        self.journal: Any = template.journal()
+        self.blobs = MemoryBlobs()
+        self.door: Door | None = None
+        self._died = died
+
+    async def start(self) -> None:
+        """Start from what is durable."""
+        host = Host("axis", self.plan, self._died)
+        ready = host.start(self._start(host))
+        await asyncio.wait({ready})
+
+    async def _start(self, host: Host) -> None:
+        journal: Any = CrashingJournal(self.journal, host)
+        blobs: Any = CrashingBlobs(self.blobs, host)
+        views: Any = None  # read from the journal at the end; nothing of the journey asks them
+        node = self.node = _wire(
+            self.template.axis, journal, blobs, views, self.issuer(host), self.clock, NoMetrics()
+        )
+        self.host = host
+        application, _ = _application(node)
+        await node.enrolment.reconcile()
+        for work in (node.feed.follow(), node.deadlines.run(), self._sum_up(node)):
+            host.start(work)
+        self.door = Door(application, host)
+
+    def issuer(self, host: Host) -> Any:
+        """The certificate authority's process; None: this axis has none."""
+        return None
+
+    async def _sum_up(self, node: AxisNode) -> None:
+        while True:
+            await self.clock.sleep(60.0)
+            await node.rejections.sum_up()
+
+
+class Agency:
+    """An agency's machine. The store, the blobs and the keys survive."""
+
+    def __init__(
+        self,
+        code: str,
+        folder: Path,
+        axis: Axis,
+        weather: Weather,
+        died: Callable[[Host], None],
+        random: random_module.Random,
+    ) -> None:
+        self.code, self.axis, self.weather, self.random = code, axis, weather, random
+        self.folder = folder
+        self.folder.mkdir()
+        self.path = folder / "agency.sqlite"
+        axis.template.new_store(self.path)
+        self.blobs = MemoryBlobs()
+        self.node: _Node | None = None
+        self._died = died
+
+    async def start(self) -> None:
+        """Start from what is durable."""
+        host = Host(self.code, self.axis.plan, self._died)
+        self.host = host
+        self.node = _Node(self, host)
+        await asyncio.wait({host.start(self.node.start())})
+
+
+class _Node(Node):
+    """The agency node as the product wires it, but for sockets, threads and the lock of its home."""
+
+    def __init__(self, agency: Agency, host: Host) -> None:
+        template = agency.axis.template
+        super().__init__(template.home(agency.code), clock=agency.axis.clock, random=agency.random.random)
+        self._agency, self._host, self._template = agency, host, template
+
+    async def _start(self) -> None:
+        agency, host = self._agency, self._host
+        store = self.store = SimulatedStore(agency.path, host)
+        blobs: Any = CrashingBlobs(agency.blobs, host)
+        contents = Contents(store, blobs)
+        settings = self._template.settings(agency.code)
+        client = AxisClient(settings.axis, None, Heads(store.setting("head")))  # type: ignore[arg-type]
+        certificate = self._template.certificates[agency.code]
+        client._session = Session(host, certificate, lambda: agency.axis.door, agency.weather)  # type: ignore[assignment]
+        directory = DirectorySync(store, client)
+        identity = Identity(settings.code, self._template.credentials[agency.code], directory, self._clock)
+        self._systems = Systems(store, self._clock)
+        self.home = agency.folder
+        self._wire(settings, store, contents, client, directory, identity)
+        self.home = self._template.home(agency.code)  # where the keys are
+        self._start_tasks()
+
+    def unplugged(self) -> None:
+        """Release what the process would have released by ending."""
+        self.store.unplugged()
+
+
+class SimulatedStore(Store):
+    """The store on its real file; its writer thread is a timer of the loop, which takes what has gathered."""
+
+    def __init__(self, path: Path, host: Host) -> None:
+        self._path, self._host = path, host
+        self._writer = self._connect()
+        self._reader = self._connect()
+        self._reader.execute("PRAGMA query_only = 1")
+        self._jobs = queue.SimpleQueue()
+        self._closed = False
+        self._waiting: list[_Job] = []
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = super()._connect()
+        connection.execute("PRAGMA synchronous = OFF")  # a host that dies here takes no disk with it
+        return connection
+
+    async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        if self._host.dead:
+            raise asyncio.CancelledError
+        return await super().write(change)
+
+    def _put(self, job: _Job) -> None:
+        if not self._waiting:
+            takes = self._host.plan.takes(self._host.name, "store.commit")
+            asyncio.get_running_loop().call_later(takes, self._write_batch)
+        self._waiting.append(job)
+
+    def _write_batch(self) -> None:
+        jobs, self._waiting = self._waiting, []
+        host = self._host
+        if not host.passes("store.commit: before"):
+            return
+        if host.plan.fails(host.name, "store.commit") == "full":
+            for job in jobs:
+                job.error = Refusal("storage_full", "the simulated disk is full", retry_after=30)
+        else:
+            _commit(self._writer, jobs)
+        if host.passes("store.commit: after"):
+            for job in jobs:
+                job.settle()
+
+    def close(self) -> None:
+        """Only the end of the process closes it: see `unplugged`."""
+
+    def unplugged(self) -> None:
+        self._writer.close()
+        self._reader.close()
