@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from axispb.v1 import api_pb2
 
+from agencies.receiver import Receiver
+from agencies.store import set_setting
 from tests.simulation import invariants
 from tests.simulation.chance import Calm, Chance, CrashAt
 from tests.simulation.country import Country
 from tests.simulation.loop import run
 from tests.simulation.template import HOSTED, NODES, Template
 
-OVER = 60.0
+OVER = 30.0
 
 
 async def journey(country: Country, documents: int, spread: float) -> None:
@@ -62,6 +67,15 @@ def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: 
         shutil.rmtree(folder)
 
 
+@pytest.fixture(autouse=True)
+def few_words() -> Iterator[None]:
+    """Thousands of schedules: only what is critical is printed."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.configure(**before)
+
+
 def test_a_calm_day(template: Template, memory: Path) -> None:
     simulate(template, memory / "calm", Calm(), 1)
 
@@ -99,3 +113,27 @@ def test_a_crash_at_every_point(template: Template, memory: Path, host: str) -> 
         assert {"journal.append: before", "journal.append: after"} <= places
     else:
         assert {"store.commit: before", "store.commit: after"} <= places
+
+
+def test_a_cursor_stored_before_its_page_is_found_out(
+    template: Template, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The harness sees a defect that only a crash between two commits shows."""
+    take = Receiver.take
+
+    async def careless(self: Receiver, page: api_pb2.FeedPage, asked_in: str) -> None:
+        def ahead(connection: Any) -> None:
+            set_setting(connection, "urgent_after", str(page.urgent_next))
+            set_setting(connection, "normal_after", str(page.normal_next))
+
+        await self._store.write(ahead)
+        await take(self, page, asked_in)
+
+    monkeypatch.setattr(Receiver, "take", careless)
+
+    def one_crash_after_the_other() -> None:
+        for number in range(1, 100):
+            simulate(template, memory / f"careless-{number}", CrashAt("G14", number), seed=3, documents=2)
+
+    with pytest.raises(AssertionError, match="in flight"):
+        one_crash_after_the_other()
