@@ -35,16 +35,17 @@ bench: install  ## The whole journey, and edXML packets, measured
 	$(BIN)/axis bench journey --documents 1000
 	$(BIN)/python -m bench.edxml
 
-chaos: install  ## Kill processes at random under load (20 faults, or for SECONDS=n) and count what was lost
-	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),0) --seed $(or $(SEED),1)
+chaos: install system  ## Break processes, links, disks and clocks under load (SECONDS=n SEED=n), count what was lost
+	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
 
 proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
 
 .PHONY: system
-system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL
+system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; faketime sets clocks wrong
 	@for tool in openssl git curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	command -v xmlsec1 >/dev/null || missing="$$missing xmlsec1 libxmlsec1-openssl"; \
+	ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \
 	  else echo "install first:$$missing" >&2; exit 2; fi; fi

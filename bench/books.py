@@ -1,4 +1,4 @@
-"""Do the books agree? What senders were told, what inboxes hold, what the axis counted."""
+"""Do the books agree? What senders were told against what inboxes hold; and what a node's commands say."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import aiohttp
 from axis.demo.launch import Agency, LocalAxis
 from axis.demo.traffic import Sent, Traffic
 
-__all__ = ["audit_clean", "books_equal", "misdelivered"]
+__all__ = ["command", "misdelivered"]
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 
@@ -44,49 +44,19 @@ async def misdelivered(local: LocalAxis, traffic: Traffic) -> tuple[int, int, li
     return lost, doubled, problems
 
 
-async def books_equal(local: LocalAxis, traffic: Traffic) -> list[str]:
-    """The axis's volumes against the agencies' own and against what was sent; what differs."""
-    rows = {row["code"]: row for row in (await command("axis.cli", "volumes", local.home))["rows"]}
-    sent = Counter(each.sender.code for each in traffic.sent)
-    received = Counter(code for each in traffic.sent for code in each.recipients)
-    differences = []
-    for agency in local.agencies:
-        row = rows[agency.code]
-        own = (await command("agencies.cli", "volumes", agency.home))["rows"]
-        own_row = next(each for each in own if each["code"] == agency.code)
-        facts = {
-            "sent": (row["sent"], own_row["sent"], sent[agency.code]),
-            "received": (row["received"], own_row["received"], received[agency.code]),
-        }
-        differences += [
-            f"{agency.code} {what}: axis {axis}, agency {its}, told {told}"
-            for what, (axis, its, told) in facts.items()
-            if not axis == its == told
-        ]
-        into = row["in_flight_before"] + row["addressed"] + row["requeued"]
-        out = row["received"] + row["refused"] + row["dead"] + row["in_flight"]
-        if into != out:
-            differences.append(f"{agency.code}: the counting identity does not hold")
-    return differences
-
-
-async def audit_clean(home: Path) -> list[str]:
-    """What `axis audit` finds wrong; empty when nothing."""
-    answer = await command("axis.cli", "audit", home, check=False)
-    return [f"audit: {each['code']} at {each['sequence']}: {each['detail']}" for each in answer["problems"]]
-
-
-async def command(module: str, name: str, home: Path, *, check: bool = True) -> Any:
-    """The JSON that a command of a node prints."""
+async def command(
+    module: str, name: str, home: Path, *options: str, check: bool = True, lines: bool = False
+) -> Any:
+    """The JSON that a command of a node prints; a list of it where that is a value a line."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, name, "--home", str(home), "--json"),
+        *(sys.executable, "-m", module, name, "--home", str(home), "--json", *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, errors = await asyncio.wait_for(process.communicate(), 300)
-    if (check and process.returncode) or not out:
+    if (check and process.returncode) or not (out or lines):
         raise RuntimeError(f"{module} {name}: {errors.decode(errors='replace')}")
-    return json.loads(out)
+    return [json.loads(line) for line in out.splitlines()] if lines else json.loads(out)
 
 
 async def _inbox(traffic: Traffic, agency: Agency) -> Counter[str]:

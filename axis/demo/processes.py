@@ -34,6 +34,8 @@ class NodeProcess:
         self.command = [sys.executable, "-m", module, *arguments]
         self.log = log
         self.ready_line = ""
+        #: Variables of its next start, beside our own.
+        self.environment: dict[str, str] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
 
@@ -58,6 +60,7 @@ class NodeProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                env=os.environ | self.environment,
                 start_new_session=True,  # Ctrl-C reaches us alone; we end the nodes in order
                 preexec_fn=_end_with_parent,
             )
