@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from axis.core.facts import Changes
 from axis.core.frame import Frame, Head
-from axis.ports import StorageFull
+from axis.ports import Landed, StorageFull
 
 __all__ = ["CrashingBlobs", "CrashingJournal", "Host", "Plan"]
 
@@ -113,6 +113,15 @@ class CrashingJournal:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
+
+    def on_landed(self, listener: Landed) -> None:
+        """Whoever listened on a dead host hears nothing."""
+
+        def tell(frame: Frame, changes: Changes) -> None:
+            if not self._host.dead:
+                listener(frame, changes)
+
+        self.engine.on_landed(tell)
 
     async def append(self, expected: Head, frame: Frame, changes: Changes) -> Head:
         host = self._host

@@ -65,7 +65,7 @@ class Axis:
         self.host = host
         application, _ = _application(node)
         await node.enrolment.reconcile()
-        for work in (node.feed.follow(), node.deadlines.run(), self._sum_up(node)):
+        for work in (node.deadlines.run(), self._sum_up(node)):
             host.start(work)
         self.door = Door(application, host)
 

@@ -68,7 +68,7 @@ class Template:
     async def _found(self, pair: tuple[bytes, bytes]) -> None:
         journal = MemoryJournal(JOURNAL_ID, state.reduce)
         sequencer = Sequencer(journal, SimulatedClock(), lambda signed: b"")
-        sequencer.on_landed(lambda frame, changes: self.frames.append((frame, changes)))
+        journal.on_landed(lambda frame, changes: self.frames.append((frame, changes)))
         running = asyncio.create_task(sequencer.run())
         anchors = self.axis.anchors
         await sequencer.submit(Found(anchors.axis_id, anchors.anchors, anchors.intermediates))
