@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help demo test install lint bench chaos proto clean
+.PHONY: help demo test install lint bench chaos compose compose-up compose-down compose-env proto clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,21 @@ bench: install  ## The whole journey, and edXML packets, measured
 
 chaos: install system  ## Break processes, links, disks and clocks under load (SECONDS=n SEED=n), count what was lost
 	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
+
+PROFILE ?= default
+COMPOSE = $(BIN)/python -m deploy.compose
+
+compose: install  ## Build the image, start all containers, check them, take everything down
+	$(COMPOSE) check $(PROFILE)
+
+compose-up: install  ## Start the containers; returns when all are healthy
+	$(COMPOSE) up $(PROFILE)
+
+compose-down: install  ## Stop the containers and remove them with their volumes
+	$(COMPOSE) down $(PROFILE)
+
+compose-env:  # eval "$(make -s compose-env)" points docker at the engine in use
+	@$(PYTHON) -m deploy.compose env
 
 proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto

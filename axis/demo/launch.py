@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,7 @@ class Agency:
     name: str
     home: Path
     api_url: str
+    token: str = field(default="", repr=False)  # the API's bearer token; loopback needs none
 
 
 class LocalAxis:

@@ -124,7 +124,9 @@ class Traffic:
 
     async def refresh(self, sent: Sent) -> None:
         """Ask the sender's node how far a document is."""
-        answer = await self.get(f"{sent.sender.api_url}/v1/documents/{sent.document_id}")
+        url = f"{sent.sender.api_url}/v1/documents/{sent.document_id}"
+        headers = _authorization(sent.sender)
+        answer = await self._patiently(lambda session: session.get(url, headers=headers))
         sent.state = answer["state"]
         sent.deliveries = answer["deliveries"]
 
@@ -136,7 +138,7 @@ class Traffic:
         pdf = await asyncio.to_thread(write_pdf, text)
         name = f"{text.number}-{text.notation}.pdf".replace("/", "-")
         # Not from the seed: a second run on the same home sends other documents.
-        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        headers = {"Idempotency-Key": secrets.token_hex(16)} | _authorization(sender)
 
         def post(session: aiohttp.ClientSession) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
             form = aiohttp.FormData(quote_fields=False)  # names as UTF-8, as curl sends them
@@ -169,3 +171,7 @@ class Traffic:
                 if loop.time() > deadline:
                     raise
             await asyncio.sleep(0.2)
+
+
+def _authorization(agency: Agency) -> dict[str, str]:
+    return {"Authorization": f"Bearer {agency.token}"} if agency.token else {}

@@ -1,0 +1,78 @@
+"""The services: up until all are healthy, commands within them, down with all that they made."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.compose.engine import ROOT, Engine
+from deploy.compose.running import Failed, run, say
+
+__all__ = ["PROFILES", "Stack"]
+
+PROFILES = {"default": "default", "observe": "default,observe"}
+_HEALTHY_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """docker-compose on one engine with one profile."""
+
+    engine: Engine
+    profile: str
+    base: str = ""
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What docker and docker-compose are called with."""
+        own = {"DOCKER_HOST": self.engine.host, "COMPOSE_PROFILES": PROFILES[self.profile]}
+        return own | ({"BASE_IMAGE": self.base} if self.base else {})
+
+    def compose(self, *arguments: str, timeout: float = 120.0) -> bytes:
+        """`docker-compose …`; what it wrote."""
+        return run(["docker-compose", "--project-directory", str(ROOT), *arguments], timeout, env=self.env)
+
+    def execute(self, service: str, *command: str, stdin: bytes = b"", timeout: float = 60.0) -> bytes:
+        """Run a command in a service's container."""
+        own = ["docker-compose", "--project-directory", str(ROOT), "exec", "-T", service]
+        return run([*own, *command], timeout, env=self.env, stdin=stdin)
+
+    def up(self) -> None:
+        """Start everything, and return when all are healthy. Raises Failed, with the logs' ends."""
+        say("starting the containers")
+        self.compose("up", "--detach", "--no-build", timeout=180.0)
+        deadline = time.monotonic() + _HEALTHY_SECONDS
+        while waiting := self._unhealthy():
+            if time.monotonic() > deadline:
+                logs = self.compose("logs", "--tail=15", *waiting).decode(errors="replace")
+                raise Failed(f"not healthy in {_HEALTHY_SECONDS:g} s: {', '.join(waiting)}\n{logs}")
+            time.sleep(0.5)
+        say("all containers are healthy")
+
+    def down(self) -> None:
+        """Stop and remove containers, networks and volumes."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "30", timeout=180.0)
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What `docker inspect` says of each container."""
+        ids = self.compose("ps", "--all", "--quiet").decode().split()
+        if not ids:
+            return []
+        return list(json.loads(run(["docker", "inspect", *ids], 60, env=self.env)))
+
+    def _unhealthy(self) -> Sequence[str]:
+        """The services that do not run, or whose health check does not pass (yet)."""
+        found = []
+        for container in self.containers():
+            state = container["State"]
+            name = container["Config"]["Labels"]["com.docker.compose.service"]
+            if name == "init":
+                fine = state["Status"] == "exited" and state["ExitCode"] == 0
+            else:
+                fine = state["Running"] and state.get("Health", {"Status": "healthy"})["Status"] == "healthy"
+            if not fine:
+                found.append(name)
+        return found
