@@ -31,9 +31,10 @@ lint: install  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## The whole journey, and edXML packets, measured
+bench: install  ## The whole journey, edXML packets, and the journal on SQLite and on a cluster, measured
 	$(BIN)/axis bench journey --documents 1000
 	$(BIN)/python -m bench.edxml
+	$(BIN)/python -m bench.journal
 
 chaos: install system  ## Break processes, links, disks and clocks under load (SECONDS=n SEED=n), count what was lost
 	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)

@@ -126,7 +126,8 @@ class JetStream:
         """Connect to one of `servers` (`nats://HOST:PORT`). Raises NotAnswered after `timeout` seconds."""
 
         async def lost() -> None:
-            get_logger().warning("cluster_connection_lost", servers=list(servers))
+            if not client.is_closed:
+                get_logger().warning("cluster_connection_lost", servers=list(servers))
 
         async def back() -> None:
             get_logger().info("cluster_connection_back", server=client.connected_url.netloc)  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.nats import NatsCluster
+from bench.nats import NatsCluster
 
 
 @pytest.fixture(scope="session")

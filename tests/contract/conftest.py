@@ -17,7 +17,7 @@ from axis.journal.memory import MemoryJournal
 from axis.journal.seeding import seed
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import Journal
-from tests.support.nats import NatsCluster
+from bench.nats import NatsCluster
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from axis.blobs.files import FileBlobs
 from axis.blobs.jetstream import JetStreamBlobs
 from axis.blobs.memory import MemoryBlobs
 from axis.ports import BlobMismatch, BlobMissing, Blobs
-from tests.support.nats import NatsCluster
+from bench.nats import NatsCluster
 
 HOUR = 60 * 60 * 1000
 NOW = 1_700_000_000_000

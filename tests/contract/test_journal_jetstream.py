@@ -19,8 +19,8 @@ from axis.journal.jetstream import JetStreamJournal, subject_of
 from axis.journal.seeding import seed
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import Conflict, JournalBroken, OutcomeUnknown
+from bench.nats import NatsCluster
 from tests.contract.conftest import text_reduce
-from tests.support.nats import NatsCluster
 
 LIMIT = 40.0
 

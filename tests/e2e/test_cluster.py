@@ -16,8 +16,8 @@ from agencies.clock import SystemClock
 from axis.app.home import give_cluster_keys, init_home, join_home, set_journal
 from axis.app.serve import Running, serving
 from axis.cli_views import audit_home
+from bench.nats import NatsCluster
 from tests.support.country import LIMIT, Country
-from tests.support.nats import NatsCluster
 
 
 @dataclass

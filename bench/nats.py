@@ -18,7 +18,7 @@ from socket import socket
 from axis.jetstream import JetStream, NotAnswered, cluster_tls, servers_of
 from certs.cluster import AXIS_NODE, make_cluster_keys
 
-CONF = Path(__file__).parents[2] / "deploy/nats/nats.conf"
+CONF = Path(__file__).parents[1] / "deploy/nats/nats.conf"
 SERVERS = 3
 _START_SECONDS = 30.0
 
@@ -53,6 +53,7 @@ class NatsCluster:
         return self._processes[number]
 
     def start_all(self) -> None:
+        """Start every server."""
         for number in range(1, SERVERS + 1):
             self.start(number)
 
@@ -84,6 +85,7 @@ class NatsCluster:
         process.wait(30)
 
     def signal(self, number: int, what: signal.Signals) -> None:
+        """Send a signal to one server."""
         self._processes[number].send_signal(what)
 
     def wipe(self, number: int) -> None:
@@ -109,6 +111,7 @@ class NatsCluster:
             await asyncio.sleep(0.1)
 
     async def connect(self, name: str = "test") -> JetStream:
+        """A connection with an axis node's keys; waits until a server takes it."""
         servers = servers_of(self.url)
         until = asyncio.get_running_loop().time() + _START_SECONDS
         while True:
@@ -119,6 +122,7 @@ class NatsCluster:
                     raise
 
     def stop(self) -> None:
+        """End every server."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.kill()
