@@ -36,8 +36,8 @@ bench: install  ## The whole journey, edXML packets, and the journal on SQLite a
 	$(BIN)/python -m bench.edxml
 	$(BIN)/python -m bench.journal
 
-chaos: install system  ## Break processes, links, disks and clocks under load (SECONDS=n SEED=n), count what was lost
-	$(BIN)/python -m bench.chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
+chaos: install system  ## Break nodes, servers, links, disks, clocks under load (SECONDS=n SEED=n ENGINE=embedded), count losses
+	$(BIN)/python -m bench.chaos --engine $(or $(ENGINE),cluster) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
 
 PROFILE ?= default
 COMPOSE = $(BIN)/python -m deploy.compose

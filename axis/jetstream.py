@@ -16,6 +16,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,9 @@ STREAM_NOT_FOUND: Final = 10059
 NO_MESSAGE: Final = 10037
 #: No room: of memory, of resources, of storage, of the stream; the disk is full.
 NO_ROOM: Final = frozenset({10023, 10028, 10047, 10077, 10122})
+
+#: No suitable peers, insufficient resources, no leader: of a cluster that is only just coming up.
+_NOT_YET: Final = frozenset({10005, 10008, 10009, 10023})
 
 _CONNECT_SECONDS: Final = 2
 _PING_SECONDS: Final = 2
@@ -186,8 +190,21 @@ class JetStream:
             raise
 
     async def make_stream(self, config: Mapping[str, Any], timeout: float = 10.0) -> StreamState:
-        """Make a stream, or find the same one made before. Raises Refused, NotAnswered."""
-        return _state(await self.ask(f"STREAM.CREATE.{config['name']}", config, timeout))
+        """Make a stream, or find the same one made before. Raises Refused, NotAnswered.
+
+        Tries for `timeout` seconds: servers that have just started do not yet know of each other.
+        """
+        until = monotonic() + timeout
+        while True:
+            try:
+                return _state(await self.ask(f"STREAM.CREATE.{config['name']}", config, timeout))
+            except NotAnswered:
+                if monotonic() > until:
+                    raise
+            except Refused as refused:
+                if refused.code not in _NOT_YET or monotonic() > until:
+                    raise
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def message(self, stream: str, sequence: int, timeout: float = 2.0) -> Message | None:
         """The message at a place, as the leader has it, or None. Raises Refused, NotAnswered."""

@@ -49,7 +49,7 @@ async def command(
 ) -> Any:
     """The JSON that a command of a node prints; a list of it where that is a value a line."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, name, "--home", str(home), "--json", *options),
+        *(sys.executable, "-m", module, *name.split(), "--home", str(home), "--json", *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

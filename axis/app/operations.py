@@ -74,5 +74,6 @@ def _status(node: Node, serving: bool) -> dict[str, Any]:
         "in_flight": node.deadlines.in_flight,
         "open_polls": node.feed.waiting,
         "broken": node.sequencer.broken,
+        "doubt": node.journal.doubt,
         "clock_doubt": node.sequencer.clock_doubt,
     }

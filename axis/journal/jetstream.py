@@ -54,6 +54,9 @@ _CONFIRMED_SECONDS: Final = 2.0
 _SHORT_SECONDS: Final = 15.0
 #: Frames read at a time when this node is behind: at most 8 MiB.
 _READ_AHEAD: Final = 16
+#: While others append too, a node lets them go first after each frame of its own.
+_BUSY_SECONDS: Final = 0.1
+_GIVE_WAY_SECONDS: Final = 0.05
 _PROGRESS_SECONDS: Final = 5.0
 
 
@@ -82,7 +85,10 @@ class JetStreamJournal:
         self._timer = timer
         self._turn = asyncio.Lock()  # one at a time appends, or applies what others appended
         self._hint = Wakeup()
+        self._others = Wakeup()  # another node's frame was stored
         self._broken = ""
+        self._own = 0  # the newest frame that this node appended
+        self._foreign = timer() - _BUSY_SECONDS  # when another node's frame came last
         self._closed = False
         self._confirmed = timer() - _CONFIRMED_SECONDS
         self._short_since: float | None = None
@@ -153,6 +159,7 @@ class JetStreamJournal:
             task.exception()  # looked at, so that a cancelled caller's failure is not logged as unseen
 
     async def _append(self, expected: Head, frame: Frame, changes: Changes) -> Head:
+        await self._give_way()
         async with self._turn:
             if self._broken:
                 raise JournalBroken(self._broken)
@@ -165,8 +172,15 @@ class JetStreamJournal:
                 raise KeyTaken(", ".join(taken))
             await self._land(frame)
             stored = await self._store(frame, changes)
+            self._own = stored.number
         await self._cluster.tell(f"{subject_of(self._stream)}.landed", b"%d" % stored.number)
         return stored
+
+    async def _give_way(self) -> None:
+        """A moment for other nodes after a frame of this one: who just won is always the first again."""
+        busy = self._timer() - self._foreign < _BUSY_SECONDS
+        if busy and self._own == self._file.head().number:
+            await self._others.wait(_GIVE_WAY_SECONDS)
 
     async def _land(self, frame: Frame) -> None:
         """Return once `frame` is in the stream. Conflict once another is in its place, which is applied."""
@@ -214,6 +228,8 @@ class JetStreamJournal:
         head = self._file.head()
         try:
             if changes is None:
+                self._foreign = self._timer()
+                self._others.wake()
                 changes = self._reduce(frame, self._file)
             return await self._file.append(head, frame, changes)
         except StorageFull as error:

@@ -18,7 +18,7 @@ from axis.demo.launch import Agency
 from axis.demo.ports import Ports
 from axis.demo.processes import NodeProcess, StartFailed
 from axis.demo.units import DemoUnit, demo_units
-from bench.chaos.engine import AXIS_NODES, AxisHome, Engine
+from bench.chaos.engine import AXIS_NODES, NATS_SERVERS, AxisHome, Engine
 from bench.chaos.links import Link
 from bench.chaos.plan import Layout
 from bench.chaos.volumes import Volume
@@ -27,6 +27,8 @@ __all__ = ["AGENCIES", "Country", "Part", "layout_of"]
 
 AGENCIES: Final = 6
 _START_SECONDS: Final = 90.0
+_SAME_HEAD_SECONDS: Final = 0.2
+_SAME_HEAD_TRIES: Final = 150
 
 
 @dataclass(slots=True)
@@ -94,9 +96,19 @@ class Country:
     async def stop(self) -> None:
         """End the agency nodes, then the rest, in order."""
         await asyncio.gather(*(part.process.stop() for part in self.agencies.values()))
+        await self._at_one_head()
         await asyncio.gather(*(part.process.stop() for part in self.axes.values()))
         await self.engine.stop()
         await asyncio.gather(*(link.close() for link in self.links.values()))
+
+    async def _at_one_head(self) -> None:
+        """Wait until no axis node is behind another, so that their books can be compared."""
+        running = [part for part in self.axes.values() if part.process.running]
+        for _ in range(_SAME_HEAD_TRIES):
+            heads = [(await control.call(part.home, "node.status", {}))["head"] for part in running]
+            if len(set(heads)) <= 1:
+                return
+            await asyncio.sleep(_SAME_HEAD_SECONDS)
 
     def unmount(self) -> None:
         """Let the volumes go; what was in them is gone."""
@@ -145,4 +157,4 @@ def layout_of(engine: str) -> Layout:
     codes = tuple(unit.code for unit in demo_units(AGENCIES))
     axes = AXIS_NODES[engine]
     links = tuple(f"{code}~{axis}" for code in codes for axis in axes)
-    return Layout(engine, axes, codes, (), links, (axes[0], codes[1]))
+    return Layout(engine, axes, codes, NATS_SERVERS[engine], links, (axes[0], codes[1]))

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from axis.demo.ports import Ports
+from bench.nats import NatsCluster
 
-__all__ = ["AXIS_NODES", "AxisHome", "Embedded", "Engine"]
+__all__ = ["AXIS_NODES", "NATS_SERVERS", "AxisHome", "Clustered", "Embedded", "Engine", "engine_of"]
 
 #: The axis nodes of each engine.
-AXIS_NODES: Final = {"embedded": ("axis-1",)}
+AXIS_NODES: Final = {"embedded": ("axis-1",), "cluster": ("axis-1", "axis-2")}
+#: The NATS servers of each engine.
+NATS_SERVERS: Final = {"embedded": (), "cluster": ("nats-1", "nats-2", "nats-3")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,9 @@ class AxisHome:
 class Engine(Protocol):
     """Founds the axis nodes before they start, and ends what it started itself."""
 
+    #: The servers that keep the journal's stream, where there are any.
+    servers: NatsCluster | None
+
     async def found(self, homes: Mapping[str, Path], ports: Ports) -> list[AxisHome]:
         """Make the homes; in the order in which the nodes are to be started."""
 
@@ -39,6 +45,8 @@ class Engine(Protocol):
 
 class Embedded:
     """One node; its journal is a file of its own."""
+
+    servers: NatsCluster | None = None
 
     async def found(self, homes: Mapping[str, Path], ports: Ports) -> list[AxisHome]:
         """Make the one home."""
@@ -53,3 +61,43 @@ class Embedded:
 
     async def stop(self) -> None:
         """Nothing beside the node."""
+
+
+class Clustered:
+    """Several nodes over three NATS servers."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.servers: NatsCluster | None = NatsCluster(folder)
+
+    async def found(self, homes: Mapping[str, Path], ports: Ports) -> list[AxisHome]:
+        """Start the servers; make the first home, and further nodes of the same axis."""
+        from axis.app.home import give_cluster_keys, init_home, join_home, set_journal
+
+        assert self.servers is not None
+        self.servers.start_all()
+        await self.servers.ready()
+        made: list[AxisHome] = []
+        for name, path in homes.items():
+            listen, console = ports.free("127.0.0.1:0"), ports.free("127.0.0.1:0")
+            path.mkdir(parents=True)
+            if made:
+                await asyncio.to_thread(join_home, made[0].path, path, listen, console)
+            else:
+                await asyncio.to_thread(init_home, path, listen, console)
+                give_cluster_keys(path, self.servers.keys)
+                set_journal(path, self.servers.url)
+            host, _, port = listen.rpartition(":")
+            command = ("serve", "--home", str(path))
+            made.append(AxisHome(name, path, command, (host, int(port)), console))
+        return made
+
+    async def stop(self) -> None:
+        """End the servers."""
+        if self.servers is not None:
+            self.servers.stop()
+
+
+def engine_of(name: str, folder: Path) -> Engine:
+    """The engine of this name; what it starts itself lives in a folder below `folder`."""
+    return Clustered(folder / "nats") if name == "cluster" else Embedded()

@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.chaos.country import Country, Part
-from bench.chaos.plan import FaultSpec, Layout, Step
+from bench.chaos.plan import FaultSpec, Layout, NotInjected, Step
 
-__all__ = ["FAULTS", "Fault", "NotInjected", "kinds_of"]
+__all__ = ["FAULTS", "Fault", "kinds_of"]
 
 Act = Callable[[Country, Step], Awaitable[None]]
-
-
-class NotInjected(Exception):
-    """A fault could not be done, or nothing was seen of it: it does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,16 @@ def _volumes(layout: Layout) -> Sequence[str]:
     return layout.volumes
 
 
+def _nats(layout: Layout) -> Sequence[str]:
+    return layout.nats
+
+
+def _stream(layout: Layout) -> Sequence[str]:
+    return ("stream",) if layout.nats else ()
+
+
 def _registry() -> dict[str, Fault]:
+    from bench.chaos import faults_nats as nats
     from bench.chaos.faults_clock import jump, set_right
 
     cut_forms = ("reset", "black_hole")
@@ -123,6 +128,11 @@ def _registry() -> dict[str, Fault]:
             set_right,
             "faketime",
         ),
+        Fault(FaultSpec("nats_kill", _nats, (0.0, 4.0), 5.0), nats.kill_server, nats.start_server),
+        Fault(FaultSpec("nats_stop", _nats, (2.0, 8.0), 3.0), nats.pause_server, nats.go_on_server),
+        Fault(FaultSpec("nats_wiped", _nats, (0.0, 2.0), 6.0), nats.wipe_server, nats.start_server),
+        Fault(FaultSpec("nats_flipped_byte", _nats, (0.0, 2.0), 6.0), nats.flip_byte, nats.start_server),
+        Fault(FaultSpec("stream_deleted", _stream, (0.0, 1.0), 40.0), nats.delete_stream, nats.reseed),
     ]
     return {fault.spec.kind: fault for fault in faults}
 

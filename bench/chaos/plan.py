@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["FaultSpec", "Layout", "Step", "make_plan"]
+__all__ = ["FaultSpec", "Layout", "NotInjected", "Step", "make_plan"]
 
 _FIRST_AT: Final = (1.0, 3.0)
 _PAUSE: Final = (0.5, 2.0)
+
+
+class NotInjected(Exception):
+    """A fault could not be done, or nothing was seen of it: it does not count."""
 
 
 @dataclass(frozen=True, slots=True)

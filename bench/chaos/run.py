@@ -11,10 +11,10 @@ from typing import Final
 from axis.demo.processes import StartFailed
 from bench.chaos import check
 from bench.chaos.country import Country
-from bench.chaos.engine import Embedded
-from bench.chaos.faults import FAULTS, NotInjected
+from bench.chaos.engine import engine_of
+from bench.chaos.faults import FAULTS
 from bench.chaos.load import Load
-from bench.chaos.plan import Layout, Step
+from bench.chaos.plan import Layout, NotInjected, Step
 from bench.chaos.report import ChaosReport
 
 __all__ = ["RunSettings", "run_chaos"]
@@ -46,7 +46,11 @@ async def run_chaos(settings: RunSettings, say: Callable[[str], None]) -> ChaosR
     """Run it. Everything started is ended before this returns. MountDenied, StartFailed."""
     report = ChaosReport(faults=dict.fromkeys((step.kind for step in settings.plan), 0))
     country = Country(
-        settings.folder, Embedded(), settings.layout, volume_mebibytes=settings.volume_mebibytes, say=say
+        settings.folder,
+        engine_of(settings.layout.engine, settings.folder),
+        settings.layout,
+        volume_mebibytes=settings.volume_mebibytes,
+        say=say,
     )
     try:
         try:
