@@ -38,6 +38,8 @@ NO_ROOM: Final = frozenset({10023, 10028, 10047, 10077, 10122})
 #: No suitable peers, insufficient resources, no leader: of a cluster that is only just coming up.
 _NOT_YET: Final = frozenset({10005, 10008, 10009, 10023})
 
+#: Less than the shortest time after which NATS servers elect another leader.
+_LEASE_NS: Final = 3_000_000_000
 _CONNECT_SECONDS: Final = 2
 _PING_SECONDS: Final = 2
 _RECONNECT_SECONDS: Final = 0.2
@@ -74,7 +76,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """How far a stream reaches; `created` tells a stream from one made later under the same name."""
+    """How far a stream reaches; `created` tells a stream from one made later under the same name.
+
+    `led`: the leader that says so has heard from a majority within 3 s. One that is cut off, or that has been
+    paused, goes on answering; but servers elect another at the earliest 4 s after they last heard from it, so
+    what a leader with `led` says is the newest there is.
+    """
 
     created: str
     metadata: Mapping[str, str]
@@ -83,6 +90,7 @@ class StreamState:
     messages: int
     bytes: int
     leader: str
+    led: bool
 
 
 def servers_of(url: str) -> list[str]:
@@ -273,7 +281,9 @@ class JetStream:
 
 
 def _state(answer: Mapping[str, Any]) -> StreamState:
-    state = answer["state"]
+    state, cluster = answer["state"], answer.get("cluster") or {}
+    replicas = cluster.get("replicas") or []
+    heard = sum(not each.get("offline") and each.get("active", _LEASE_NS) < _LEASE_NS for each in replicas)
     return StreamState(
         created=str(answer["created"]),
         metadata=answer["config"].get("metadata") or {},
@@ -281,5 +291,6 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
         last=int(state["last_seq"]),
         messages=int(state["messages"]),
         bytes=int(state["bytes"]),
-        leader=str((answer.get("cluster") or {}).get("leader") or ""),
+        leader=str(cluster.get("leader") or ""),
+        led=2 * (1 + heard) > 1 + len(replicas),
     )

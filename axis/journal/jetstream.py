@@ -262,8 +262,10 @@ class JetStreamJournal:
             )
         await self._compare(state)
         if state.last >= head.number:
+            asked = self._timer()
             await self._catch_up(state.last)
-            self._confirmed = self._timer()
+            if state.led:
+                self._confirmed = asked
 
     async def _compare(self, state: StreamState) -> None:
         """The stream's frame at this node's head must be this node's, for a stream not seen before."""
@@ -296,6 +298,8 @@ class JetStreamJournal:
     async def _look(self) -> None:
         asked, head = self._timer(), self._file.head()
         state = await self._cluster.stream(self._stream, _ANSWER_SECONDS)
+        if state is not None and not state.led:
+            raise NotAnswered("the stream's leader has no majority")
         last = 0 if state is None else state.last
         self._last_seen = last
         if last < head.number:

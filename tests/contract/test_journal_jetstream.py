@@ -170,12 +170,23 @@ async def test_a_paused_leader_holds_up_nothing_for_long(nodes: Nodes) -> None:
     assert (await same(one, await nodes.open("two"))).sequence == 3
 
 
-async def test_without_a_majority_nothing_is_promised(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("leader_stays", [True, False])
+async def test_without_a_majority_nothing_is_promised(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, leader_stays: bool
+) -> None:
+    """A leader that is left alone goes on answering; its word does not count."""
     monkeypatch.setattr(module, "_APPEND_SECONDS", 1.0)
-    one = await nodes.open("one")
+    cluster = await nodes.connect()
+    one = await nodes.open("one", cluster)
     await add(one, "before")
-    nodes.nats.kill(1)
-    nodes.nats.kill(2)
+    state = await cluster.stream(nodes.stream)
+    assert state is not None
+    assert state.led
+    leader = int(state.leader.removeprefix("nats-"))
+    others = [number for number in (1, 2, 3) if number != leader]
+    killed = others if leader_stays else [leader, others[0]]
+    for number in killed:
+        nodes.nats.kill(number)
     try:
         head = one.head()
         with pytest.raises(OutcomeUnknown):
@@ -186,8 +197,8 @@ async def test_without_a_majority_nothing_is_promised(nodes: Nodes, monkeypatch:
                 await asyncio.sleep(0.05)
         assert "has not confirmed" in one.doubt
     finally:
-        nodes.nats.start(1)
-        nodes.nats.start(2)
+        for number in killed:
+            nodes.nats.start(number)
     await nodes.nats.ready()
     await add(one, "x")
     assert (await same(one, await nodes.open("two"))).sequence == 2
