@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 .PHONY: help demo test install lint bench chaos compose compose-up compose-down compose-env proto clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## Install what is missing into .venv (cheap when nothing changed)
 
@@ -67,4 +67,4 @@ system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by
 	  else echo "install first:$$missing" >&2; exit 2; fi; fi
 
 clean:  ## Remove the environment and everything the demo made
-	rm -rf .venv axis-demo
+	rm -rf .venv axis-demo wheels .compose

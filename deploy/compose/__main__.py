@@ -12,6 +12,8 @@ from deploy.compose.running import Failed, say
 from deploy.compose.stack import PROFILES, Stack
 
 _ALL_SECONDS = 900
+#: A project of its own: what a user runs, and its data, is not touched.
+_CHECK_PROJECT = "axis-check"
 
 
 def main(action: str, profile: str) -> None:
@@ -36,8 +38,8 @@ def main(action: str, profile: str) -> None:
 def _check(profile: str) -> None:
     engine = engines.own()
     try:
-        stack = Stack(engine, profile, build(engine))
-        stack.down()
+        stack = Stack(engine, profile, build(engine), _CHECK_PROJECT)
+        stack.down()  # of a run that was cut off
         try:
             stack.up()
             check(stack)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from deploy.compose.running import Failed, run, say
-from deploy.compose.stack import Stack
+from deploy.compose.stack import Stack, service_of
 
 __all__ = ["check"]
 
@@ -43,7 +43,7 @@ def check(stack: Stack) -> None:
 def _first_document(stack: Stack) -> float:
     """Seconds from the first container's start until all have the first document."""
     started = min(_time(one["State"]["StartedAt"]) for one in stack.containers())
-    (traffic,) = (one for one in stack.containers() if one["Name"].rstrip("_1-").endswith("traffic"))
+    (traffic,) = (one for one in stack.containers() if service_of(one) == "traffic")
     deadline = time.monotonic() + 60
     while True:
         for line in run(["docker", "logs", "--timestamps", traffic["Id"]], 30, env=stack.env).splitlines():
@@ -118,7 +118,7 @@ def _memory(stack: Stack) -> dict[str, float]:
     for container in stack.containers():
         if not container["State"]["Running"]:
             continue
-        name = container["Config"]["Labels"]["com.docker.compose.service"]
+        name = service_of(container)
         lines = dict(line.split() for line in stack.execute(name, "sh", "-c", read).decode().splitlines())
         memory[name] = int(lines.get("total_rss") or lines["anon"]) / 1024**2
     return memory

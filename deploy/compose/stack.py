@@ -11,7 +11,7 @@ from typing import Any
 from deploy.compose.engine import ROOT, Engine
 from deploy.compose.running import Failed, run, say
 
-__all__ = ["PROFILES", "Stack"]
+__all__ = ["PROFILES", "Stack", "service_of"]
 
 PROFILES = {"default": "default", "observe": "default,observe"}
 _HEALTHY_SECONDS = 120.0
@@ -19,17 +19,19 @@ _HEALTHY_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """docker-compose on one engine with one profile."""
+    """docker-compose on one engine with one profile; `project`: another than that of .env."""
 
     engine: Engine
     profile: str
     base: str = ""
+    project: str = ""
 
     @property
     def env(self) -> dict[str, str]:
         """What docker and docker-compose are called with."""
         own = {"DOCKER_HOST": self.engine.host, "COMPOSE_PROFILES": PROFILES[self.profile]}
-        return own | ({"BASE_IMAGE": self.base} if self.base else {})
+        further = {"BASE_IMAGE": self.base, "COMPOSE_PROJECT_NAME": self.project}
+        return own | {name: value for name, value in further.items() if value}
 
     def compose(self, *arguments: str, timeout: float = 120.0) -> bytes:
         """`docker-compose …`; what it wrote."""
@@ -68,7 +70,7 @@ class Stack:
         found = []
         for container in self.containers():
             state = container["State"]
-            name = container["Config"]["Labels"]["com.docker.compose.service"]
+            name = service_of(container)
             if name == "init":
                 fine = state["Status"] == "exited" and state["ExitCode"] == 0
             else:
@@ -76,3 +78,8 @@ class Stack:
             if not fine:
                 found.append(name)
         return found
+
+
+def service_of(container: dict[str, Any]) -> str:
+    """The service that an inspected container belongs to."""
+    return str(container["Config"]["Labels"]["com.docker.compose.service"])

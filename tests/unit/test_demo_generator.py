@@ -1,0 +1,91 @@
+"""The traffic generator: its arguments, and documents to nodes that ask for a bearer token."""
+
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from axis.demo.generator import agencies_from, generate
+
+
+class Node:
+    """Two agencies' nodes in one: takes documents with the right token only, and delivers at once."""
+
+    def __init__(self) -> None:
+        self.senders: list[str] = []
+        self.refused = 0
+
+    async def post(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer secret-{request.match_info['code']}":
+            self.refused += 1
+            raise web.HTTPUnauthorized
+        await request.read()
+        self.senders.append(request.match_info["code"])
+        return web.json_response({"document_id": str(len(self.senders)), "state": "queued"}, status=202)
+
+    async def get(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer secret-{request.match_info['code']}":
+            raise web.HTTPUnauthorized
+        return web.json_response({"state": "delivered", "deliveries": []})
+
+
+def tokens(folder: Path, prefix: str = "secret-") -> Path:
+    for code in ("G22", "G14"):
+        (folder / f"{code}.api").write_text(f"{prefix}{code}\n")
+    return folder
+
+
+async def run(folder: Path, node: Node, heartbeat: Path | None, documents: int) -> int:
+    application = web.Application()
+    application.add_routes(
+        [web.post("/{code}/v1/documents", node.post), web.get("/{code}/v1/documents/{id}", node.get)]
+    )
+    async with TestServer(application) as server:
+        targets = [f"{code}={server.make_url('/')}{code}" for code in ("G22", "G14")]
+        sent = await generate(agencies_from(targets, folder), 1000.0, heartbeat, documents)
+    return len(sent)
+
+
+async def test_the_first_comes_from_the_first_agency_and_all_carry_their_own_token(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node, heartbeat = Node(), tmp_path / "heartbeat"
+    assert await run(tokens(tmp_path), node, heartbeat, 9) == 10
+    assert node.senders[0] == "G22"
+    assert len(node.senders) == 10
+    assert set(node.senders) == {"G22", "G14"}
+    assert heartbeat.exists()
+    assert capsys.readouterr().out == "first document received by all\n"
+
+
+async def test_what_was_sent_long_ago_is_not_kept(tmp_path: Path) -> None:
+    node = Node()
+    assert await run(tokens(tmp_path), node, None, 80) == 64
+    assert len(node.senders) == 81
+
+
+async def test_a_wrong_token_ends_it(tmp_path: Path) -> None:
+    import aiohttp
+
+    node = Node()
+    with pytest.raises(aiohttp.ClientResponseError, match="401"):
+        await run(tokens(tmp_path, "wrong-"), node, None, 1)
+    assert node.refused == 1
+
+
+@pytest.mark.parametrize(
+    "targets", [["G22=http://a"], ["G22", "G14=http://b"], ["=http://a", "G14=http://b"]]
+)
+def test_targets_that_are_none(targets: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"CODE=URL|two agencies"):
+        agencies_from(targets, None)
+
+
+def test_names_come_from_the_units_list() -> None:
+    agencies = agencies_from(["G22=http://a/", "X1=http://b"], None)
+    assert [(one.name, one.api_url, one.token) for one in agencies] == [
+        ("Văn phòng Chính phủ", "http://a", ""),
+        ("X1", "http://b", ""),
+    ]
+    assert "token" not in repr(agencies[0])
