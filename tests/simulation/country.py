@@ -6,38 +6,27 @@ import asyncio
 import contextvars
 import hashlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from axispb.v1 import document_pb2
 
-from agencies.api_models import ReceiptInput
-from agencies.attachments import AttachmentRow
+from agencies.api_models import ReceiptInput, StatusInput
 from agencies.service import Submission
-from agencies.spool import TakenFile
+from agencies.spool import Spool
 from axis.core.errors import Refusal
 from tests.simulation.crashing import Host, tasks_of_hosts
 from tests.simulation.loop import SimulatedClock
 from tests.simulation.machines import Agency, Axis
 from tests.simulation.template import DECIDES, NODES, Template
 
-__all__ = ["Country", "Sent"]
+__all__ = ["Country"]
 
 T = TypeVar("T")
 
 QUIET_WITHIN = 1800.0
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A document that a node has promised to send."""
-
-    document_id: str
-    sender: str
-    to: tuple[str, ...]
-    files: tuple[bytes, ...]
 
 
 @dataclass
@@ -48,7 +37,12 @@ class Country:
     folder: Path
     plan: Any
     seed: int
-    sent: list[Sent] = field(default_factory=list)
+    sqlite: bool = False  # the axis's journal is a file, as in production
+    #: document or status → the node that has promised to send it
+    promised: dict[str, str] = field(default_factory=dict)
+    #: document → (SHA-256, size) of its attachments
+    files: dict[str, list[tuple[bytes, int]]] = field(default_factory=dict)
+    suspended: bool = False
     agencies: dict[str, Agency] = field(default_factory=dict)
 
     async def start(self) -> None:
@@ -57,19 +51,22 @@ class Country:
         self.clock = SimulatedClock()
         self.random = random.Random(self.seed * 7 + 1)
         self._restarts: set[asyncio.Task[None]] = set()
-        self.axis = Axis(self.template, self.plan, self.clock, self._died)
+        self.axis = Axis(self.template, self.folder / "journal.sqlite", self.plan, self.clock, self._died)
+        if self.sqlite:
+            await self.axis.use_sqlite()
         await self.axis.start()
         for code in NODES:
             agency = Agency(code, self.folder / code, self.axis, self.plan, self._died, self.random)
             self.agencies[code] = agency
             await agency.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Pull every plug."""
         self._restarts = set()
         self.stopped = True
         for machine in (*self.agencies.values(), self.axis):
             machine.host.kill()
+        await self.axis.journal.close()
         for agency in self.agencies.values():
             if agency.node is not None:
                 agency.node.unplugged()
@@ -120,19 +117,37 @@ class Country:
             raise ConnectionError
         return task.result()
 
-    async def send(self, sender: str, to: tuple[str, ...], files: tuple[bytes, ...], **fields: Any) -> Sent:
+    async def send(self, sender: str, to: tuple[str, ...], files: tuple[bytes, ...], **fields: Any) -> None:
         """Hand in one document until its node has promised to send it."""
         agency = self.agencies[sender]
         key = f"key-{self.random.random()}"
 
         async def act() -> Any:
             assert agency.node is not None
-            return await agency.node.parts.service.send(_submission(to, files, key, fields))
+            submission = await _submission(agency.node.parts.spool, to, files, key, fields)
+            return await agency.node.parts.service.send(submission)
+
+        try:
+            answer = await self.insist(lambda: self._on(agency, act))
+        except Refusal as refusal:
+            if self.suspended and refusal.name == "recipient_suspended":
+                return
+            raise
+        self.promised[answer["document_id"]] = sender
+        self.files[answer["document_id"]] = [(hashlib.sha256(file).digest(), len(file)) for file in files]
+
+    async def say(self, code: str, document_id: str) -> None:
+        """A receiver's clerk says that a document is being worked on."""
+        agency = self.agencies[code]
+        key = f"key-{self.random.random()}"
+
+        async def act() -> Any:
+            assert agency.node is not None
+            said = agency.node.parts.statuses.say
+            return await said("received", document_id, StatusInput(code="03"), key, "4b" * 16)
 
         answer = await self.insist(lambda: self._on(agency, act))
-        sent = Sent(answer["document_id"], sender, to, files)
-        self.sent.append(sent)
-        return sent
+        self.promised |= {status["document_id"]: code for status in answer["statuses"]}
 
     async def decide(self) -> None:
         """The clerk whose software says what is received: looks every other second."""
@@ -157,8 +172,12 @@ class Country:
         except (Refusal, ConnectionError):
             return  # decided before, or looked at again
 
-    async def operate(self, act: Callable[[], Awaitable[Any]]) -> Any:
+    async def operate(self, command: str, *arguments: str) -> Any:
         """A command of the operator at the axis, repeated until it is answered; a final no is an answer."""
+
+        async def act() -> Any:
+            return await getattr(self.axis.node.registry, command)(*arguments)
+
         try:
             return await self.insist(lambda: self._on(self.axis, act))
         except Refusal as refusal:
@@ -196,14 +215,15 @@ class Country:
         return ""
 
 
-def _submission(
-    to: tuple[str, ...], files: tuple[bytes, ...], key: str, fields: dict[str, Any]
+async def _submission(
+    spool: Spool, to: tuple[str, ...], files: tuple[bytes, ...], key: str, fields: dict[str, Any]
 ) -> Submission:
+    async def chunks(file: bytes) -> AsyncIterator[bytes]:
+        yield file
+
     taken = [
-        TakenFile(
-            AttachmentRow(f"{n}.pdf", "application/pdf", len(file), hashlib.sha256(file).digest()), file
-        )
-        for n, file in enumerate(files)
+        await spool.take(f"{number}.pdf", "application/pdf", chunks(file), keep=True)
+        for number, file in enumerate(files)
     ]
     named = document_pb2.Fields(subject="Về việc thử nghiệm")
     named.other.priority = fields.get("priority", 0)

@@ -1,100 +1,156 @@
-"""What must hold once everything is quiet, whatever happened before."""
+"""What must hold once everything is quiet, whatever happened before.
+
+Read from the raw frames, and compared with what the machines' own stores, the views and the audit say.
+"""
 
 from __future__ import annotations
 
-from axispb.v1 import document_pb2, evidence_pb2, journal_pb2
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from axispb.v1 import evidence_pb2, journal_pb2
+
+from axis.audit import audit
 from axis.core.envelope import Kind, parse
+from axis.core.lookup import host_of
+from axis.views.projection import Views
+from axis.views.volumes import Selection, volumes
 from tests.simulation.country import Country
+from tests.world import recount
 
 __all__ = ["check"]
 
+#: What a promised document may be refused with for good, once somebody was suspended.
+SUSPENDED = {"recipient_suspended", "sender_suspended"}
 
-def check(country: Country) -> None:
+
+@dataclass
+class Recount:
+    """The journal, read without its index."""
+
+    raws: list[bytes] = field(default_factory=list)
+    #: message and units by document, of documents and statuses
+    accepted: dict[str, tuple[Any, list[str]]] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    #: (document, unit) → latest attempt
+    attempts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def records(self) -> list[tuple[int, journal_pb2.Record]]:
+        return [(n, journal_pb2.Record.FromString(raw)) for n, raw in enumerate(self.raws, 1)]
+
+    def take(self, record: journal_pb2.Record) -> None:
+        body = record.WhichOneof("body")
+        if body == "accepted":
+            acceptance: Any = parse(record.accepted.acceptance.signed, Kind.ACCEPTANCE)
+            assert acceptance.document_id not in self.accepted, "accepted twice"
+            units = [delivery.unit for delivery in acceptance.deliveries]
+            message = parse(record.accepted.envelope.signed, Kind(record.accepted.kind))
+            self.accepted[acceptance.document_id] = message, units
+            self.attempts |= {(acceptance.document_id, unit): 1 for unit in units}
+        elif body == "receipted":
+            receipt: Any = parse(record.receipted.receipt.signed, Kind.RECEIPT)
+            received = receipt.outcome == evidence_pb2.OUTCOME_RECEIVED
+            self._close(receipt, "received" if received else "refused")
+        elif body == "noticed":
+            notice: Any = parse(record.noticed.notice.signed, Kind.NOTICE)
+            if notice.kind == evidence_pb2.NOTICE_KIND_DEAD:
+                self._close(notice, "dead")
+            else:
+                self.attempts[notice.document_id, notice.recipient_unit] = notice.attempt
+
+    def _close(self, said: Any, outcome: str) -> None:
+        key = (said.document_id, said.recipient_unit, said.attempt)
+        assert key not in self.outcomes, f"two outcomes: {key}"
+        self.outcomes[key] = outcome
+
+
+def check(country: Country, *, audited: bool) -> None:
     """Raise AssertionError for the first thing that is lost, doubled or unequal."""
-    accepted, outcomes = _read(country)
-    _nothing_lost(country, accepted)
-    _inboxes(country, accepted)
-    _senders_agree(country, accepted, outcomes)
-
-
-def _read(
-    country: Country,
-) -> tuple[dict[str, tuple[document_pb2.Document, list[str]]], dict[tuple[str, str, int], str]]:
-    """From the raw frames alone: accepted documents with their units, and the outcome of each attempt."""
-    accepted: dict[str, tuple[document_pb2.Document, list[str]]] = {}
-    outcomes: dict[tuple[str, str, int], str] = {}
+    read = Recount()
     for frame in country.axis.journal.frames(0, 100_000):
-        for raw in frame.records:
-            record = journal_pb2.Record.FromString(raw)
-            body = record.WhichOneof("body")
-            if body == "accepted":
-                acceptance = parse(record.accepted.acceptance.signed, Kind.ACCEPTANCE)
-                assert isinstance(acceptance, evidence_pb2.Acceptance)
-                assert acceptance.document_id not in accepted, "accepted twice"
-                message = parse(record.accepted.envelope.signed, Kind(record.accepted.kind))
-                units = [delivery.unit for delivery in acceptance.deliveries]
-                accepted[acceptance.document_id] = message, units  # type: ignore[assignment]
-            elif body == "receipted":
-                receipt = parse(record.receipted.receipt.signed, Kind.RECEIPT)
-                assert isinstance(receipt, evidence_pb2.Receipt)
-                key = (receipt.document_id, receipt.recipient_unit, receipt.attempt)
-                assert key not in outcomes, f"two outcomes: {key}"
-                received = receipt.outcome == evidence_pb2.OUTCOME_RECEIVED
-                outcomes[key] = "received" if received else "refused"
-    return accepted, outcomes
+        read.raws.extend(frame.records)
+    for _, record in read.records():
+        read.take(record)
+    _promises(country, read)
+    _inboxes(country, read)
+    _senders_agree(country, read)
+    _counts(country, read, audited=audited)
 
 
-def _nothing_lost(country: Country, accepted: dict[str, tuple[document_pb2.Document, list[str]]]) -> None:
-    for sent in country.sent:
-        agency = country.agencies[sent.sender]
-        assert agency.node is not None
-        row = agency.node.store.row("SELECT state, code FROM sent WHERE document_id = ?", sent.document_id)
-        assert row is not None, f"{sent.document_id}: promised, and not in the outbox"
-        assert row["state"] == "accepted", f"{sent.document_id}: {row['state']} {row['code']}"
-        assert sent.document_id in accepted, f"{sent.document_id}: accepted without a record"
-    assert len(accepted) == len(country.sent), "accepted what nobody was promised"
+def _promises(country: Country, read: Recount) -> None:
+    """What a node has promised to send was accepted, or refused for good; nothing else was accepted."""
+    for document_id, sender in country.promised.items():
+        row = _store(country, sender).row("SELECT state, code FROM sent WHERE document_id = ?", document_id)
+        assert row is not None, f"{document_id}: promised, and not in the outbox"
+        if row["state"] == "rejected":
+            assert country.suspended, f"{document_id}: refused with {row['code']}"
+            assert row["code"] in SUSPENDED, f"{document_id}: refused with {row['code']}"
+            assert document_id not in read.accepted, f"{document_id}: refused, and accepted"
+        else:
+            assert row["state"] == "accepted", f"{document_id}: {row['state']}"
+            assert document_id in read.accepted, f"{document_id}: accepted without a record"
+    assert read.accepted.keys() <= country.promised.keys(), "accepted what nobody was promised"
 
 
-def _inboxes(country: Country, accepted: dict[str, tuple[document_pb2.Document, list[str]]]) -> None:
-    """Each inbox holds exactly what was accepted for it, with the contents that were sent."""
-    sent = {each.document_id: each for each in country.sent}
+def _inboxes(country: Country, read: Recount) -> None:
+    """Each inbox holds exactly what was accepted for its units, with the contents that were sent."""
     for code, agency in country.agencies.items():
-        assert agency.node is not None
-        store, blobs = agency.node.store, agency.node.parts.blobs
+        store = _store(country, code)
         here = {row["document_id"]: row["failure"] for row in store.rows("SELECT * FROM received")}
         meant = {
             document_id
-            for document_id, (_, units) in accepted.items()
-            if any(unit == code or unit.startswith(f"{code}.") for unit in units)
+            for document_id, (_, units) in read.accepted.items()
+            if any(host_of(country.axis.journal, unit) == code for unit in units)
         }
-        assert set(here) == meant, f"{code}: the inbox differs by {set(here) ^ meant}"
-        assert not any(here.values()), f"{code}: unreadable {here}"
-        for document_id in here:
-            for number, attachment in enumerate(accepted[document_id][0].attachments):
-                stored = store.rows(
-                    "SELECT sha256 FROM attachment"
-                    " WHERE side = 'received' AND document_id = ? AND number = ?",
-                    document_id,
-                    number,
-                )
-                assert [row["sha256"] for row in stored] == [attachment.sha256]
-                assert blobs.size(attachment.sha256) == len(sent[document_id].files[number])
-
-
-def _senders_agree(
-    country: Country,
-    accepted: dict[str, tuple[document_pb2.Document, list[str]]],
-    outcomes: dict[tuple[str, str, int], str],
-) -> None:
-    """accepted = received + refused with nothing in flight; the sender's outbox says the same."""
-    for sent in country.sent:
-        agency = country.agencies[sent.sender]
+        closed = {document_id for (document_id, _, _), outcome in read.outcomes.items() if outcome == "dead"}
+        assert meant - closed <= here.keys() <= meant, f"{code}: differs by {set(here) ^ meant}"
+        assert not any(here.values()), f"{code}: not readable: {here}"
         assert agency.node is not None
-        rows = agency.node.store.rows(
-            "SELECT unit, attempt, state FROM sent_delivery WHERE document_id = ?", sent.document_id
+        for document_id in here:
+            rows = store.rows(
+                "SELECT sha256 FROM attachment WHERE side = 'received' AND document_id = ? ORDER BY number",
+                document_id,
+            )
+            sent = country.files.get(document_id, [])
+            assert [row["sha256"] for row in rows] == [sha256 for sha256, _ in sent]
+            for sha256, size in sent:
+                assert agency.node.parts.blobs.size(sha256) == size, f"{document_id}: no content"
+
+
+def _senders_agree(country: Country, read: Recount) -> None:
+    """Every attempt has its one outcome, and the sender's outbox says the same."""
+    for (document_id, unit), attempt in read.attempts.items():
+        outcome = read.outcomes.get((document_id, unit, attempt))
+        assert outcome is not None, f"{document_id} to {unit}: attempt {attempt} is in flight"
+        row = _store(country, country.promised[document_id]).row(
+            "SELECT attempt, state FROM sent_delivery WHERE document_id = ? AND unit = ?", document_id, unit
         )
-        assert sorted(row["unit"] for row in rows) == sorted(accepted[sent.document_id][1])
-        for row in rows:
-            key = (sent.document_id, row["unit"], row["attempt"])
-            assert outcomes.get(key) == row["state"], f"{key}: {outcomes.get(key)}, sender has {row['state']}"
+        assert row is not None, f"{document_id}: the sender knows of no delivery to {unit}"
+        assert (row["attempt"], row["state"]) == (attempt, outcome), f"{document_id} to {unit}: {tuple(row)}"
+
+
+def _counts(country: Country, read: Recount, *, audited: bool) -> None:
+    """accepted = received + refused + dead; views count the same; audited, so do the signatures."""
+    path = country.folder / "views.sqlite"
+    with closing(Views.open(path)) as views:
+        views.catch_up(country.axis.journal)
+        with closing(views.reader()) as reader:
+            for kind in ("document", "status"):
+                found: Any = volumes(reader, Selection(kind=kind), country.clock.now())["rows"]  # type: ignore[arg-type]
+                counted = recount(read, kind)  # type: ignore[arg-type]
+                for row in found:
+                    mine = asdict(counted[row["code"]]) if row["code"] in counted else {}
+                    for name in ("sent", "addressed", "requeued", "received", "refused", "dead", "in_flight"):
+                        assert row[name] == mine.get(name, 0), f"{kind} {row['code']}: {name}"
+                assert sum(row["in_flight"] for row in found) == 0
+    if audited:
+        report = audit(country.axis.path, path, anchors=country.template.axis.anchors.anchors)
+        assert not report.problems, report.problems
+        assert report.volumes_equal
+
+
+def _store(country: Country, code: str) -> Any:
+    node = country.agencies[code].node
+    assert node is not None
+    return node.store

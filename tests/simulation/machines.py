@@ -29,6 +29,7 @@ from axis.app.serve import _application
 from axis.blobs.memory import MemoryBlobs
 from axis.core.errors import Refusal
 from axis.flow.metrics import NoMetrics
+from axis.journal.sqlite import SqliteJournal
 from axis.ports import Clock
 from tests.simulation.crashing import CrashingBlobs, CrashingJournal, Host, Plan
 from tests.simulation.template import Template
@@ -42,15 +43,24 @@ T = TypeVar("T")
 class Axis:
     """The axis's machine. The journal and the blobs survive."""
 
-    def __init__(self, template: Template, plan: Plan, clock: Clock, died: Callable[[Host], None]) -> None:
-        self.template, self.plan, self.clock = template, plan, clock
+    def __init__(
+        self, template: Template, path: Path, plan: Plan, clock: Clock, died: Callable[[Host], None]
+    ) -> None:
+        self.template, self.path, self.plan, self.clock = template, path, plan, clock
         self.journal: Any = template.journal()
         self.blobs = MemoryBlobs()
         self.door: Door | None = None
         self._died = died
 
+    async def use_sqlite(self) -> None:
+        """Before the first start: keep the journal in a file."""
+        self.journal = await self.template.journal_file(self.path)
+
     async def start(self) -> None:
         """Start from what is durable."""
+        if isinstance(self.journal, SqliteJournal):
+            await self.journal.close()
+            self.journal = SqliteJournal.open(self.path)
         host = Host("axis", self.plan, self._died)
         ready = host.start(self._start(host))
         await asyncio.wait({ready})

@@ -25,6 +25,7 @@ from axis.core.frame import Frame
 from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.memory import MemoryJournal
+from axis.journal.sqlite import SqliteJournal
 from certs.authority import Authority
 from tests.simulation.loop import START, SimulatedClock, run
 
@@ -116,6 +117,13 @@ class Template:
         journal = MemoryJournal(JOURNAL_ID, state.reduce)
         for frame, changes in self.frames:
             journal.apply(journal.head(), frame, changes)
+        return journal
+
+    async def journal_file(self, path: Path) -> SqliteJournal:
+        """The same journal in a file."""
+        journal = SqliteJournal.open(path, journal_id=JOURNAL_ID)
+        for frame, changes in self.frames:
+            await journal.append(journal.head(), frame, changes)
         return journal
 
     def new_store(self, path: Path) -> None:

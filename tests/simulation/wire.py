@@ -47,6 +47,15 @@ class Weather(Protocol):
 
 
 @dataclass(frozen=True)
+class Reply:
+    """A response as bytes would say it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Raw:
     """A request as bytes would say it."""
 
@@ -75,6 +84,17 @@ class _Connection:
     def __init__(self, certificate: bytes) -> None:
         self.transport = self
         self._proven = _Proven(certificate)
+        self.written = bytearray()
+
+    async def write_headers(self, status_line: str, headers: Any) -> None:
+        """A response whose body is streamed begins: its head is read from itself at the end."""
+
+    def send_headers(self) -> None: ...
+
+    async def write(self, chunk: bytes) -> None:
+        self.written += chunk
+
+    def abort(self) -> None: ...
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._proven if name == "ssl_object" else default
@@ -102,9 +122,9 @@ class Door:
         self._application = application
         self.host = host
 
-    def knock(self, raw: Raw) -> asyncio.Future[web.Response]:
+    def knock(self, raw: Raw) -> asyncio.Future[Reply]:
         """Have a request served. The answer, or ClientConnectionError if the axis dies over it."""
-        answer: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if self.host.dead:
             answer.set_exception(aiohttp.ClientConnectionError("nobody listens"))
             return answer
@@ -113,7 +133,7 @@ class Door:
         self.host.start(self._serve(raw, answer))
         return answer
 
-    async def _serve(self, raw: Raw, answer: asyncio.Future[web.Response]) -> None:
+    async def _serve(self, raw: Raw, answer: asyncio.Future[Reply]) -> None:
         connection: Any = _Connection(raw.certificate)
         message = RawRequestMessage(
             raw.method, str(raw.url), HttpVersion11, raw.headers, (), False, None, False, False, raw.url
@@ -125,11 +145,14 @@ class Door:
             message, body, connection, connection, task, loop, client_max_size=1 << 26, remote="127.0.0.1"
         )
         response = await self._application._handle(request)
-        assert isinstance(response, web.Response)
-        await self._application.on_response_prepare.send(request, response)
+        if isinstance(response, web.Response):
+            await self._application.on_response_prepare.send(request, response)
+            content: Any = response.body or b""
+        else:
+            content = connection.written
         self.host.answering.pop(answer, None)
         if not answer.done():
-            answer.set_result(response)
+            answer.set_result(Reply(response.status, response.headers, bytes(content)))
 
 
 class _Content:
@@ -149,11 +172,10 @@ class _Content:
 class _Answer:
     """What the client sees of a response."""
 
-    def __init__(self, response: web.Response, cut: bool) -> None:
-        body = bytes(response.body or b"")  # type: ignore[arg-type]
-        self.status, self.headers = response.status, response.headers
-        self.content = _Content(body, cut)
-        self._body = body
+    def __init__(self, reply: Reply, cut: bool) -> None:
+        self.status, self.headers = reply.status, reply.headers
+        self.content = _Content(reply.body, cut)
+        self._body = reply.body
 
     async def json(self, **_: Any) -> Any:
         return json.loads(self._body)
@@ -198,7 +220,7 @@ class Session:
             self._caller.at(f"{method} {target.path[:12]}: after")
             yield answer
 
-    async def _travel(self, raw: Raw, fate: Fate) -> web.Response:
+    async def _travel(self, raw: Raw, fate: Fate) -> Reply:
         await asyncio.sleep(fate.to)
         if fate.again is not None:
             asyncio.get_running_loop().call_later(fate.again, self._once_more, raw)
@@ -206,11 +228,11 @@ class Session:
         if fate.lost or door is None:
             await self._lost(fate)
         assert door is not None
-        response = await door.knock(raw)
+        reply = await door.knock(raw)
         await asyncio.sleep(fate.back)
         if fate.unanswered:
             await self._lost(fate)
-        return response
+        return reply
 
     async def _lost(self, fate: Fate) -> None:
         if fate.hangs:
