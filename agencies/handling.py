@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
 
@@ -28,7 +28,7 @@ from agencies.own_documents import (
 from agencies.packet_signatures import INVALID, PacketSignatures, as_stored, packet_in
 from agencies.store import Store
 from agencies.units import Primary
-from axis.core.envelope import Envelope, Kind
+from axis.core.envelope import Envelope, Kind, parse
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxState
 from axis.core.receipt import Binding
@@ -301,8 +301,26 @@ class Handler:
             )
             known = row["acceptance_signed"] if row is not None else None
             if known is not None and hashlib.sha256(known).digest() == message.acceptance_sha256:
+                self._check_first_attempt(message, known)
                 return
         raise Refusal("unavailable", f"the document {message.document_id} has not come yet")
+
+    def _check_first_attempt(self, message: evidence_pb2.Notice, acceptance: bytes) -> None:
+        """A first attempt that came to us, but is still held, is not closed before it is stored.
+
+        The document may be here already by a later attempt; the first one would then be opened for ever.
+        """
+        if message.attempt != 1:
+            return
+        deliveries = cast(evidence_pb2.Acceptance, parse(acceptance, Kind.ACCEPTANCE)).deliveries
+        if (message.recipient_unit, self._identity.code) not in {(one.unit, one.host) for one in deliveries}:
+            return
+        if not self._store.row(
+            "SELECT 1 FROM receipt WHERE document_id = ? AND unit = ? AND attempt = 1",
+            message.document_id,
+            message.recipient_unit,
+        ):
+            raise Refusal("unavailable", f"the first attempt of {message.document_id} has not come yet")
 
     def _issued(self, item: api_pb2.FeedItem) -> Effect:
         happened = self.own_certificates([item.certificate])

@@ -287,6 +287,10 @@ class StubAxis:
         if kind == evidence_pb2.NOTICE_KIND_REQUEUED:
             item.envelope.CopyFrom(envelope.to_message())
             item.acceptance.CopyFrom(acceptance.to_message())
+            accepted = evidence_pb2.Acceptance.FromString(
+                acceptance.signed.removeprefix(Kind.ACCEPTANCE.line)
+            )
+            item.accepted_at = accepted.accepted_at
         self.publish(item, *readers)
 
     def _about(self, event: str, accepted_sequence: int) -> api_pb2.FeedItem:

@@ -558,6 +558,28 @@ async def test_a_requeue_is_an_attempt_of_its_own(world: World) -> None:
     await world.until(lambda: {parsed(r).attempt for r in world.axis.receipts} == {1, 2})
 
 
+async def test_a_first_attempt_that_is_held_is_closed_once_it_is_stored(tmp_path: Path) -> None:
+    """Its content would not come; the axis closed it and requeued, and the second attempt came first."""
+    async with made_world(tmp_path, receipt="software") as world:
+        world.axis.serve_content = lambda content: b"X" * len(content)
+        document_id = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"right",))))
+        await world.until(lambda: world.node.parts.store.row("SELECT 1 FROM held"))
+        world.axis.serve_content = lambda content: content
+        world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_REQUEUED, 2, "G22", "G22", "G14")
+        await world.until(lambda: world.got(document_id)["deliveries"])
+        world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_DEAD, 1, "", "G22", "G14")
+        dead = world.axis.sequence
+        await world.until(lambda: int(world.node.parts.store.setting("normal_after", "0")) >= dead)
+        attempts = "SELECT attempt, state FROM receipt ORDER BY attempt"
+
+        def settled() -> bool:
+            world.clock.jump(60_000)
+            rows = [tuple(row) for row in world.node.parts.store.rows(attempts)]
+            return rows == [(1, "stopped"), (2, "waiting")]
+
+        await world.until(settled)
+
+
 async def test_a_certificate_in_our_name_with_a_foreign_key_alarms(world: World) -> None:
     await world.until(lambda: world.node.parts.receiver.connected)
     world.axis.stranger("G22")
