@@ -26,8 +26,9 @@ from axis.ports import Blobs, Journal
 
 __all__ = ["open_clustered", "reseed"]
 
-#: Tells a home that has been in a cluster.
+#: Tells a home that has been in a cluster; and one that has begun to found it, and must end that first.
 _JOINED: Final = "cluster.joined"
+_FOUNDING: Final = "cluster.founding"
 
 
 async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
@@ -45,9 +46,11 @@ async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tupl
     cluster = await _connect(home)
     opened.push_async_callback(cluster.close)
     journal_id = file.head().journal_id
-    joined = home.path / _JOINED
-    founds = not joined.exists() and await cluster.stream(stream_name(journal_id), 10.0) is None
+    joined, founding = home.path / _JOINED, home.path / _FOUNDING
+    alone = not joined.exists() and await cluster.stream(stream_name(journal_id), 10.0) is None
+    founds = alone or founding.exists()
     if founds:
+        _mark(founding)
         seeded = await seed(file, cluster, show=_show)
         get_logger().info("cluster_founded", frames=seeded.published)
     shared = await JetStreamBlobs.open_root(home.blobs_path, cluster, journal_id)
@@ -57,6 +60,7 @@ async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tupl
     journal = await JetStreamJournal.open(file, cluster, state.reduce)
     opened.push_async_callback(journal.close)
     _mark(joined)
+    founding.unlink(missing_ok=True)
     return journal, shared
 
 
@@ -95,4 +99,10 @@ def _show(frame: int, of: int) -> None:
 
 
 def _mark(path: Path) -> None:
+    """Make an empty file, durably."""
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -31,7 +31,7 @@ async def start_console(node: Node, metrics: ConsoleMetrics, opened: AsyncExitSt
         views=node.views,
         record=node.journal.record,
         metrics=metrics,
-        ready=lambda: node.sequencer.broken or node.sequencer.clock_doubt or None,
+        ready=lambda: node.sequencer.broken or node.journal.doubt or node.sequencer.clock_doubt or None,
         now=node.clock.now,
     )
     application = create_console(sources, token=token, hosts=(host, *node.home.settings.names))

@@ -31,7 +31,7 @@ from axis.http.limits import Limiter
 from axis.http.server import AgencyServer
 from axis.http.tls import server_context
 from axis.logs import get_logger
-from axis.ports import Clock, StorageFull
+from axis.ports import Clock, OutcomeUnknown, StorageFull
 
 __all__ = ["Running", "serve", "serving"]
 
@@ -85,6 +85,7 @@ async def serving(home: Path, *, clock: Clock | None = None) -> AsyncIterator[Ru
             open_home(home, clock=clock, metrics=metrics, with_issuer=True)
         )
         metrics.head(node.journal.head().sequence)
+        node.journal.on_landed(lambda frame, _: metrics.head(frame.head.sequence))
         found = await node.enrolment.reconcile()
         if found:
             get_logger().warning("journal_reconciled", records=found)
@@ -190,7 +191,11 @@ async def _every(node: Node, seconds: float, act: Callable[[], Coroutine[Any, An
         await node.clock.sleep(seconds)
         try:
             await act()
-        except (OSError, StorageFull) as error:  # a full disk ends; what was not done now is done later
+        except (
+            OSError,
+            StorageFull,
+            OutcomeUnknown,
+        ) as error:  # a full disk ends, a cluster answers again; what was not done now is done later
             get_logger().error("housekeeping_failed", part=act.__name__, detail=str(error))
 
 

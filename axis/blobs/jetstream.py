@@ -144,7 +144,16 @@ class JetStreamBlobs:
         return size
 
     async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
-        """Delete what nobody pins or names, here and in the cluster; see ports.Blobs."""
+        """Delete what nobody pins or names, here and in the cluster; see ports.Blobs.
+
+        OutcomeUnknown when the cluster does not answer: what was not deleted now is another time.
+        """
+        try:
+            return await self._collect(now, is_named)
+        except (NotAnswered, Refused) as error:
+            raise OutcomeUnknown(f"attachments were not collected: {error}") from error
+
+    async def _collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
         before = await self._state(self._chunks)
         await self._look()  # every pin that was announced before the place in `before`
         deleted = 0
@@ -297,6 +306,9 @@ class JetStreamBlobs:
                 await self._look()
             except (NotAnswered, Refused) as error:
                 get_logger().debug("announcements_silent", detail=str(error))
+            except Exception:
+                # A full disk, say: without announcements no other node's upload could be accepted any more.
+                get_logger().exception("announcements_failed")
             self._told.clear()
             try:
                 async with asyncio.timeout(_FOLLOW_SECONDS):

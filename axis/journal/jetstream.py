@@ -293,6 +293,10 @@ class JetStreamJournal:
             except JournalBroken as error:
                 self._fork(str(error))
                 return
+            except Exception:
+                # Nobody else would read on; while it goes on failing, the head is not confirmed.
+                get_logger().exception("journal_not_followed")
+                await asyncio.sleep(_LOOK_SECONDS)
             await self._hint.wait(_LOOK_SECONDS)
 
     async def _look(self) -> None:

@@ -1,0 +1,152 @@
+"""What blobs of several nodes promise beyond the contract: what one node took, another has."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from axis.blobs import jetstream as module
+from axis.blobs.files import FileBlobs
+from axis.blobs.jetstream import JetStreamBlobs
+from axis.jetstream import NotAnswered
+from axis.ports import BlobMissing, OutcomeUnknown
+from bench.nats import NatsCluster
+from tests.contract.test_blobs import DAY, HOUR, NOW, chunks, content, get, never, put, sha
+
+LIMIT = 20.0
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, nats: NatsCluster) -> AsyncIterator[tuple[JetStreamBlobs, JetStreamBlobs]]:
+    """Two nodes of one axis."""
+    await nats.ready()
+    async with AsyncExitStack() as opened:
+        name, made = str(uuid.uuid4()), []
+        for node in ("one", "two"):
+            cluster = await nats.connect()
+            opened.push_async_callback(cluster.close)
+            blobs = await JetStreamBlobs.open_root(tmp_path / node, cluster, name)
+            opened.push_async_callback(blobs.close)
+            made.append(blobs)
+        yield made[0], made[1]
+
+
+async def heard(blobs: JetStreamBlobs, sha256: bytes, owner: str = "G22") -> tuple[int, int]:
+    async with asyncio.timeout(LIMIT):
+        while (pinned := blobs.pinned(sha256, owner)) is None:
+            await asyncio.sleep(0.01)
+    return pinned
+
+
+@pytest.mark.parametrize("size", [0, 1, 64 * 1024, 128 * 1024, 1_000_000])
+async def test_what_one_node_took_another_has(pair: tuple[JetStreamBlobs, JetStreamBlobs], size: int) -> None:
+    one, two = pair
+    name = await put(one, content(size))
+    assert await heard(two, name) == (size, NOW + DAY)
+    assert two.pinned(name, "G14") is None
+    assert await get(two, name) == content(size)
+    assert await get(two, name, size // 2) == content(size)[size // 2 :]
+    assert list(two.hashes()) == []
+
+
+async def test_small_ones_together_are_announced_together(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs],
+) -> None:
+    one, two = pair
+    bodies = [b"%d" % number for number in range(100)]
+    await one.put_small(bodies, owner="G22", now=NOW, pin_until=NOW + DAY)
+    for body in bodies:
+        assert (await heard(two, sha(body)))[0] == len(body)
+        assert await get(two, sha(body)) == body
+
+
+async def test_collected_at_one_node_is_gone_for_all(pair: tuple[JetStreamBlobs, JetStreamBlobs]) -> None:
+    one, two = pair
+    old, named = await put(one, b"old", until=NOW), await put(one, b"named", until=NOW)
+    await heard(two, named)
+    assert await two.collect(NOW + 2 * HOUR, lambda sha256: sha256 == named) == 1
+    await one.collect(NOW + 2 * HOUR, lambda sha256: sha256 == named)
+    for blobs in pair:
+        with pytest.raises(BlobMissing):
+            await get(blobs, old)
+        assert await get(blobs, named) == b"named"
+
+
+async def test_an_upload_elsewhere_is_not_collected(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks are there before its announcement is."""
+    one, two = pair
+    announce, go_on = one._announce, asyncio.Event()
+
+    async def late(pins: Any) -> None:
+        await go_on.wait()
+        await announce(pins)
+
+    monkeypatch.setattr(one, "_announce", late)
+    body = content(300_000)
+    upload = asyncio.ensure_future(
+        one.put(sha(body), len(body), chunks(body), owner="G22", now=NOW, pin_until=NOW + DAY)
+    )
+    async with asyncio.timeout(LIMIT):
+        while await two._piece(sha(body), 2) is None:
+            await asyncio.sleep(0.01)
+    assert await two.collect(NOW, never) == 0
+    go_on.set()
+    await upload
+    await heard(two, sha(body))
+    assert await get(two, sha(body)) == body
+
+
+async def test_a_home_that_founds_a_cluster_publishes_what_it_holds(
+    tmp_path: Path, pair: tuple[JetStreamBlobs, JetStreamBlobs]
+) -> None:
+    one, two = pair
+    await one._local.put_small([b"before"], owner="G22", now=NOW, pin_until=NOW + DAY)
+    assert await one.seed(NOW) == 1
+    assert await get(two, sha(b"before")) == b"before"
+
+
+async def test_a_silent_cluster_is_said_and_nothing_counts(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = pair
+    monkeypatch.setattr(module, "_TRIES", 2)
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+
+    async def silent(*_: Any, **__: Any) -> Any:
+        raise NotAnswered("nobody is there")
+
+    for call in ("publish", "stream", "newest", "ask"):
+        monkeypatch.setattr(one._cluster, call, silent)
+    body = b"taken by nobody"
+    for asked in (put(one, body), one.collect(NOW, never), get(one, hashlib.sha256(b"else").digest())):
+        with pytest.raises(OutcomeUnknown):
+            await asked
+    assert one.pinned(sha(body), "G22") is None
+
+
+async def test_announcements_are_read_again_from_the_place_reached(
+    tmp_path: Path, nats: NatsCluster, pair: tuple[JetStreamBlobs, JetStreamBlobs]
+) -> None:
+    one, two = pair
+    first = await put(one, b"first")
+    await heard(two, first)
+    await two.close()
+    second = await put(one, b"second")
+    cluster = await nats.connect()
+    again = await JetStreamBlobs.open_root(tmp_path / "two", cluster, one._chunks.removeprefix("blobs-"))
+    assert again.pinned(first, "G22") == (5, NOW + DAY)
+    assert again.pinned(second, "G22") == (6, NOW + DAY)
+    await again.close()
+    await cluster.close()
+    local = FileBlobs.open_root(tmp_path / "two", readonly=True)
+    assert local.size(first) is None
+    await local.close()
