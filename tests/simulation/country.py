@@ -190,7 +190,7 @@ class Country:
         async with asyncio.timeout(QUIET_WITHIN):
             while why := self._busy():
                 self.why = why
-                await asyncio.sleep(2.0)
+                await asyncio.sleep(5.0)
 
     why = ""
 

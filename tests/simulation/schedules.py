@@ -27,10 +27,10 @@ __all__ = ["few_words", "memory_folder", "portion", "simulate"]
 #: Seconds after which nothing fails any more.
 OVER = 30.0
 #: Of this many schedules one has its journal in a file, and is audited.
-AUDITED = 10
+AUDITED = 25
 
 
-def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: int = 4) -> None:
+def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: int = 3) -> None:
     """One schedule in a folder of its own; AssertionError says how to run it again."""
     folder.mkdir()
     audited = not isinstance(plan, Chance) or seed % AUDITED == 0

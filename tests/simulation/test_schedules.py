@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quietly")
 
 #: Schedules in all, and of one portion.
 COUNT = int(os.environ.get("SIMULATION_COUNT", "2000"))
-PORTION = 50
+PORTION = 200
 
 
 def test_a_calm_day(template: Template, memory: Path) -> None:
