@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from axis.durable import write_whole
 
 __all__ = [
     "DEFAULT_API",
@@ -120,13 +121,7 @@ def save(home: Path, settings: Settings) -> None:
         lines.append(f"packet_signature = {_toml(settings.packet_signature)}")
     for unit, own in sorted(settings.units.items()):
         lines += ["", f"[units.{_toml(unit)}]", f"receipt = {_toml(own.receipt)}"]
-    path = home / SETTINGS_FILE
-    partial = path.with_suffix(".new")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_whole(home / SETTINGS_FILE, ("\n".join(lines) + "\n").encode())
 
 
 def _toml(text: str) -> str:

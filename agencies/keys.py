@@ -11,7 +11,6 @@ before `current` names their set.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from agencies.config import ConfigError
 from axis.core import cms
+from axis.durable import sync_folder, write_whole
 
 __all__ = ["Credentials", "KeySet", "known_keys", "load_credentials", "prepare", "use"]
 
@@ -94,10 +94,10 @@ def prepare(home: Path, secret: bytes, code: str) -> KeySet:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, code)])
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
         pem = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        _write(folder / f"{usage}.key", pem)
-        _write(folder / f"{usage}.csr", request.public_bytes(_DER))
-    _sync(home / "keys")
-    _sync(home)
+        write_whole(folder / f"{usage}.key", pem, 0o600)
+        write_whole(folder / f"{usage}.csr", request.public_bytes(_DER), 0o600)
+    sync_folder(home / "keys")
+    sync_folder(home)
     return found
 
 
@@ -111,10 +111,10 @@ def use(
 ) -> None:
     """Store what the axis gave for a set, and make it the current one."""
     chain = b"".join(map(_pem, intermediates))
-    _write(keys.folder / "tls.crt", _pem(tls_certificate) + chain)
-    _write(keys.folder / "sign.crt", _pem(sign_certificate) + chain)
-    _write(keys.folder / "anchors.pem", b"".join(map(_pem, anchors)))
-    _write(keys.folder.parent / _CURRENT, keys.folder.name.encode("ascii"))
+    write_whole(keys.folder / "tls.crt", _pem(tls_certificate) + chain, 0o600)
+    write_whole(keys.folder / "sign.crt", _pem(sign_certificate) + chain, 0o600)
+    write_whole(keys.folder / "anchors.pem", b"".join(map(_pem, anchors)), 0o600)
+    write_whole(keys.folder.parent / _CURRENT, keys.folder.name.encode("ascii"), 0o600)
 
 
 def load_credentials(home: Path) -> Credentials:
@@ -150,26 +150,6 @@ def _spki(key: object) -> bytes:
 
 def _pem(der: bytes) -> bytes:
     return x509.load_der_x509_certificate(der).public_bytes(_PEM)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a private file, whole or not at all: content first, then its name, then the folder."""
-    partial = path.with_name(path.name + ".new")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _signing_key(key: object) -> cms.PrivateKey:

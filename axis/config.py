@@ -7,12 +7,13 @@ a misspelt setting would otherwise be a default in force that nobody meant.
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from axis.durable import write_whole
 
 __all__ = ["SETTINGS_FILE", "Address", "ConfigError", "Limits", "Settings", "load", "parse_address", "save"]
 
@@ -120,13 +121,7 @@ def save(home: Path, settings: Settings) -> None:
     changed = settings.limits.model_dump(exclude_defaults=True)
     if changed:
         lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed.items())]
-    path = home / SETTINGS_FILE
-    partial = path.with_suffix(".new")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_whole(home / SETTINGS_FILE, ("\n".join(lines) + "\n").encode())
 
 
 def _toml(text: str) -> str:

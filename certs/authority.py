@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS, check_code
 from axis.core.trust import CertificateInfo
+from axis.durable import sync_folder
 from certs import profiles
 
 __all__ = ["Authority", "Listed"]
@@ -102,12 +103,12 @@ class Authority:
             _write(draft / "root.crt", root.public_bytes(serialization.Encoding.PEM))
             _write(draft / "issuing.key", _private_pem(key))
             _write(draft / "issuing.crt", issuing.public_bytes(serialization.Encoding.PEM))
-            _sync_folder(draft)
+            sync_folder(draft)
             draft.rename(home)
         except BaseException:
             shutil.rmtree(draft)  # no key may lie about
             raise
-        _sync_folder(home.parent)
+        sync_folder(home.parent)
         return cls(home, root, issuing, key)
 
     @classmethod
@@ -262,11 +263,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

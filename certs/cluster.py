@@ -9,7 +9,6 @@ Not handled here: revocation. A server or node whose key got out means a new aut
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from axis.durable import write_whole
 
 __all__ = ["AXIS_NODE", "make_cluster_keys"]
 
@@ -67,7 +68,7 @@ def _authority(folder: Path, began: datetime) -> tuple[x509.Certificate, ec.Elli
             .sign(key, hashes.SHA256())
         )
         _write_key(folder / "ca.key", key)
-        _write(folder / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
+        write_whole(folder / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{folder / 'ca.key'} is no EC key") from None
     return certificate, key
@@ -105,9 +106,9 @@ def _member(
         .sign(authority_key, hashes.SHA256())
     )
     _write_key(folder / "tls.key", key)
-    _write(folder / "ca.pem", authority.public_bytes(serialization.Encoding.PEM))
+    write_whole(folder / "ca.pem", authority.public_bytes(serialization.Encoding.PEM))
     # Last: a folder with a certificate is whole.
-    _write(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    write_whole(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _host(name: str) -> x509.GeneralName:
@@ -121,16 +122,4 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write(path, pem, 0o600)
-
-
-def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a whole file or none: to a draft first, fsynced, then renamed."""
-    draft = path.with_name(f".{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    write_whole(path, pem, 0o600)

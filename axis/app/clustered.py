@@ -17,6 +17,7 @@ from axis.blobs.jetstream import JetStreamBlobs
 from axis.config import ConfigError
 from axis.core import state
 from axis.core.errors import Refusal
+from axis.durable import sync_folder
 from axis.jetstream import JetStream, NotAnswered, cluster_tls, servers_of
 from axis.journal.jetstream import JetStreamJournal, stream_name
 from axis.journal.seeding import Seeded, seed
@@ -101,8 +102,4 @@ def _show(frame: int, of: int) -> None:
 def _mark(path: Path) -> None:
     """Make an empty file, durably."""
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -8,7 +8,6 @@ decision 12).
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 import uuid
@@ -27,6 +26,7 @@ from axis.control import HomeLock
 from axis.core import cms
 from axis.core.decide import Found, RecordCertificate
 from axis.core.trust import Anchors, read_certificate
+from axis.durable import sync_folder, write_whole
 from axis.flow.sequencer import Sequencer
 from axis.journal.sqlite import SqliteJournal
 
@@ -152,7 +152,7 @@ def init_home(
         # The journal before the settings: a home that has settings is whole.
         asyncio.run(_found_journal(home))
         config.save(home, settings)
-        _sync_folder(home)
+        sync_folder(home)
     return read_home(home)
 
 
@@ -183,7 +183,7 @@ def join_home(source: Path, home: Path, listen: str, console: str, *, url: str =
             update={"listen": listen, "console": console, "url": url, "issuer_home": ""}
         )
         config.save(home, settings)
-        _sync_folder(home)
+        sync_folder(home)
     return read_home(home)
 
 
@@ -212,8 +212,7 @@ def give_cluster_keys(home: Path, source: Path) -> None:
 def _copy_keys(source: Path, target: Path, names: Iterable[str]) -> None:
     target.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
     for name in names:
-        _write(target / name, (source / name).read_bytes(), 0o600 if name.endswith(".key") else 0o644)
-    _sync_folder(target)
+        write_whole(target / name, (source / name).read_bytes(), 0o600 if name.endswith(".key") else 0o644)
 
 
 def _make_keys(home: Path, names: Iterable[str]) -> None:
@@ -226,11 +225,10 @@ def _make_keys(home: Path, names: Iterable[str]) -> None:
     keys.mkdir(mode=_PRIVATE, exist_ok=True)
     requests = [_request(keys / f"{usage}.key") for usage in ("tls", "sign")]
     tls, sign = authority.issue_axis(requests[0], requests[1], list(names), now)
-    _write(keys / "anchors.pem", _pem(authority.anchors))
-    _write(keys / "chain.pem", _pem(authority.intermediates))
-    _write(keys / "tls.crt", _pem((tls, *authority.intermediates)))
-    _write(keys / "sign.crt", _pem((sign, *authority.intermediates)))
-    _sync_folder(keys)
+    write_whole(keys / "anchors.pem", _pem(authority.anchors))
+    write_whole(keys / "chain.pem", _pem(authority.intermediates))
+    write_whole(keys / "tls.crt", _pem((tls, *authority.intermediates)))
+    write_whole(keys / "sign.crt", _pem((sign, *authority.intermediates)))
 
 
 def _request(path: Path) -> bytes:
@@ -242,7 +240,7 @@ def _request(path: Path) -> bytes:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(path, pem, 0o600)
+        write_whole(path, pem, 0o600)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise config.ConfigError(f"{path} is no EC key")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "axis")])
@@ -284,23 +282,3 @@ def _pem(certificates: Iterable[bytes]) -> bytes:
 def _read_pem(path: Path) -> list[bytes]:
     certificates = x509.load_pem_x509_certificates(path.read_bytes())
     return [certificate.public_bytes(serialization.Encoding.DER) for certificate in certificates]
-
-
-def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a whole file or none: to a draft first, fsynced, then renamed."""
-    draft = path.with_name(f".{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

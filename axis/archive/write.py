@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from axis.archive.blocks import BLOCK_BYTES, MANIFEST, ArchiveInvalid, Member, padding
+from axis.durable import sync_folder
 
 __all__ = ["FORMAT", "ArchiveExists", "Writer", "writing"]
 
@@ -118,8 +119,4 @@ def _place(draft: Path, out: Path, *, replace: bool) -> None:
             os.link(draft, out)  # unlike a rename it never replaces what came meanwhile
         except FileExistsError as error:
             raise ArchiveExists(f"{out} is there already") from error
-    folder = os.open(out.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(out.absolute().parent)

@@ -10,6 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from axis.durable import sync_folder
 from axis.ports import StorageFull
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "make_folders",
     "read_cached",
     "removed_on_error",
-    "sync_folder",
     "write",
 ]
 
@@ -94,12 +94,3 @@ def make_folders(root: Path) -> None:
 def folders(root: Path) -> Iterator[Path]:
     """The 256 folders that blobs lie in."""
     return (root / f"{first:02x}" for first in range(256))
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

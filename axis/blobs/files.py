@@ -30,11 +30,11 @@ from axis.blobs.disk import (
     make_folders,
     read_cached,
     removed_on_error,
-    sync_folder,
     write,
 )
 from axis.blobs.rows import BlobRows
 from axis.blobs.rules import CHUNK_BYTES, GRACE_MS, SMALL_BYTES
+from axis.durable import sync_folder
 from axis.ports import BlobMismatch, BlobMissing
 
 __all__ = ["FileBlobs"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from axis.core.frame import FrameInvalid, Head, decode
+from axis.durable import sync_folder
 from axis.ports import JournalBroken, StorageFull
 
 __all__ = [
@@ -110,11 +111,7 @@ def found(path: Path, journal_id: str) -> None:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
-    folder = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.absolute().parent)
 
 
 def read_head(connection: sqlite3.Connection, journal_id: str) -> Head:
