@@ -87,8 +87,6 @@ class StreamState:
     metadata: Mapping[str, str]
     first: int
     last: int
-    messages: int
-    bytes: int
     leader: str
     led: bool
 
@@ -142,7 +140,8 @@ class JetStream:
                 get_logger().warning("cluster_connection_lost", servers=list(servers))
 
         async def back() -> None:
-            get_logger().info("cluster_connection_back", server=client.connected_url.netloc)  # type: ignore[union-attr]
+            url = client.connected_url
+            get_logger().info("cluster_connection_back", server=url.netloc if url else "")
 
         async def failed(error: Exception) -> None:
             get_logger().debug("cluster_connection_failed", detail=f"{type(error).__name__}: {error}")
@@ -289,8 +288,6 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
         metadata=answer["config"].get("metadata") or {},
         first=int(state["first_seq"]),
         last=int(state["last_seq"]),
-        messages=int(state["messages"]),
-        bytes=int(state["bytes"]),
         leader=str(cluster.get("leader") or ""),
         led=2 * (1 + heard) > 1 + len(replicas),
     )

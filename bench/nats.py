@@ -73,9 +73,14 @@ class NatsCluster:
             "NATS_TLS_CA": str(tls / "ca.pem"),
         }
         server = Path(sys.executable).with_name("nats-server")
+        # setpriv becomes the server: it ends with us, also when we are killed.
         with (self.folder / f"nats-{number}.log").open("ab") as log:
             self._processes[number] = subprocess.Popen(
-                [server, "-c", CONF], env=environment, stdout=log, stderr=log, start_new_session=True
+                ["setpriv", "--pdeathsig", "TERM", server, "-c", CONF],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def kill(self, number: int) -> None:

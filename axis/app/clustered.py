@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,12 @@ from axis.config import ConfigError
 from axis.core import state
 from axis.core.errors import Refusal
 from axis.durable import sync_folder
-from axis.jetstream import JetStream, NotAnswered, cluster_tls, servers_of
+from axis.jetstream import JetStream, NotAnswered, Refused, cluster_tls, servers_of
 from axis.journal.jetstream import JetStreamJournal, stream_name
 from axis.journal.seeding import Seeded, seed
 from axis.journal.sqlite import SqliteJournal
 from axis.logs import get_logger
-from axis.ports import Blobs, Journal
+from axis.ports import Blobs, Journal, OutcomeUnknown
 
 __all__ = ["open_clustered", "reseed"]
 
@@ -35,12 +36,11 @@ _FOUNDING: Final = "cluster.founding"
 async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
     """The journal and blobs over the cluster; `opened` closes them.
 
-    Raises JournalBroken, StorageFull, ConfigError; Refusal `unavailable` when the cluster does not answer.
+    Raises JournalBroken, StorageFull, ConfigError; Refusal `unavailable` or `storage_full` for what the
+    cluster answers, or does not.
     """
-    try:
+    with _refused():
         return await _open(home, file, opened)
-    except NotAnswered as error:
-        raise Refusal("unavailable", str(error), retry_after=1) from error
 
 
 async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
@@ -73,16 +73,25 @@ async def reseed(home: Home) -> Seeded:
     async with AsyncExitStack() as opened:
         file = SqliteJournal.open(home.journal_path)
         opened.push_async_callback(file.close)
-        try:
+        with _refused():
             cluster = await _connect(home)
             opened.push_async_callback(cluster.close)
             seeded = await seed(file, cluster, show=_show)
             blobs = await JetStreamBlobs.open_root(home.blobs_path, cluster, file.head().journal_id)
             opened.push_async_callback(blobs.close)
             await blobs.seed(SystemClock().now())
-        except NotAnswered as error:
-            raise Refusal("unavailable", str(error), retry_after=1) from error
         return seeded
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """What the cluster answers, or does not, as a refusal."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise Refusal("storage_full" if error.full else "unavailable", str(error), retry_after=1) from error
+    except (NotAnswered, Refused) as error:
+        raise Refusal("unavailable", str(error), retry_after=1) from error
 
 
 async def _connect(home: Home) -> JetStream:

@@ -191,11 +191,8 @@ async def _every(node: Node, seconds: float, act: Callable[[], Coroutine[Any, An
         await node.clock.sleep(seconds)
         try:
             await act()
-        except (
-            OSError,
-            StorageFull,
-            OutcomeUnknown,
-        ) as error:  # a full disk ends, a cluster answers again; what was not done now is done later
+        except (OSError, StorageFull, OutcomeUnknown) as error:
+            # A full disk ends, a cluster answers again: what was not done now is done later.
             get_logger().error("housekeeping_failed", part=act.__name__, detail=str(error))
 
 

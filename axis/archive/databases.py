@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from axis.readonly import open_readonly
+
 __all__ = ["check_database", "copy_database", "open_copy"]
 
 _PAGES: Final = 4096  # 16 MiB between two reports
@@ -24,7 +26,8 @@ def copy_database(
     """
     if not source.is_file():
         raise FileNotFoundError(f"{source} is not there")
-    with closing(_reader(source)) as reading, closing(sqlite3.connect(target)) as writing:
+    reader = open_readonly(source, timeout=_BUSY_SECONDS)
+    with closing(reader) as reading, closing(sqlite3.connect(target)) as writing:
         # What is copied goes into an archive that is synced itself.
         writing.execute("PRAGMA synchronous = OFF")
         reading.execute("BEGIN")
@@ -49,24 +52,6 @@ def check_database(path: Path) -> str:
 
 def open_copy(path: Path) -> sqlite3.Connection:
     """Open a copy that nobody writes to, for reading."""
-    return _connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    """Read beside a writer; where the folder may not be written there is no writer, see journal.files."""
-    uri = path.absolute().as_uri()
-    reading = _connect(f"{uri}?mode=ro")
-    try:
-        reading.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
-        reading.close()
-        if any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-shm")):
-            raise
-        reading = _connect(f"{uri}?mode=ro&immutable=1")
-    return reading
-
-
-def _connect(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection

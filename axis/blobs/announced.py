@@ -56,9 +56,19 @@ class Announced:
         )
 
     def place(self, created: str) -> int:
-        """How far the stream made at `created` was read; 0 for another stream."""
-        row = self._connection.execute("SELECT last FROM place WHERE created = ?", (created,)).fetchone()
-        return int(row[0]) if row else 0
+        """How far the streams made at `created` were read; 0 for others, whose pins are not known yet.
+
+        What was known of other streams is forgotten: their chunks are gone.
+        """
+        row = self._connection.execute("SELECT created, last FROM place").fetchone()
+        if row is not None and row[0] == created:
+            return int(row[1])
+        if row is not None:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM pins")
+            self._connection.execute("DELETE FROM place")
+            self._connection.execute("COMMIT")
+        return 0
 
     def take(self, pins: Iterable[Pin], created: str = "", last: int = 0) -> None:
         """Note pins, together with the place in the stream that they come up to."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256 as digest_of
 from pathlib import Path
@@ -25,28 +25,22 @@ from time import monotonic
 from typing import Any, Final
 
 from axis.blobs.announced import Announced, Pin
+from axis.blobs.chunks import Chunks, store
 from axis.blobs.files import FileBlobs
 from axis.blobs.rules import GRACE_MS
-from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
+from axis.jetstream import JetStream, NotAnswered, Refused, StreamState
 from axis.logs import get_logger
-from axis.ports import BlobMissing, OutcomeUnknown
+from axis.ports import OutcomeUnknown
 
 __all__ = ["JetStreamBlobs"]
 
-#: Of one message. Larger ones hold up the journal's appends on the same servers.
-_PIECE_BYTES: Final = 128 * 1024
-#: Messages under way at once, of one upload or download.
-_WINDOW: Final = 4
-_TRIES: Final = 8
-_RETRY_SECONDS: Final = 0.25
 _FOLLOW_SECONDS: Final = 0.5
 _PINS_AGE_NS: Final = 26 * 3600 * 1_000_000_000
 #: A blob that others uploaded counts as there while its pin lasts so much longer.
 _LASTS_MS: Final = 2 * 60 * 60 * 1000
-#: Publishing ends well before a first chunk may be collected.
-_PUBLISH_SECONDS: Final = 30 * 60.0
-_YOUNG_MS: Final = 45 * 60 * 1000
 _PAGE: Final = 64
+#: Blobs that `collect` looks at before it lets others run.
+_BATCH: Final = 32
 _LOCAL: Final = ""  # owner of this node's own copies
 
 
@@ -57,9 +51,10 @@ class JetStreamBlobs:
         self._local = local
         self._announced = announced
         self._cluster = cluster
-        self._chunks, self._pins = f"blobs-{name}", f"pins-{name}"
+        self._chunks, self._pins = Chunks(cluster, f"blobs-{name}"), f"pins-{name}"
         self._following: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
+        self._chunks_made = ""  # when the stream of chunks was made, which tells it from an earlier one
         self._uploading: Counter[bytes] = Counter()
         self._closed = False
 
@@ -98,7 +93,9 @@ class JetStreamBlobs:
         began = monotonic()
         with self._marked([sha256]):
             await self._local.put(sha256, size, chunks, owner=_LOCAL, now=now, pin_until=pin_until)
-            await self._publish(sha256, size, now + round((monotonic() - began) * 1000))
+            now += round((monotonic() - began) * 1000)
+            if not self._lasts(sha256, now):
+                await self._publish(sha256, size, now)
             await self._announce([Pin(sha256, owner, size, pin_until)])
 
     async def put_small(self, contents: Sequence[bytes], *, owner: str, now: int, pin_until: int) -> None:
@@ -106,7 +103,12 @@ class JetStreamBlobs:
         pins = [Pin(digest_of(content).digest(), owner, len(content), pin_until) for content in contents]
         with self._marked([pin.sha256 for pin in pins]):
             await self._local.put_small(contents, owner=_LOCAL, now=now, pin_until=pin_until)
-            await asyncio.gather(*(self._publish(pin.sha256, pin.size, now) for pin in pins))
+            wanted = {
+                pin.sha256: content
+                for pin, content in zip(pins, contents, strict=True)
+                if not self._lasts(pin.sha256, now)
+            }
+            await self._chunks.publish_small(list(wanted.items()), now)
             for start in range(0, len(pins), _PAGE):
                 await self._announce(pins[start : start + _PAGE])
 
@@ -131,10 +133,7 @@ class JetStreamBlobs:
             async with self._local.open(sha256, offset) as data:
                 yield data
             return
-        first = await self._piece(sha256, offset // _PIECE_BYTES)
-        if first is None and await self._piece(sha256, 0) is None:
-            raise BlobMissing(sha256.hex())
-        yield self._read(sha256, offset, first)
+        yield await self._chunks.read(sha256, offset)
 
     def size(self, sha256: bytes) -> int | None:
         """The size of a blob that this node holds, or that was announced in the last day."""
@@ -154,37 +153,37 @@ class JetStreamBlobs:
             raise OutcomeUnknown(f"attachments were not collected: {error}") from error
 
     async def _collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
-        before = await self._state(self._chunks)
+        before = await self._state(self._chunks.stream)
         await self._look()  # every pin that was announced before the place in `before`
         deleted = 0
-        for sha256 in await self._stored():
+        for looked_at, sha256 in enumerate(await self._chunks.stored(), 1):
+            if looked_at % _BATCH == 0:
+                await asyncio.sleep(0)
             newest = self._announced.newest(sha256)
             if self._uploading[sha256]:
                 continue
             if (newest is not None and newest[1] >= now - GRACE_MS) or is_named(sha256):
                 continue
-            first = await self._piece(sha256, 0)
-            if first is None or _header(first, "axis-at") >= now - _YOUNG_MS:
-                continue
-            deleted += await self._purge(sha256, before.last)
+            if await self._chunks.may_go(sha256, now):
+                deleted += await self._chunks.purge(sha256, before.last)
         self._announced.forget(now - GRACE_MS)
         here = await self._local.collect(now, is_named)
-        return max(deleted, here)
+        return max(deleted, here)  # the same blobs, but for what only one of both still had
 
     def hashes(self) -> Iterator[bytes]:
         """Of every blob that this node holds itself."""
         return self._local.hashes()
 
-    async def seed(self, now: int, show: Callable[[int], None] | None = None) -> int:
-        """Publish every blob that this node holds: a home that founds a cluster. How many."""
+    async def seed(self, now: int) -> int:
+        """Publish every blob that this node holds, whatever was announced of it; how many.
+
+        For a home that founds a cluster, or mends it.
+        """
         count = 0
         for sha256 in list(self._local.hashes()):
-            size = self._local.size(sha256)
-            if size is not None:
+            if (size := self._local.size(sha256)) is not None:
                 await self._publish(sha256, size, now)
                 count += 1
-            if show is not None:
-                show(count)
         return count
 
     async def close(self) -> None:
@@ -198,96 +197,26 @@ class JetStreamBlobs:
 
     # --- the cluster
 
-    async def _publish(self, sha256: bytes, size: int, now: int) -> None:
+    def _lasts(self, sha256: bytes, now: int) -> bool:
+        """Whether somebody announced it, so that it is complete, and it is not about to be collected."""
         newest = self._announced.newest(sha256)
-        if newest is not None and newest[1] > now + _LASTS_MS:
-            return  # announced by somebody, so it is complete, and not about to be collected
-        headers = {"Axis-Size": str(size), "Axis-At": str(now)}
-        try:
-            async with asyncio.timeout(_PUBLISH_SECONDS), self._local.open(sha256) as data:
-                await self._publish_pieces(sha256, data, headers)
-        except TimeoutError as error:
-            raise OutcomeUnknown("the cluster is too slow for this attachment") from error
+        return newest is not None and newest[1] > now + _LASTS_MS
 
-    async def _publish_pieces(
-        self, sha256: bytes, data: AsyncIterator[bytes], headers: Mapping[str, str]
-    ) -> None:
-        # The first by itself: it is the one whose age says that an upload is under way.
-        number, pieces = 0, _pieces(data)
-        batch = [await anext(pieces, b"")]
-        while batch:
-            await asyncio.gather(
-                *(
-                    self._store(f"{self._chunks}.{sha256.hex()}.{each}", piece, headers)
-                    for each, piece in enumerate(batch, number)
-                )
-            )
-            number += len(batch)
-            batch = [piece for _ in range(_WINDOW) if (piece := await anext(pieces, b""))]
-
-    async def _store(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> int:
-        """Publish until it is stored; the same message twice does no harm."""
-        error: Exception | None = None
-        for _ in range(_TRIES):
-            try:
-                return await self._cluster.publish(subject, data, headers)
-            except Refused as refused:
-                if refused.no_room:
-                    raise OutcomeUnknown(f"the cluster has no room: {refused}", full=True) from refused
-                error = refused
-            except NotAnswered as silent:
-                error = silent
-            await asyncio.sleep(_RETRY_SECONDS)
-        raise OutcomeUnknown(f"the cluster did not take the attachment: {error}") from error
+    async def _publish(self, sha256: bytes, size: int, now: int) -> None:
+        """Publish this node's copy."""
+        async with self._local.open(sha256) as data:
+            await self._chunks.publish(sha256, size, now, data)
 
     async def _announce(self, pins: Sequence[Pin]) -> None:
         if not pins:
             return
-        body = [[pin.sha256.hex(), pin.owner, pin.size, pin.until] for pin in pins]
-        await self._store(f"{self._pins}.pin", json.dumps(body).encode())
+        body = {
+            "chunks": self._chunks_made,
+            "pins": [[pin.sha256.hex(), pin.owner, pin.size, pin.until] for pin in pins],
+        }
+        await store(self._cluster, f"{self._pins}.pin", json.dumps(body).encode())
         self._announced.take(pins)
         await self._cluster.tell(f"{self._pins}.told", b"")
-
-    async def _piece(self, sha256: bytes, number: int) -> Message | None:
-        error: Exception | None = None
-        for _ in range(_TRIES):
-            try:
-                return await self._cluster.newest(self._chunks, f"{self._chunks}.{sha256.hex()}.{number}")
-            except (Refused, NotAnswered) as failed:
-                error = failed
-            await asyncio.sleep(_RETRY_SECONDS)
-        raise OutcomeUnknown(f"the cluster did not give the attachment: {error}") from error
-
-    async def _read(self, sha256: bytes, offset: int, first: Message | None) -> AsyncIterator[bytes]:
-        if first is None:
-            return
-        number, skip = divmod(offset, _PIECE_BYTES)
-        count = max(1, -(-_header(first, "axis-size") // _PIECE_BYTES))
-        piece: Message | None = first
-        while piece is not None:
-            if piece.data[skip:]:
-                yield piece.data[skip:]
-            skip, number = 0, number + 1
-            if number >= count:
-                return
-            piece = await self._piece(sha256, number)
-        raise BlobMissing(f"{sha256.hex()}: chunk {number} is gone")
-
-    async def _stored(self) -> list[bytes]:
-        """Of every blob in the cluster."""
-        answer = await self._cluster.ask(
-            f"STREAM.INFO.{self._chunks}", {"subjects_filter": f"{self._chunks}.*.0"}, 10.0
-        )
-        subjects = (answer["state"].get("subjects") or {}).keys()
-        return [bytes.fromhex(subject.split(".")[1]) for subject in subjects]
-
-    async def _purge(self, sha256: bytes, upto: int) -> bool:
-        answer = await self._cluster.ask(
-            f"STREAM.PURGE.{self._chunks}",
-            {"filter": f"{self._chunks}.{sha256.hex()}.*", "seq": upto + 1},
-            10.0,
-        )
-        return bool(answer.get("purged"))
 
     async def _state(self, stream: str) -> StreamState:
         state = await self._cluster.stream(stream, 5.0)
@@ -319,19 +248,27 @@ class JetStreamBlobs:
     async def _look(self) -> None:
         """Take in what was announced since the last look."""
         state = await self._state(self._pins)
-        place = max(self._announced.place(state.created), state.first - 1)
+        # Announcements speak of one stream of chunks; of those in another, made later, they say nothing.
+        self._chunks_made = (await self._state(self._chunks.stream)).created
+        created = f"{self._chunks_made} {state.created}"
+        place = max(self._announced.place(created), state.first - 1)
         while place < state.last:
             upto = min(state.last, place + _PAGE)
             found = await asyncio.gather(
                 *(self._cluster.message(self._pins, number) for number in range(place + 1, upto + 1))
             )
-            pins = [pin for message in found if message is not None for pin in _pins_in(message.data)]
-            self._announced.take(pins, state.created, upto)
+            pins = [
+                pin
+                for message in found
+                if message is not None
+                for pin in _pins_in(message.data, self._chunks_made)
+            ]
+            self._announced.take(pins, created, upto)
             place = upto
 
 
-def _chunks_config(name: str, replicas: int) -> dict[str, Any]:
-    return _config(name, [f"{name}.*.*"], replicas) | {"max_msgs_per_subject": 1}
+def _chunks_config(chunks: Chunks, replicas: int) -> dict[str, Any]:
+    return _config(chunks.stream, chunks.subjects, replicas) | {"max_msgs_per_subject": 1}
 
 
 def _pins_config(name: str, replicas: int) -> dict[str, Any]:
@@ -359,34 +296,16 @@ async def _made(cluster: JetStream, config: dict[str, Any]) -> None:
         raise NotAnswered(f"the cluster does not make the stream {config['name']}: {refused}") from refused
 
 
-def _header(message: Message, wanted: str) -> int:
-    """A number in a chunk's header; 0 where there is none."""
-    for line in message.headers.decode("ascii", "replace").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip().lower() == wanted and value.strip().isdigit():
-            return int(value)
-    return 0
-
-
-def _pins_in(data: bytes) -> list[Pin]:
-    """The pins in an announcement; one that is none says nothing."""
+def _pins_in(data: bytes, chunks_made: str) -> list[Pin]:
+    """The pins that an announcement gives blobs of this stream of chunks; one that is none gives none."""
     try:
+        said = json.loads(data)
+        if said["chunks"] != chunks_made:
+            return []
         return [
             Pin(bytes.fromhex(sha256), str(owner), int(size), int(until))
-            for sha256, owner, size, until in json.loads(data)
+            for sha256, owner, size, until in said["pins"]
         ]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, LookupError):
         get_logger().warning("announcement_odd", bytes=len(data))
         return []
-
-
-async def _pieces(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of 128 KiB."""
-    held = bytearray()
-    async for chunk in data:
-        held += chunk
-        while len(held) >= _PIECE_BYTES:
-            yield bytes(held[:_PIECE_BYTES])
-            del held[:_PIECE_BYTES]
-    if held:
-        yield bytes(held)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from axis.core import state
 from axis.core.errors import Refusal
-from axis.core.facts import Changes, Facts
+from axis.core.facts import Changes
 from axis.core.frame import Frame
 from axis.core.trust import Anchors
-from axis.ports import Clock
+from axis.flow.judged import judged
+from axis.ports import Clock, Journal
 
 __all__ = ["Peer", "Peers"]
 
@@ -31,9 +32,9 @@ class Peer:
 class Peers:
     """Authenticates callers against the state at the head."""
 
-    def __init__(self, anchors: Anchors, facts: Facts, clock: Clock) -> None:
+    def __init__(self, anchors: Anchors, journal: Journal, clock: Clock) -> None:
         self._anchors = anchors
-        self._facts = facts
+        self._journal = journal
         self._clock = clock
         #: Peers found in order, until the register or a certificate changes.
         self._certified: set[Peer] = set()
@@ -45,17 +46,33 @@ class Peers:
             self._certified.clear()
             self._active.clear()
 
-    def authenticate(self, certificate: bytes | None) -> Peer:
+    async def authenticate(self, certificate: bytes | None) -> Peer:
         """The organisation that a peer certificate (DER) belongs to.
 
         Raises Refusal `certificate_unknown` (none, or none of ours), `certificate_expired`,
-        `certificate_not_yet_valid`, `certificate_revoked`, `certificate_wrong_usage`.
+        `certificate_not_yet_valid`, `certificate_wrong_usage`, of the certificate alone; and at a confirmed
+        head, since another node may have just journalled its issuance, `certificate_unknown` and
+        `certificate_revoked`.
         """
+        peer = self._named_by(certificate)
+        await judged(self._journal, lambda: self._certified_now(peer))
+        return peer
+
+    async def admit(self, peer: Peer) -> None:
+        """Raise Refusal `sender_not_registered` or `sender_suspended`, at a confirmed head."""
+        await judged(self._journal, lambda: self._active_now(peer))
+
+    async def _certified_now(self, peer: Peer) -> None:
+        self.check_certificate(peer)
+
+    async def _active_now(self, peer: Peer) -> None:
+        self.check_active(peer)
+
+    def _named_by(self, certificate: bytes | None) -> Peer:
         if certificate is None:
             raise Refusal("certificate_unknown", "this needs a client certificate")
         info = self._anchors.path(certificate, self._clock.now())
         peer = Peer(info.organisation, info.sha256)
-        self.check_certificate(peer)
         if info.usage != "tls":
             raise Refusal("certificate_wrong_usage", f"a certificate for {info.usage} was used for TLS")
         return peer
@@ -64,7 +81,7 @@ class Peers:
         """Raise Refusal unless the peer's certificate is journalled and not revoked."""
         if peer in self._certified:
             return
-        fact = state.certificate(self._facts, peer.certificate_sha256)
+        fact = state.certificate(self._journal, peer.certificate_sha256)
         if fact is None:
             raise Refusal("certificate_unknown", "the TLS certificate's issuance is not in the journal")
         if fact.revoked_sequence:
@@ -75,7 +92,7 @@ class Peers:
         """Raise Refusal unless the peer's organisation is registered and not suspended."""
         if peer.organisation in self._active:
             return
-        unit = state.unit(self._facts, peer.organisation)
+        unit = state.unit(self._journal, peer.organisation)
         if unit is None:
             raise Refusal("sender_not_registered", f"{peer.organisation} is not registered")
         if unit.suspended:

@@ -101,12 +101,12 @@ class Gate:
         if name in (ENROL, f"{ENROL}-post"):
             held.enter_context(self._limiter.stranger(request.remote or ""))
             return
-        peer = self._peers.authenticate(_peer_certificate(request))
+        peer = await self._peers.authenticate(_peer_certificate(request))
         request[PEER] = peer
         held.enter_context(self._limiter.request(peer.organisation))
         await self._heads.check(request.headers.get(AXIS_HEAD))
         if name not in _JUDGED_BY_FLOWS:
-            self._peers.check_active(peer)
+            await self._peers.admit(peer)
 
     async def _note(self, request: web.Request, refusal: Refusal) -> None:
         peer = request.get(PEER)

@@ -13,6 +13,7 @@ from typing import Final
 from axis.core.frame import FrameInvalid, Head, decode
 from axis.durable import sync_folder
 from axis.ports import JournalBroken, StorageFull
+from axis.readonly import open_readonly
 
 __all__ = [
     "connect_reader",
@@ -69,33 +70,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open read-only, beside a writer or on a stopped home, also one whose folder may not be written."""
-    uri = path.absolute().as_uri()
-    connection = _connect_uri(f"{uri}?mode=ro")
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        # Reading a WAL file needs a -shm file beside it. Where none can be made there is no writer either
-        # (it would have made one), and without a -wal the file alone is complete.
-        if any(_beside(path, suffix) for suffix in ("-wal", "-shm")) or os.access(path.parent, os.W_OK):
-            raise
-        connection = _connect_uri(f"{uri}?immutable=1")
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect_uri(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection
-
-
-def _beside(path: Path, suffix: str) -> bool:
-    return path.with_name(path.name + suffix).exists()
+    return open_readonly(path, timeout=_BUSY_SECONDS)
 
 
 def found(path: Path, journal_id: str) -> None:

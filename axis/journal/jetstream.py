@@ -20,11 +20,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
+
+from google.protobuf.message import DecodeError
 
 from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head, decode
 from axis.jetstream import JetStream, NotAnswered, Refused, StreamState
+from axis.journal.reading import ReadsFile
 from axis.journal.sqlite import SqliteJournal
 from axis.journal.waiting import Wakeup, check_follows, same_place
 from axis.logs import get_logger
@@ -32,11 +35,9 @@ from axis.ports import (
     Conflict,
     JournalBroken,
     KeyTaken,
-    Landed,
     OutcomeUnknown,
     Reduce,
     StorageFull,
-    StoredRecord,
 )
 
 __all__ = ["JetStreamJournal", "stream_name", "subject_of"]
@@ -70,7 +71,7 @@ def subject_of(stream: str) -> str:
     return f"axis.{stream}"
 
 
-class JetStreamJournal:
+class JetStreamJournal(ReadsFile):
     """ports.Journal over a stream and this node's file. Make one with `open`."""
 
     shared: Final = True
@@ -78,7 +79,7 @@ class JetStreamJournal:
     def __init__(
         self, file: SqliteJournal, cluster: JetStream, reduce: Reduce, stream: str, timer: Callable[[], float]
     ) -> None:
-        self._file = file
+        super().__init__(file)
         self._cluster = cluster
         self._reduce = reduce
         self._stream = stream
@@ -92,7 +93,6 @@ class JetStreamJournal:
         self._closed = False
         self._confirmed = timer() - _CONFIRMED_SECONDS
         self._short_since: float | None = None
-        self._last_seen = 0
         self._created = ""
         self._following: asyncio.Task[None] | None = None
         self._appends: set[asyncio.Task[Head]] = set()
@@ -129,20 +129,6 @@ class JetStreamJournal:
         if age > _CONFIRMED_SECONDS:
             return f"the cluster has not confirmed the journal's head for {age:.0f} s"
         return ""
-
-    @property
-    def broken(self) -> str:
-        """Why nothing is appended any more, until the stream was mended; empty while all is well."""
-        return self._broken
-
-    @property
-    def behind(self) -> int:
-        """How many frames the stream had more than this node when last looked."""
-        return max(0, self._last_seen - self._file.head().number)
-
-    def on_landed(self, listener: Landed) -> None:
-        """Tell `listener` of every frame that this node stores."""
-        self._file.on_landed(listener)
 
     # --- appending
 
@@ -225,18 +211,22 @@ class JetStreamJournal:
 
     async def _store(self, frame: Frame, changes: Changes | None = None) -> Head:
         """Store a frame that is in the stream; without `changes`, another node's."""
-        head = self._file.head()
         try:
             if changes is None:
-                self._foreign = self._timer()
-                self._others.wake()
-                changes = self._reduce(frame, self._file)
-            return await self._file.append(head, frame, changes)
+                changes = self._changes(frame)
+            return await self._file.append(self._file.head(), frame, changes)
         except StorageFull as error:
             raise OutcomeUnknown(f"this node has no room for the frame: {error}", full=True) from error
         except KeyTaken as error:
             raise self._fork(f"frame {frame.head.number} takes a key again: {error}") from error
-        except (ValueError, LookupError) as error:
+
+    def _changes(self, frame: Frame) -> Changes:
+        """What another node's frame changes; a fork where its records make no sense here."""
+        self._foreign = self._timer()
+        self._others.wake()
+        try:
+            return self._reduce(frame, self._file)
+        except (ValueError, LookupError, DecodeError) as error:
             raise self._fork(f"frame {frame.head.number} cannot be applied: {error!r}") from error
 
     def _fork(self, detail: str) -> JournalBroken:
@@ -305,7 +295,6 @@ class JetStreamJournal:
         if state is not None and not state.led:
             raise NotAnswered("the stream's leader has no majority")
         last = 0 if state is None else state.last
-        self._last_seen = last
         if last < head.number:
             self._is_short(asked, last, gone=state is None)
             return
@@ -353,66 +342,6 @@ class JetStreamJournal:
         except (NotAnswered, Refused, OutcomeUnknown, JournalBroken):
             return False
         return self._short_since is None and not self._broken
-
-    # --- reading, all of it from this node's file
-
-    def head(self) -> Head:
-        """Where this node's journal stands."""
-        return self._file.head()
-
-    async def changed(self, beyond: int, timeout: float) -> Head:
-        """The head, once its sequence is over `beyond` or after `timeout` seconds."""
-        return await self._file.changed(beyond, timeout)
-
-    def get(self, key: str) -> bytes | None:
-        """The value of a fact at the head."""
-        return self._file.get(key)
-
-    def frames(self, after: int, limit: int = 64) -> list[Frame]:
-        """Frames numbered over `after`, at most `limit`."""
-        return self._file.frames(after, limit)
-
-    def record(self, sequence: int) -> StoredRecord | None:
-        """The record at a place."""
-        return self._file.record(sequence)
-
-    def records(self, sequences: list[int]) -> list[StoredRecord]:
-        """The records at these places; absent ones are left out."""
-        return self._file.records(sequences)
-
-    def time_of(self, sequence: int) -> int:
-        """The time of the frame that holds a sequence; 0 where there is none."""
-        return self._file.time_of(sequence)
-
-    def frame_hash(self, sequence: int) -> bytes | None:
-        """The hash of the frame that ends at this sequence."""
-        return self._file.frame_hash(sequence)
-
-    def key(self, key: str) -> int | None:
-        """The sequence of the record that took a key."""
-        return self._file.key(key)
-
-    def facts(self, prefix: str, changed_after: int = 0, limit: int = 1000) -> list[tuple[str, bytes, int]]:
-        """Facts under `prefix` changed after a sequence; see ports.Journal."""
-        return self._file.facts(prefix, changed_after, limit)
-
-    def feed(self, organisation: str, urgent: bool, after: int, limit: int) -> list[int]:
-        """Sequences over `after` in one lane of an organisation's feed."""
-        return self._file.feed(organisation, urgent, after, limit)
-
-    def peaks(self) -> list[bytes]:
-        """The peaks of the tree over the records."""
-        return self._file.peaks()
-
-    def status(self) -> dict[str, Any]:
-        """How this node stands to the cluster, for people and health checks."""
-        return {
-            "stream": self._stream,
-            "connected": self._cluster.connected,
-            "confirmed_seconds_ago": round(self._timer() - self._confirmed, 1),
-            "behind_frames": self.behind,
-            "broken": self._broken,
-        }
 
     async def close(self) -> None:
         """Finish the appends under way, stop following, release the file. Idempotent."""

@@ -11,16 +11,17 @@ from bisect import bisect_left, bisect_right, insort
 from axis.core import merkle
 from axis.core.facts import Changes
 from axis.core.frame import Frame, Head
-from axis.journal.waiting import Listeners, Wakeup, check_follows, same_place
-from axis.ports import Conflict, KeyTaken, Landed, Reduce, StorageFull, StoredRecord
+from axis.journal.waiting import Alone, Wakeup, check_follows, same_place
+from axis.ports import Conflict, KeyTaken, Reduce, StorageFull, StoredRecord
 
 __all__ = ["MemoryJournal"]
 
 
-class MemoryJournal:
+class MemoryJournal(Alone):
     """ports.Journal in dictionaries. `full` makes every append raise StorageFull while it is set."""
 
     def __init__(self, journal_id: str, reduce: Reduce) -> None:
+        super().__init__()
         self.full = False
         self._reduce = reduce
         self._head = Head.empty(journal_id)
@@ -31,22 +32,7 @@ class MemoryJournal:
         self._feeds: dict[tuple[str, bool], list[int]] = {}
         self._peaks: tuple[bytes, ...] = ()
         self._wakeup = Wakeup()
-        self._listeners = Listeners()
         self._closed = False
-
-    @property
-    def shared(self) -> bool:
-        """Nobody else appends."""
-        return False
-
-    @property
-    def doubt(self) -> str:
-        """Never any."""
-        return ""
-
-    def on_landed(self, listener: Landed) -> None:
-        """Tell `listener` of every frame."""
-        self._listeners.add(listener)
 
     def head(self) -> Head:
         """Where the journal stands."""
@@ -82,12 +68,8 @@ class MemoryJournal:
         self._frames.append(frame)
         self._ends.append(frame.head.sequence)
         self._head = frame.head
-        self._listeners.tell(frame, changes)
+        self._tell(frame, changes)
         self._wakeup.wake()
-
-    async def confirm(self) -> bool:
-        """Nobody else appends."""
-        return True
 
     async def changed(self, beyond: int, timeout: float) -> Head:
         """The head, once its sequence is over `beyond` or after `timeout` seconds."""

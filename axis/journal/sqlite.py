@@ -21,8 +21,8 @@ from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head, decode
 from axis.journal.appender import Appender
 from axis.journal.files import connect_reader, errors_named, found, named, read_head, verify_head
-from axis.journal.waiting import Listeners, Wakeup
-from axis.ports import JournalBroken, Landed, StoredRecord
+from axis.journal.waiting import Alone, Wakeup
+from axis.ports import JournalBroken, StoredRecord
 
 __all__ = ["SqliteJournal"]
 
@@ -35,7 +35,7 @@ _CACHE_BYTES: Final = 4 * 1024 * 1024
 _AFTER_LAST: Final = "\U0010ffff"  # sorts after every key that starts with what stands before it
 
 
-class SqliteJournal:
+class SqliteJournal(Alone):
     """ports.Journal in `journal.sqlite`. Make one with `open`."""
 
     def __init__(
@@ -46,13 +46,13 @@ class SqliteJournal:
         appender: Appender | None,
         head: Head,
     ) -> None:
+        super().__init__()
         self._path = path
         self._journal_id = journal_id
         self._reader = reader
         self._appender = appender
         self._known = head  # never ahead of the file, perhaps behind it
         self._wakeup = Wakeup()
-        self._listeners = Listeners()
         self._cache: OrderedDict[int, Frame] = OrderedDict()  # by first sequence
         self._cached_bytes = 0
         self._closed = False
@@ -86,20 +86,6 @@ class SqliteJournal:
                 opened.pop_all()  # all is well: they stay open
         return cls(path, stored, reader, appender, head)
 
-    @property
-    def shared(self) -> bool:
-        """Only this process appends (the home's lock)."""
-        return False
-
-    @property
-    def doubt(self) -> str:
-        """Never any: the file is the journal."""
-        return ""
-
-    def on_landed(self, listener: Landed) -> None:
-        """Tell `listener` of every frame that is appended through this object."""
-        self._listeners.add(listener)
-
     def head(self) -> Head:
         """Where the journal stands."""
         with errors_named(self._path):
@@ -123,12 +109,8 @@ class SqliteJournal:
         if done.result().sequence > self._known.sequence:
             self._known = done.result()
         self._remember(frame)
-        self._listeners.tell(frame, changes)
+        self._tell(frame, changes)
         self._wakeup.wake()
-
-    async def confirm(self) -> bool:
-        """Nobody else appends."""
-        return True
 
     async def changed(self, beyond: int, timeout: float) -> Head:
         """The head, once its sequence is over `beyond` or after `timeout` seconds."""

@@ -8,7 +8,7 @@ from axis.core.facts import Changes
 from axis.core.frame import Frame, FrameInvalid, Head
 from axis.ports import Landed
 
-__all__ = ["Listeners", "Wakeup", "check_follows", "same_place"]
+__all__ = ["Alone", "Wakeup", "check_follows", "same_place"]
 
 
 def same_place(one: Head, other: Head) -> bool:
@@ -35,18 +35,24 @@ def check_follows(expected: Head, frame: Frame) -> None:
         raise FrameInvalid(f"frame {frame.head.number} was not built to follow {expected}")
 
 
-class Listeners:
-    """Those who are told of every frame."""
+class Alone:
+    """The part of ports.Journal that is the same where nobody else appends: nothing to doubt or confirm."""
+
+    shared = False
+    doubt = ""
 
     def __init__(self) -> None:
         self._listeners: list[Landed] = []
 
-    def add(self, listener: Landed) -> None:
-        """Tell this one too, from now on."""
+    def on_landed(self, listener: Landed) -> None:
+        """Tell `listener` of every frame that is appended through this object."""
         self._listeners.append(listener)
 
-    def tell(self, frame: Frame, changes: Changes) -> None:
-        """Tell all of them."""
+    async def confirm(self) -> bool:
+        """Nobody else appends."""
+        return True
+
+    def _tell(self, frame: Frame, changes: Changes) -> None:
         for listener in self._listeners:
             listener(frame, changes)
 

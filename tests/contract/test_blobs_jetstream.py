@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from axis.blobs import jetstream as module
+from axis.blobs import chunks as module
 from axis.blobs.files import FileBlobs
 from axis.blobs.jetstream import JetStreamBlobs
 from axis.jetstream import NotAnswered
@@ -96,7 +96,7 @@ async def test_an_upload_elsewhere_is_not_collected(
         one.put(sha(body), len(body), chunks(body), owner="G22", now=NOW, pin_until=NOW + DAY)
     )
     async with asyncio.timeout(LIMIT):
-        while await two._piece(sha(body), 2) is None:
+        while await two._chunks.piece(sha(body), 2) is None:
             await asyncio.sleep(0.01)
     assert await two.collect(NOW, never) == 0
     go_on.set()
@@ -142,7 +142,9 @@ async def test_announcements_are_read_again_from_the_place_reached(
     await two.close()
     second = await put(one, b"second")
     cluster = await nats.connect()
-    again = await JetStreamBlobs.open_root(tmp_path / "two", cluster, one._chunks.removeprefix("blobs-"))
+    again = await JetStreamBlobs.open_root(
+        tmp_path / "two", cluster, one._chunks.stream.removeprefix("blobs-")
+    )
     assert again.pinned(first, "G22") == (5, NOW + DAY)
     assert again.pinned(second, "G22") == (6, NOW + DAY)
     await again.close()
@@ -150,3 +152,46 @@ async def test_announcements_are_read_again_from_the_place_reached(
     local = FileBlobs.open_root(tmp_path / "two", readonly=True)
     assert local.size(first) is None
     await local.close()
+
+
+async def get_again(blobs: JetStreamBlobs, body: bytes) -> bytes:
+    """Uploaded once more at this node, and read from the cluster's chunks."""
+    await put(blobs, body, owner="H26")
+    return b"".join([chunk async for chunk in await blobs._chunks.read(sha(body), 0)])
+
+
+async def test_lost_streams_are_filled_again_and_old_pins_count_for_nothing(
+    tmp_path: Path, nats: NatsCluster, pair: tuple[JetStreamBlobs, JetStreamBlobs]
+) -> None:
+    one, two = pair
+    body = content(300_000)
+    name = await put(one, body)
+    await heard(two, name)
+    stream, cluster = one._chunks.stream, await nats.connect()
+    await cluster.ask(f"STREAM.DELETE.{stream}", {}, 10.0)
+    mended = await JetStreamBlobs.open_root(tmp_path / "three", cluster, stream.removeprefix("blobs-"))
+    # The chunks are gone, so that the same bytes must be uploaded again wherever they come.
+    await two._look()
+    assert await get_again(two, body) == body
+    assert await one.seed(NOW) == 1
+    assert await get(mended, name) == body
+    await mended.close()
+    await cluster.close()
+
+
+async def test_every_page_of_the_stored_is_read(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The servers list 100,000 subjects at a time; here two."""
+    one, _ = pair
+    names = {await put(one, b"%d" % number) for number in range(5)}
+    ask = one._cluster.ask
+
+    async def paged(operation: str, body: Any, timeout: float = 2.0) -> Any:
+        answer = await ask(operation, {"subjects_filter": body["subjects_filter"]}, timeout)
+        every = sorted(answer["state"]["subjects"].items())
+        page = every[body["offset"] : body["offset"] + 2]
+        return answer | {"state": answer["state"] | {"subjects": dict(page)}, "total": len(every)}
+
+    monkeypatch.setattr(one._cluster, "ask", paged)
+    assert set(await one._chunks.stored()) == names

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from axis.core.commands import Register, Suspend
+from axis.core.commands import Command, Register, Resume, Suspend
 from axis.core.errors import Refusal
 from axis.flow.directory import DirectoryPages
 from axis.flow.feed import Feed, FeedQuery
@@ -19,7 +19,7 @@ from tests.support.flow import FlowWorld, TestJournal, flow_world
 
 
 class SharedJournal(TestJournal):
-    """One of several nodes: `arriving` are commands of other nodes that the next confirmation brings."""
+    """One of several nodes: `commands` are other nodes'; each confirmation brings one."""
 
     shared = True  # type: ignore[assignment]
     trusted = ""
@@ -27,7 +27,7 @@ class SharedJournal(TestJournal):
 
     def __init__(self) -> None:
         super().__init__()
-        self.arriving: list[str] = []
+        self.commands: list[Command] = []
         self.world: FlowWorld | None = None
         self.confirmed = 0
 
@@ -37,8 +37,8 @@ class SharedJournal(TestJournal):
 
     async def confirm(self) -> bool:
         self.confirmed += 1
-        if self.arriving and self.world is not None:
-            await self.world.do(Register(self.arriving.pop(0), "Unit"))
+        if self.commands and self.world is not None:
+            await self.world.do(self.commands.pop(0))
         return self.answers
 
 
@@ -52,7 +52,8 @@ def shared(world: FlowWorld, *arriving: str) -> SharedJournal:
     journal = world.journal
     journal.__class__ = SharedJournal
     assert isinstance(journal, SharedJournal)
-    journal.arriving, journal.world, journal.confirmed = list(arriving), world, 0
+    journal.commands = [Register(code, "Unit") for code in arriving]
+    journal.world, journal.confirmed = world, 0
     return journal
 
 
@@ -156,3 +157,16 @@ async def test_an_append_without_an_answer_is_temporary(world: FlowWorld, full: 
     assert caught.value.name == expected
     async with asyncio.timeout(5):
         await world.do(Suspend("G22"))  # the sequencer goes on
+
+
+async def test_who_was_resumed_at_another_node_is_admitted(world: FlowWorld) -> None:
+    """The operator resumes an organisation at one node; the other has not read it when it calls."""
+    await world.do(Suspend("G22"))
+    journal = shared(world)
+    peers = Peers(None, journal, world.clock)  # type: ignore[arg-type]  # authenticates nobody here
+    journal.on_landed(peers.landed)
+    with pytest.raises(Refusal) as caught:
+        await peers.admit(world.peer("G22"))
+    assert caught.value.name == "sender_suspended"
+    journal.commands = [Resume("G22")]
+    await peers.admit(world.peer("G22"))

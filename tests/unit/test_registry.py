@@ -271,7 +271,7 @@ class TestPeers:
         office.world.journal.on_landed(peers.landed)
         await office.registry.add("G22", "Văn phòng")
         given = await office.enrol("G22", KeyPair.new(), KeyPair.new())
-        peer = peers.authenticate(given.tls_certificate)
+        peer = await peers.authenticate(given.tls_certificate)
         assert peer.organisation == "G22"
         peers.check(peer)
         for certificate_der, code in (
@@ -279,17 +279,17 @@ class TestPeers:
             (given.sign_certificate, "certificate_wrong_usage"),
         ):
             with pytest.raises(Refusal) as caught:
-                peers.authenticate(certificate_der)
+                await peers.authenticate(certificate_der)
             assert caught.value.name == code
         assert office.issuer is not None
         unknown = await office.issuer.issue(
             organisation="H28", tls_request=KeyPair.new().request(), sign_request=KeyPair.new().request()
         )
         with pytest.raises(Refusal, match="certificate_unknown"):
-            peers.authenticate(unknown[0])
+            await peers.authenticate(unknown[0])
         await office.world.do(RecordCertificate(read_certificate(unknown[0])))
         with pytest.raises(Refusal, match="sender_not_registered"):
-            peers.check(peers.authenticate(unknown[0]))
+            peers.check(await peers.authenticate(unknown[0]))
         await office.world.do(Revoke(read_certificate(given.tls_certificate).serial, "superseded"))
         with pytest.raises(Refusal, match="certificate_revoked"):
             peers.check(peer)
