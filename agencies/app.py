@@ -232,7 +232,7 @@ class Node:
             head_unknown=recovery.head_unknown,
         )
         self._pump = Pump(**own, shipments=shipments, random=self._random, large_at_once=settings.submissions)
-        self._receipts = ReceiptSender(**loop, identity=identity)
+        self._receipts = ReceiptSender(**loop, identity=identity, directory=directory)
         fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
         return Receiver(
             **loop,

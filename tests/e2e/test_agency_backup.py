@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axispb.v1 import journal_pb2
 
 from agencies import config
 from agencies.backup import back_up, restore
 from agencies.clock import SystemClock
+from agencies.restored import is_catching_up
 from axis.app.backup import restore as restore_axis
 from axis.archive.blocks import ArchiveInvalid
 from axis.archive.read import HomeThere
@@ -81,19 +83,107 @@ def hashes(*contents: bytes) -> list[str]:
 async def test_a_copy_taken_beside_a_running_node_is_restored(country: Country) -> None:
     before = await delivered(country, "G14", "Đến", b"small", LARGE)
     own = await delivered(country, "G22", "Đi", b"own small", LARGE + b"own")
-    await copied(country)
+    copying = asyncio.create_task(copied(country))
+    beside = await delivered(country, "G14", "Trong khi", b"beside")
+    await copying
+    late = await delivered(country, "G14", "Muộn", b"late")
     await lost(country)
     await restored(country)
     after = await delivered(country, "G14", "Sau", b"after")
     await until(lambda: volumes_are_equal(country))
     found = await inbox_of(country, "G22")
-    assert found == {before: hashes(b"small", LARGE), after: hashes(b"after")}
+    assert found == {
+        before: hashes(b"small", LARGE),
+        beside: hashes(b"beside"),
+        late: hashes(b"late"),
+        after: hashes(b"after"),
+    }
     sent_one = await country.json("GET", "G22", f"/v1/documents/{own}")
     assert (sent_one["state"], len(sent_one["attachments"])) == ("delivered", 2)
     url = f"{country.nodes['G22'].api_url}/v1/documents/{own}/attachments/1"
     async with country.session.get(url) as response:
         assert await response.read() == LARGE + b"own"
     assert await delivered(country, "G22", "Tiếp", b"goes on")
+
+
+async def of_software(country: Country, code: str = "G22") -> None:
+    """From now on the unit's software says what becomes of a document."""
+    await country.nodes.pop(code).stop()
+    settings = config.load(country.folder / code).model_copy(update={"receipt": "software"})
+    config.save(country.folder / code, settings)
+    await country.start(code)
+
+
+async def decide(country: Country, document_id: str, outcome: str, **more: str) -> Any:
+    path = f"/v1/inbox/{document_id}/receipt"
+    return await country.json("POST", "G22", path, json={"outcome": outcome, "reason": "", **more})
+
+
+async def waits(country: Country, subject: str) -> str:
+    document_id = await sent(country, "G14", subject, subject.encode())
+    await country.arrived("G22", document_id)
+    return document_id
+
+
+def late_receipts(country: Country) -> int:
+    journal = country.axis.node.journal
+    records = [
+        journal_pb2.Record.FromString(raw) for frame in journal.frames(0, 1000) for raw in frame.records
+    ]
+    return sum(record.WhichOneof("body") == "late_receipt" for record in records)
+
+
+async def test_what_the_software_has_decided_stands(country: Country) -> None:
+    await of_software(country)
+    old = [await waits(country, f"Cũ {n}") for n in range(3)]
+    await copied(country)
+    new = [await waits(country, f"Mới {n}") for n in range(3)]
+    for refused, received, _ in (old, new):
+        await decide(country, refused, "refused", reason="gửi nhầm")
+        await decide(country, received, "received")
+        assert (await country.outcome("G14", refused))["state"] == "refused"
+        assert (await country.outcome("G14", received))["state"] == "delivered"
+    await lost(country)
+    await restored(country)
+    await until(lambda: caught_up(country))
+    for refused, received, waiting in (old, new):
+        found = await country.json("GET", "G22", f"/v1/inbox/{refused}")
+        assert (found["state"], found["deliveries"][0]["receipt"]) == ("refused", "taken")
+        assert found["deliveries"][0]["reason"] == "gửi nhầm"
+        assert (await country.json("GET", "G22", f"/v1/inbox/{received}"))["state"] == "received"
+        assert (await country.json("GET", "G22", f"/v1/inbox/{waiting}"))["state"] == "waiting"
+        await decide(country, waiting, "received")
+        assert (await country.outcome("G14", waiting))["state"] == "delivered"
+    await until(lambda: volumes_are_equal(country))
+    assert late_receipts(country) == 0
+
+
+async def test_a_home_copied_by_hand_takes_over_what_the_axis_answers(country: Country) -> None:
+    """A snapshot of the machine, say: nothing tells the node that it is an older one."""
+    await of_software(country)
+    refused, received, closed = [await waits(country, f"{n}") for n in range(3)]
+    home, copy = country.folder / "G22", country.folder / "copy"
+    await country.nodes.pop("G22").stop()
+    await asyncio.to_thread(shutil.copytree, home, copy)
+    await country.start("G22")
+    await decide(country, refused, "refused", reason="gửi nhầm")
+    await decide(country, received, "received")
+    await country.outcome("G14", received)
+    await country.outcome("G14", refused)
+    await lost(country)
+    await country.operator("document.close", document_id=closed, to="G22", reason="đóng")
+    await asyncio.to_thread(shutil.copytree, copy, home)
+    await country.start("G22")
+    await decide(country, refused, "received")
+    await decide(country, received, "received")
+    await until(lambda: volumes_are_equal(country))
+    found = await country.json("GET", "G22", f"/v1/inbox/{refused}")
+    assert (found["state"], found["deliveries"][0]["reason"]) == ("refused", "gửi nhầm")
+    assert late_receipts(country) == 2, "kept as evidence, once each, not counted"
+
+
+async def caught_up(country: Country, code: str = "G22") -> bool:
+    return not is_catching_up(country.nodes[code].parts.store)
 
 
 async def volumes_are_equal(country: Country) -> bool:
