@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -36,6 +37,8 @@ __all__ = ["Connection", "Judge", "NotAnswered"]
 #: What an answer says of the server: True: it reaches the leader; False: it does not; None: neither.
 Judge = Callable[[Mapping[str, Any]], bool | None]
 Hear = Callable[[bytes], Awaitable[None]]
+#: Gets what was told, and the subject for an answer (empty: none is wanted).
+_Receive = Callable[[bytes, str], Awaitable[None]]
 
 #: So long may no request prove that the server is of use.
 _USELESS_SECONDS: Final = 4.0
@@ -65,7 +68,7 @@ class Connection:
         timer: Callable[[], float] = monotonic,
     ) -> None:
         self._servers, self._tls, self._name, self._timer = list(servers), tls, name, timer
-        self._hearers: list[tuple[str, Hear]] = []
+        self._receivers: list[tuple[str, _Receive]] = []
         self._link: _Link | None = None
         self._linked = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -141,10 +144,53 @@ class Connection:
         """Call `hear` for everything that is told from now on, until closed; what is told between two
         connections is not heard.
         """
-        self._hearers.append((subject, hear))
+
+        async def received(data: bytes, _: str) -> None:
+            await hear(data)
+
+        await self._receive(subject, received)
+
+    async def answer(self, subject: str, give: Callable[[bytes], bytes]) -> None:
+        """Answer everybody who asks at `subject` with what `give` makes of the question, until closed."""
+
+        async def received(data: bytes, reply: str) -> None:
+            if reply:
+                await self.tell(reply, give(data))
+
+        await self._receive(subject, received)
+
+    async def _receive(self, subject: str, receive: _Receive) -> None:
+        self._receivers.append((subject, receive))
         if self._link is not None:
             with contextlib.suppress(NatsError, OSError):  # then the connection is over; the next one listens
-                await self._link.listen(subject, hear)
+                await self._link.receive(subject, receive)
+
+    async def survey(self, subject: str, data: bytes, seconds: float, most: int) -> list[bytes]:
+        """What everybody who hears at `subject` answers within `seconds`, at most `most`. NotAnswered."""
+        link = self._link
+        if link is None:
+            raise NotAnswered("not connected to the cluster")
+        answers: list[bytes] = []
+        full = asyncio.Event()
+
+        async def received(answer: bytes, _: str) -> None:
+            # Where nobody listens the server says so, without content.
+            if answer:
+                answers.append(answer)
+            if not answer or len(answers) == most:
+                full.set()
+
+        inbox = link.client.new_inbox()
+        try:
+            subscription = await link.receive(inbox, received)
+            await link.client.publish(subject, data, reply=inbox)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await full.wait()
+            await subscription.unsubscribe()
+        except (NatsError, OSError) as error:
+            raise NotAnswered(f"{type(error).__name__}: {error}") from error
+        return answers[:most]
 
     async def close(self) -> None:
         """Close the connection for good. Idempotent."""
@@ -200,8 +246,8 @@ class Connection:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await link.connect(self._name, self._tls)
-                for subject, hear in self._hearers:
-                    await link.listen(subject, hear)
+                for subject, receive in self._receivers:
+                    await link.receive(subject, receive)
         except Exception as error:  # whatever it is: there are other servers, and later is another time
             self._failure = str(error) or type(error).__name__
             get_logger().debug("cluster_connection_failed", server=server, detail=self._failure)
@@ -253,13 +299,13 @@ class _Link:
     async def _lost(self) -> None:
         self.over.set()
 
-    async def listen(self, subject: str, hear: Hear) -> None:
-        """Call `hear` for what is told. Raises NatsError, OSError."""
+    async def receive(self, subject: str, receive: _Receive) -> Subscription:
+        """Call `receive` for what is told. Raises NatsError, OSError."""
 
         async def received(message: Msg) -> None:
-            await hear(message.data)
+            await receive(message.data, message.reply)
 
-        await self.client.subscribe(subject, cb=received)
+        return await self.client.subscribe(subject, cb=received)
 
     @contextlib.contextmanager
     def limited(self, seconds: float) -> Iterator[asyncio.Timeout]:

@@ -15,7 +15,6 @@ import base64
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -216,40 +215,11 @@ class JetStream:
 
     async def answer(self, subject: str, give: Callable[[bytes], bytes]) -> None:
         """Answer everybody who asks at `subject`, until the connection is closed."""
-
-        async def asked(message: Msg) -> None:
-            if message.reply:
-                await self.tell(message.reply, give(message.data))
-
-        await self._client.subscribe(subject, cb=asked)
+        await self._connection.answer(subject, give)
 
     async def survey(self, subject: str, data: bytes, seconds: float, most: int) -> list[bytes]:
         """What everybody who hears at `subject` answers within `seconds`, at most `most`. NotAnswered."""
-        if not self.connected:
-            raise NotAnswered("not connected to the cluster")
-        answers: list[bytes] = []
-        full = asyncio.Event()
-
-        async def heard(message: Msg) -> None:
-            # Servers answer by themselves, with a status and no content, where nobody listens.
-            if message.data and len(answers) < most:
-                answers.append(message.data)
-            if len(answers) >= most or (message.headers and not message.data):
-                full.set()
-
-        inbox = self._client.new_inbox()
-        try:
-            subscription = await self._client.subscribe(inbox, cb=heard)
-            try:
-                await self._client.publish(subject, data, reply=inbox)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await full.wait()
-            finally:
-                await subscription.unsubscribe()
-        except (NatsError, OSError) as error:
-            raise NotAnswered(f"{type(error).__name__}: {error}") from error
-        return answers
+        return await self._connection.survey(subject, data, seconds, most)
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""
