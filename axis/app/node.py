@@ -14,6 +14,7 @@ from pathlib import Path
 
 from axis.app.engines import open_engines
 from axis.app.home import Home, SystemClock, boot_seconds, read_home
+from axis.app.rotation import Rotation
 from axis.control import HomeLock
 from axis.core.decide import Found
 from axis.core.state import FactCertificates
@@ -61,6 +62,7 @@ class Node:
     deadlines: Deadlines
     enrolment: Enrolment
     registry: Registry
+    rotation: Rotation
     #: What enrolment tokens carry; `serve` sets the address that it really listens on.
     url: str
     #: The task that runs the sequencer. It ends when the node stops, or has failed.
@@ -125,7 +127,7 @@ def _wire(
     sequencer = Sequencer(
         journal,
         clock,
-        lambda signed: home.sign(signed, clock.now()),
+        lambda signed: home.own.sign(signed, clock.now()),
         metrics=metrics,
         timer=boot_seconds if isinstance(clock, SystemClock) else None,
     )
@@ -186,6 +188,7 @@ def _node(
         deadlines=Deadlines(journal, sequencer, clock),
         enrolment=enrolment,
         registry=Registry(journal, sequencer, enrolment, clock),
+        rotation=Rotation(home, journal, enrolment, clock),
         url=home.settings.public_url,
         sequencing=asyncio.create_task(sequencer.run(), name="sequencer"),
     )
