@@ -14,6 +14,7 @@ import base64
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -84,7 +85,7 @@ class StreamState:
     """
 
     created: str
-    metadata: Mapping[str, str]
+    config: Mapping[str, Any]
     first: int
     last: int
     leader: str
@@ -213,6 +214,10 @@ class JetStream:
                     raise
             await asyncio.sleep(_RECONNECT_SECONDS)
 
+    async def change_stream(self, config: Mapping[str, Any], timeout: float = 10.0) -> StreamState:
+        """Give a stream another configuration. Raises Refused, NotAnswered."""
+        return _state(await self.ask(f"STREAM.UPDATE.{config['name']}", config, timeout))
+
     async def message(self, stream: str, sequence: int, timeout: float = 2.0) -> Message | None:
         """The message at a place, as the leader has it, or None. Raises Refused, NotAnswered."""
         return await self._message(stream, {"seq": sequence}, timeout)
@@ -251,6 +256,43 @@ class JetStream:
 
         await self._client.subscribe(subject, cb=received)
 
+    async def answer(self, subject: str, give: Callable[[bytes], bytes]) -> None:
+        """Answer everybody who asks at `subject`, until the connection is closed."""
+
+        async def asked(message: Msg) -> None:
+            if message.reply:
+                await self.tell(message.reply, give(message.data))
+
+        await self._client.subscribe(subject, cb=asked)
+
+    async def survey(self, subject: str, data: bytes, seconds: float, most: int) -> list[bytes]:
+        """What everybody who hears at `subject` answers within `seconds`, at most `most`. NotAnswered."""
+        if not self.connected:
+            raise NotAnswered("not connected to the cluster")
+        answers: list[bytes] = []
+        full = asyncio.Event()
+
+        async def heard(message: Msg) -> None:
+            # Servers answer by themselves, with a status and no content, where nobody listens.
+            if message.data and len(answers) < most:
+                answers.append(message.data)
+            if len(answers) >= most or (message.headers and not message.data):
+                full.set()
+
+        inbox = self._client.new_inbox()
+        try:
+            subscription = await self._client.subscribe(inbox, cb=heard)
+            try:
+                await self._client.publish(subject, data, reply=inbox)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await full.wait()
+            finally:
+                await subscription.unsubscribe()
+        except (NatsError, OSError) as error:
+            raise NotAnswered(f"{type(error).__name__}: {error}") from error
+        return answers
+
     async def close(self) -> None:
         """Close the connection. Idempotent."""
         if not self._client.is_closed:
@@ -285,7 +327,7 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
     heard = sum(not each.get("offline") and each.get("active", _LEASE_NS) < _LEASE_NS for each in replicas)
     return StreamState(
         created=str(answer["created"]),
-        metadata=answer["config"].get("metadata") or {},
+        config=answer["config"],
         first=int(state["first_seq"]),
         last=int(state["last_seq"]),
         leader=str(cluster.get("leader") or ""),

@@ -23,6 +23,7 @@ __all__ = [
     "Issuer",
     "Journal",
     "JournalBroken",
+    "JournalHalted",
     "KeyTaken",
     "Landed",
     "OutcomeUnknown",
@@ -81,6 +82,13 @@ class JournalBroken(Exception):
     """Stored bytes are not what was written: a torn or changed frame. Says which."""
 
 
+class JournalHalted(Exception):
+    """Nothing is appended until the journal's copies are whole again (shared journals only).
+
+    Nothing was stored. Unlike JournalBroken it ends by itself, once somebody has mended what it names.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
     """A record with its place."""
@@ -130,8 +138,8 @@ class Journal(Facts, Protocol):
         """Add `frame`, which follows `expected`, with `changes` = reduce(frame, facts at expected).
 
         Raises Conflict when the head is not `expected`; KeyTaken when a key of `changes` is taken;
-        StorageFull; JournalBroken; OutcomeUnknown (shared journals only). Cancellation: the append finishes
-        all the same; the caller learns the outcome only from the head.
+        StorageFull; JournalBroken; OutcomeUnknown and JournalHalted (shared journals only). Cancellation:
+        the append finishes all the same; the caller learns the outcome only from the head.
         """
         ...
 

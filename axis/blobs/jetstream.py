@@ -47,11 +47,14 @@ _LOCAL: Final = ""  # owner of this node's own copies
 class JetStreamBlobs:
     """ports.Blobs over a cluster and this node's folder. Make one with `open_root`."""
 
-    def __init__(self, local: FileBlobs, announced: Announced, cluster: JetStream, name: str) -> None:
+    def __init__(
+        self, local: FileBlobs, announced: Announced, cluster: JetStream, name: str, replicas: int = 3
+    ) -> None:
         self._local = local
         self._announced = announced
         self._cluster = cluster
         self._chunks, self._pins = Chunks(cluster, f"blobs-{name}"), f"pins-{name}"
+        self._replicas = replicas
         self._following: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
         self._chunks_made = ""  # when the stream of chunks was made, which tells it from an earlier one
@@ -67,10 +70,9 @@ class JetStreamBlobs:
         `name`: the journal's id. Raises NotAnswered, StorageFull.
         """
         local = FileBlobs.open_root(root)
-        blobs = cls(local, Announced(root / "announced.sqlite"), cluster, name)
+        blobs = cls(local, Announced(root / "announced.sqlite"), cluster, name, replicas)
         try:
-            for config in (_chunks_config(blobs._chunks, replicas), _pins_config(blobs._pins, replicas)):
-                await _made(cluster, config)
+            await blobs._make_streams()
             await blobs._look()
         except BaseException:
             await blobs.close()
@@ -177,14 +179,24 @@ class JetStreamBlobs:
     async def seed(self, now: int) -> int:
         """Publish every blob that this node holds, whatever was announced of it; how many.
 
-        For a home that founds a cluster, or mends it.
+        For a home that founds a cluster, or mends it: also where the streams themselves are gone.
         """
+        await self._make_streams()
+        await self._look()
         count = 0
         for sha256 in list(self._local.hashes()):
             if (size := self._local.size(sha256)) is not None:
                 await self._publish(sha256, size, now)
                 count += 1
         return count
+
+    async def _make_streams(self) -> None:
+        """Where they are missing."""
+        for config in (
+            _chunks_config(self._chunks, self._replicas),
+            _pins_config(self._pins, self._replicas),
+        ):
+            await _made(self._cluster, config)
 
     async def close(self) -> None:
         """Stop following and release the files. Idempotent."""

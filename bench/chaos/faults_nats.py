@@ -10,7 +10,7 @@ import signal
 from typing import Final
 
 from axis import control
-from axis.journal.jetstream import stream_name
+from axis.journal.stream import stream_name
 from bench.books import command
 from bench.chaos.country import Country
 from bench.chaos.plan import NotInjected, Step
@@ -95,18 +95,13 @@ async def delete_stream(country: Country, step: Step) -> None:
 
 
 async def reseed(country: Country, step: Step) -> None:
-    """What an operator does: stop the nodes, make the stream from the longest journal, start them."""
+    """What an operator does, beside the running nodes: make the stream from the longest journal."""
     heads = {}
     for part in country.axes.values():
         heads[part.name] = int((await control.call(part.home, "node.status", {}))["head"].split(":")[1])
-    for part in country.axes.values():
-        await part.process.stop()
-        part.down = True
     longest = country.axes[max(heads, key=lambda name: heads[name])]
     answer = await command("axis.cli", "journal reseed", longest.home)
     country.say(f"reseeded from {longest.name}: {answer}")
-    for part in country.axes.values():
-        await part.start()
 
 
 async def _journal_id(country: Country) -> str:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from agencies import enrol
 from agencies.clock import SystemClock
+from axis import control
 from axis.app.home import give_cluster_keys, init_home, join_home, set_journal
 from axis.app.serve import Running, serving
 from axis.cli_views import audit_home
+from axis.journal import standing
 from bench.nats import NatsCluster
 from tests.support.country import LIMIT, Country
 
@@ -87,3 +92,56 @@ async def test_agencies_of_either_node_exchange_documents(cluster: Cluster) -> N
     reports = [await asyncio.to_thread(audit_home, home, quick=False) for home in homes]
     assert [report.problems for report in reports] == [(), ()]
     assert reports[0].root_hash == reports[1].root_hash
+
+
+async def test_a_lost_cluster_is_made_again_beside_its_nodes(
+    cluster: Cluster, nats: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stream is deleted: nothing is promised, an operator reseeds, both nodes go on by themselves."""
+    monkeypatch.setattr(standing, "SHORT_SECONDS", 1.0)
+    country = cluster.country
+    await cluster.join("G22", first=0)
+    await cluster.join("G14", first=1)
+    first = await country.post("G22", {"to": ["G14"], "subject": "Trước"}, bytes(200_000))
+    assert (await country.outcome("G22", first["document_id"]))["state"] == "delivered"
+    homes = (country.axis_home, country.folder / "axis-2")
+    assert (await cluster_status(homes[0]))["sound"]
+
+    connection = await nats.connect()
+    try:
+        for name in (await connection.ask("STREAM.NAMES", {}))["streams"]:
+            if country.axis.node.journal.head().journal_id in name:
+                await connection.ask(f"STREAM.DELETE.{name}", {})
+    finally:
+        await connection.close()
+    for home in homes:
+        async with asyncio.timeout(LIMIT):
+            while "reseed" not in (await control.call(home, "node.status", {}))["doubt"]:
+                await asyncio.sleep(0.1)
+    assert not (await cluster_status(homes[0]))["sound"]
+    waits = await country.post("G22", {"to": ["G14"], "subject": "Trong khi"})
+
+    code, answer = await axis("journal", "reseed", "--home", str(homes[1]), "--json")
+    assert code == 0
+    assert answer["published"] == answer["last"] > 0
+    assert (await country.outcome("G22", waits["document_id"]))["state"] == "delivered"
+    status = await cluster_status(homes[1])
+    assert status["sound"]
+    assert [node["node"].rpartition(":")[2] for node in status["nodes"]] == ["axis", "axis-2"]
+
+
+async def cluster_status(home: Path) -> dict[str, Any]:
+    """`axis cluster status` beside the running node; exit code 1 goes with not sound."""
+    code, answer = await axis("cluster", "status", "--home", str(home), "--json")
+    assert code == (0 if answer["sound"] else 1)
+    return answer
+
+
+async def axis(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """The `axis` command in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "axis.cli", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert process.returncode is not None
+    return process.returncode, json.loads(output)
