@@ -285,6 +285,15 @@ class Issuer(Protocol):
         """
         ...
 
+    async def issue_axis(
+        self, *, tls_request: bytes, sign_request: bytes, names: Sequence[str]
+    ) -> tuple[bytes, bytes]:
+        """The axis's own two certificates; the one for TLS is good for these host names and addresses.
+
+        Otherwise as `issue`; with other names the same key gets another certificate.
+        """
+        ...
+
     async def revoke(self, serial: str, reason: str, at: int) -> None:
         """Put a certificate (serial in lower-case hex) on the issuer's list of revoked ones. Idempotent."""
         ...

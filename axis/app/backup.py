@@ -28,6 +28,7 @@ from axis.archive.write import Writer, writing
 from axis.blobs.copying import files_to_copy, has_blob
 from axis.core import merkle
 from axis.core.frame import Head
+from axis.durable import write_whole
 from axis.journal.sqlite import SqliteJournal
 
 __all__ = ["KIND", "AuthorityElsewhere", "Progress", "back_up", "restore"]
@@ -72,11 +73,17 @@ def back_up(
             f"the certificate authority is not at {path / 'pki'}: copy it where it lives"
         )
     with writing(out, replace=replace, progress=progress) as writer:
+        # Read before the journal: a set that comes into use meanwhile has certificates that the copy lacks.
+        own = home.own.current.files
         journal = _copy_journal(home, writer, progress)
         tree = _tree(journal)
         writer.add("axis.toml", path / config.SETTINGS_FILE)
-        for key in sorted(_plain(home.keys_path)):
-            writer.add(f"keys/{key.name}", key)
+        for name in ("anchors.pem", "chain.pem"):
+            writer.add(f"keys/{name}", home.keys_path / name)
+        for name, pem in own.items():
+            draft = writer.folder / name
+            write_whole(draft, pem, 0o600)
+            writer.add(f"keys/{name}", draft)
         writer.add("journal.sqlite", journal)
         _add_blobs(home, writer, journal)
         if with_authority:

@@ -105,12 +105,15 @@ async def _listening(node: Node) -> AsyncIterator[str]:
     """The agency API; its address."""
     home, limits = node.home, node.home.settings.limits
     application, gate = _application(node)
+    certificate, key = home.own.current.tls_files
     context = server_context(
-        certificate=home.keys_path / "tls.crt",
-        key=home.keys_path / "tls.key",
+        certificate=certificate,
+        key=key,
         anchors=home.anchors.anchors,
         intermediates=home.anchors.intermediates,
     )
+    # Connections that are open keep what they began with.
+    home.own.on_change(lambda found: context.load_cert_chain(*found.tls_files))
     server = AgencyServer(
         application,
         context,
