@@ -68,7 +68,11 @@ class Recount:
 def check(country: Country, *, audited: bool) -> None:
     """Raise AssertionError for the first thing that is lost, doubled or unequal."""
     read = Recount()
-    for frame in country.axis.journal.frames(0, 100_000):
+    frames = country.axis.journal.frames(0, 100_000)
+    for axis in country.axes.values():
+        assert axis.journal.frames(0, 100_000) == frames, "two nodes hold two journals"
+        assert axis.cluster is None or axis.cluster.stored == [frame.raw for frame in frames]
+    for frame in frames:
         read.raws.extend(frame.records)
     for _, record in read.records():
         read.take(record)

@@ -28,13 +28,23 @@ __all__ = ["few_words", "memory_folder", "portion", "simulate"]
 OVER = 30.0
 #: Of this many schedules one has its journal in a file, and is audited.
 AUDITED = 25
+#: Of this many one has an axis of two nodes.
+CLUSTERED = 3
 
 
-def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: int = 3) -> None:
+def simulate(
+    template: Template,
+    folder: Path,
+    plan: Any,
+    seed: int,
+    documents: int = 3,
+    clustered: bool | None = None,
+) -> None:
     """One schedule in a folder of its own; AssertionError says how to run it again."""
     folder.mkdir()
     audited = not isinstance(plan, Chance) or seed % AUDITED == 0
-    country = Country(template, folder, plan, seed, sqlite=audited)
+    clustered = seed % CLUSTERED == 1 if clustered is None else clustered
+    country = Country(template, folder, plan, seed, sqlite=audited, clustered=clustered)
 
     async def main() -> None:
         try:

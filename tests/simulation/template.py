@@ -27,8 +27,10 @@ from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.memory import MemoryJournal
 from axis.journal.sqlite import SqliteJournal
+from axis.journal.stream import stream_config, stream_name
 from certs.authority import Authority
 from tests.simulation.loop import START, SimulatedClock, run
+from tests.simulation.stream import Cluster
 
 __all__ = ["HOSTED", "NODES", "Template"]
 
@@ -109,9 +111,9 @@ class Template:
     def home(self, code: str) -> Path:
         return self.folder / code
 
-    def settings(self, code: str) -> agency_config.Settings:
+    def settings(self, code: str, axis: tuple[str, ...]) -> agency_config.Settings:
         more: dict[str, Any] = {"receipt": "software"} if code == DECIDES else {}
-        return agency_config.Settings(code=code, axis=("http://axis",), max_back_off_seconds=20.0, **more)
+        return agency_config.Settings(code=code, axis=axis, max_back_off_seconds=20.0, **more)
 
     def journal(self) -> MemoryJournal:
         """A journal that stands where every schedule begins."""
@@ -126,6 +128,11 @@ class Template:
         for frame, changes in self.frames:
             await journal.append(journal.head(), frame, changes)
         return journal
+
+    def cluster(self) -> Cluster:
+        """A stream that stands there too."""
+        config = {**stream_config(stream_name(JOURNAL_ID), JOURNAL_ID)}
+        return Cluster(config, [frame.raw for frame, _ in self.frames])
 
     def new_store(self, path: Path) -> None:
         shutil.copyfile(self.folder / "agency.sqlite", path)
