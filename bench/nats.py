@@ -40,6 +40,16 @@ class NatsCluster:
         return "nats://" + ",".join(f"127.0.0.1:{port}" for port in self._clients)
 
     @property
+    def client_ports(self) -> list[int]:
+        """Where axis nodes connect, in the servers' order."""
+        return list(self._clients)
+
+    @property
+    def route_ports(self) -> list[int]:
+        """Where the other servers connect, in the servers' order."""
+        return list(self._routes)
+
+    @property
     def keys(self) -> Path:
         """The folder with an axis node's keys."""
         return self.folder / "keys" / AXIS_NODE
