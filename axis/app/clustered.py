@@ -26,7 +26,7 @@ from axis.journal.sqlite import SqliteJournal
 from axis.logs import get_logger
 from axis.ports import Blobs, Journal, OutcomeUnknown
 
-__all__ = ["open_clustered", "reseed"]
+__all__ = ["connect", "open_clustered", "reseed"]
 
 #: Tells a home that has been in a cluster; and one that has begun to found it, and must end that first.
 _JOINED: Final = "cluster.joined"
@@ -44,7 +44,7 @@ async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack
 
 
 async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
-    cluster = await _connect(home)
+    cluster = await connect(home)
     opened.push_async_callback(cluster.close)
     journal_id = file.head().journal_id
     joined, founding = home.path / _JOINED, home.path / _FOUNDING
@@ -74,7 +74,7 @@ async def reseed(home: Home) -> Seeded:
         file = SqliteJournal.open(home.journal_path)
         opened.push_async_callback(file.close)
         with _refused():
-            cluster = await _connect(home)
+            cluster = await connect(home)
             opened.push_async_callback(cluster.close)
             seeded = await seed(file, cluster, show=_show)
             blobs = await JetStreamBlobs.open_root(home.blobs_path, cluster, file.head().journal_id)
@@ -94,7 +94,8 @@ def _refused() -> Iterator[None]:
         raise Refusal("unavailable", str(error), retry_after=1) from error
 
 
-async def _connect(home: Home) -> JetStream:
+async def connect(home: Home) -> JetStream:
+    """A connection with the home's keys. Raises ConfigError, NotAnswered."""
     try:
         servers = servers_of(home.settings.journal)
         tls = cluster_tls(home.keys_path / CLUSTER_KEYS, servers)
