@@ -98,6 +98,11 @@ class Home:
         return self.path / "keys"
 
     @property
+    def cluster_keys_path(self) -> Path:
+        """The folder of its keys for the cluster; it need not be there."""
+        return self.keys_path / CLUSTER_KEYS
+
+    @property
     def pki_path(self) -> Path:
         """The certificate authority's home; it may be elsewhere, and need not be there."""
         return Path(self.settings.issuer_home) if self.settings.issuer_home else self.path / "pki"

@@ -100,11 +100,15 @@ class Country:
         await asyncio.gather(*(self._join(gate, units[code], ports) for code in self.layout.agencies))
         await asyncio.gather(*(part.start() for part in self.agencies.values()))
 
-    async def stop(self) -> None:
-        """End the agency nodes, then the rest, in order."""
+    async def stop_nodes(self) -> None:
+        """End the agency nodes, then the axis nodes; what is behind those still answers."""
         await asyncio.gather(*(part.process.stop() for part in self.agencies.values()))
         await self.at_one_head()
         await asyncio.gather(*(part.process.stop() for part in self.axes.values()))
+
+    async def stop(self) -> None:
+        """End everything, in order."""
+        await self.stop_nodes()
         await self.engine.stop()
         await asyncio.gather(*(link.close() for link in self.links.values()))
 
