@@ -18,6 +18,7 @@ from axispb.v1 import api_pb2
 from agencies import inbox, outbox
 from agencies.axis_client import AxisClient
 from agencies.backoff import Random, back_off, wait_for_signal
+from agencies.catch_up import CatchUp
 from agencies.config import Settings
 from agencies.contents import insert_contents
 from agencies.directory_sync import DirectorySync
@@ -26,7 +27,7 @@ from agencies.events import Events
 from agencies.fetch import OWNER, Contents, Fetched, Fetcher
 from agencies.handling import Arrival, Handler, Judged
 from agencies.heads import epoch, learnt
-from agencies.restored import is_catching_up, mark_caught_up
+from agencies.own_certificates import OwnCertificates
 from agencies.store import Store, set_setting
 from agencies.tasks import all_of
 from agencies.times import DAY_MS
@@ -42,8 +43,6 @@ _WAIT_SECONDS: Final = 25
 _JUDGED_AT_ONCE: Final = 8
 _HELD_AT_ONCE: Final = 4
 _IDLE_SECONDS: Final = 60.0
-#: How far an axis node may be behind another before it stops answering.
-_BEHIND_SECONDS: Final = 3
 #: Between polls that fail: an axis that is back should not wait long for its nodes.
 _LONGEST_PAUSE: Final = 5.0
 _HELD_FOR: Final = 30 * DAY_MS
@@ -63,6 +62,7 @@ class Receiver:
         client: AxisClient,
         directory: DirectorySync,
         handler: Handler,
+        own_certificates: OwnCertificates,
         fetcher: Fetcher,
         clock: Clock,
         random: Random,
@@ -76,6 +76,7 @@ class Receiver:
         self._client = client
         self._directory = directory
         self._handler = handler
+        self._own_certificates = own_certificates
         self._fetcher = fetcher
         self._clock = clock
         self._random = random
@@ -85,8 +86,7 @@ class Receiver:
         #: Called after each transaction, when receipts may be due; and when the axis is in reach again.
         self._stored = stored
         self._reconnected = reconnected
-        #: How long a restored home's node waits for more before it takes the feed to be at its end.
-        self._end_seconds = _BEHIND_SECONDS if len(settings.axis) > 1 else 0
+        self._catch_up = CatchUp(store, client, events, several=len(settings.axis) > 1)
         self._held_signal = asyncio.Event()
         #: The state of the directory that was looked through for certificates in our own name.
         self._checked = -1
@@ -122,7 +122,8 @@ class Receiver:
             return False
         return True
 
-    def _lost(self, refusal: Refusal) -> None:
+    def _lost(self, refused: Refusal) -> None:
+        refusal = self._catch_up.explained(refused)
         if self.connected or self.trouble != refusal.name:
             get_logger().warning("feed_lost", code=refusal.name, detail=refusal.detail)
         self.connected, self.trouble = False, refusal.name
@@ -133,9 +134,9 @@ class Receiver:
             int(self._store.setting("urgent_after", "0")),
             int(self._store.setting("normal_after", "0")),
         )
-        catching_up = is_catching_up(self._store)
+        catching_up = self._catch_up.active
         # After a failure the first poll only asks whether the axis is there again.
-        wait = 0 if not self.connected else self._end_seconds if catching_up else _WAIT_SECONDS
+        wait = 0 if not self.connected else self._catch_up.wait_seconds if catching_up else _WAIT_SECONDS
         page = await self._client.feed(
             urgent_after=cursors[0],
             normal_after=cursors[1],
@@ -153,7 +154,7 @@ class Receiver:
         if self._checked != self._directory.changes:
             self._checked = self._directory.changes
             own = self._directory.directory.certificates(self._settings.code)
-            self._events.publish(self._handler.own_certificates(own))
+            self._events.publish(self._own_certificates.check(own))
         if not self.connected:
             get_logger().info("feed_connected")
             self.connected, self.trouble = True, ""
@@ -163,22 +164,9 @@ class Receiver:
         if page.items:
             await self.take(page, asked_in)
         elif catching_up:
-            await self._end_reached(asked_in)
+            await self._catch_up.end(asked_in)
         elif str(self._client.heads) != self._store.setting("head"):
             await self._store.write(lambda c: learnt(c, asked_in, self._client.heads))
-
-    async def _end_reached(self, asked_in: str) -> None:
-        """The feed of a restored home's node has no more: it knows again what it did."""
-
-        def change(connection: sqlite3.Connection) -> bool:
-            known = learnt(connection, asked_in, self._client.heads)
-            if known:
-                mark_caught_up(connection)
-            return known
-
-        if await self._store.write(change):
-            get_logger().info("caught_up", head=str(self._client.heads))
-            self._events.publish([("caught_up", {"head": str(self._client.heads)})])
 
     async def take(self, page: api_pb2.FeedPage, asked_in: str) -> None:
         """Judge a page and store it with its cursors, in one transaction; nothing in another epoch."""
