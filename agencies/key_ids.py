@@ -38,9 +38,9 @@ def id_randomness(store: Store, scope: str, key: str, number: int = 0) -> bytes:
 
     `number`: of several documents that are handed in under one key.
     """
-    if not key:
-        return secrets.token_bytes(_BYTES)
     secret = bytes.fromhex(store.setting(_SECRET))
+    if not key or not secret:
+        return secrets.token_bytes(_BYTES)
     message = "\0".join((scope, str(number), key)).encode("utf-8", "surrogatepass")
     return hmac.digest(secret, message, hashlib.sha256)[:_BYTES]
 

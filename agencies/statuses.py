@@ -255,9 +255,9 @@ class Statuses:
         document_id = found_document(self._store, randomness) if key else None
         if document_id is None:
             return None
-        row = self._store.row("SELECT * FROM status WHERE document_id = ?", document_id)
-        same = (said.about, said.sender, said.code, said.note)
-        if row is None or (row["about"], row["sender_unit"], row["code"], row["note"]) != same:
+        row = self._store.row("SELECT sender_unit, code, note FROM status WHERE document_id = ?", document_id)
+        same = (said.sender, said.code, said.note)
+        if row is None or (row["sender_unit"], row["code"], row["note"]) != same:
             raise Refusal("idempotency_conflict")
         return document_id
 
