@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axispb.v1 import journal_pb2
+from axispb.v1 import facts_pb2, journal_pb2
 
 from agencies import config
 from agencies.backup import back_up, restore
@@ -156,6 +156,76 @@ async def test_what_the_software_has_decided_stands(country: Country) -> None:
         assert (await country.outcome("G14", waiting))["state"] == "delivered"
     await until(lambda: volumes_are_equal(country))
     assert late_receipts(country) == 0
+
+
+async def said(country: Country, document_id: str, code: str, key: str) -> list[str]:
+    answer = await country.json(
+        "POST",
+        "G22",
+        f"/v1/inbox/{document_id}/statuses",
+        json={"code": code},
+        headers={"Idempotency-Key": key},
+        status=202,
+    )
+    return [str(one["document_id"]) for one in answer["statuses"]]
+
+
+async def test_what_was_sent_after_the_copy_is_found_again_and_never_sent_twice(country: Country) -> None:
+    came = await delivered(country, "G14", "Đến")
+    before = await keyed(country, "trước", "before", b"old")
+    await copied(country)
+    contents = (b"own small", LARGE + b"own", b"")
+    ours = await keyed(country, "một", "k1", *contents)
+    (status,) = await said(country, came, "01", "s1")
+    for document_id in (before, ours):
+        assert (await country.outcome("G22", document_id))["state"] == "delivered"
+    await until(lambda: accepted_status(country, status))
+    at_the_axis = accepted_by(country, "G22")
+    inbox = await inbox_of(country, "G14")
+    await lost(country)
+    await restored(country)
+    # Whoever did not hear the answer asks again with its key: the same document, not another one.
+    await until(lambda: caught_up(country))
+    assert await keyed(country, "một", "k1", *contents) == ours
+    assert await keyed(country, "trước", "before", b"old") == before
+    assert await said(country, came, "01", "s1") == [status]
+    for request, files in (("hai", contents), ("một", (b"other",))):
+        await keyed(country, request, "k1", *files, status=422)
+    found = await country.json("GET", "G22", f"/v1/documents/{ours}")
+    assert (found["state"], found["subject"]) == ("delivered", "một")
+    await until(lambda: contents_are(country, ours, *contents))
+    after = await keyed(country, "một", "k2", b"new")
+    assert (await country.outcome("G22", after))["state"] == "delivered"
+    await until(lambda: volumes_are_equal(country))
+    assert len(accepted_by(country, "G22")) == len(at_the_axis) + 1
+    assert len(await inbox_of(country, "G14")) == len(inbox) + 1
+
+
+async def keyed(country: Country, subject: str, key: str, *contents: bytes, status: int = 202) -> str:
+    headers, request = {"Idempotency-Key": key}, {"to": ["G14"], "subject": subject}
+    answer = await country.post("G22", request, *contents, headers=headers, status=status)
+    assert answer.get("code") == (None if status == 202 else "idempotency_conflict")
+    return str(answer.get("document_id"))
+
+
+def accepted_by(country: Country, code: str) -> list[str]:
+    """Ids of all that the axis accepted from an organisation."""
+    rows = country.axis.node.journal.facts("document/", limit=10_000)
+    facts = [(key.removeprefix("document/"), facts_pb2.DocumentFact.FromString(raw)) for key, raw, _ in rows]
+    return [document_id for document_id, fact in facts if fact.sender_host == code]
+
+
+async def accepted_status(country: Country, document_id: str) -> bool:
+    return document_id in accepted_by(country, "G22")
+
+
+async def contents_are(country: Country, document_id: str, *contents: bytes) -> bool:
+    for number, content in enumerate(contents):
+        url = f"{country.nodes['G22'].api_url}/v1/documents/{document_id}/attachments/{number}"
+        async with country.session.get(url) as response:
+            if response.status != 200 or await response.read() != content:
+                return False
+    return True
 
 
 async def test_a_home_copied_by_hand_takes_over_what_the_axis_answers(country: Country) -> None:
