@@ -20,6 +20,7 @@ from axis.demo.processes import NodeProcess, StartFailed
 from axis.demo.units import MAX_UNITS, DemoUnit, demo_units
 from bench.chaos.engine import AXIS_NODES, NATS_SERVERS, AxisHome, Engine
 from bench.chaos.links import Link
+from bench.chaos.nats_links import ROUTES
 from bench.chaos.plan import Layout
 from bench.chaos.volumes import Volume
 
@@ -176,4 +177,5 @@ def layout_of(engine: str) -> Layout:
     codes = tuple(unit.code for unit in demo_units(AGENCIES))
     axes = AXIS_NODES[engine]
     links = tuple(f"{code}~{axis}" for code in codes for axis in axes)
-    return Layout(engine, axes, codes, NATS_SERVERS[engine], links, (axes[0], codes[1]))
+    servers = NATS_SERVERS[engine]
+    return Layout(engine, axes, codes, servers, links, (axes[0], codes[1]), ROUTES if servers else ())
