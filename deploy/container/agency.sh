@@ -4,7 +4,7 @@ set -eu
 umask 077
 if [ ! -f "$AGENCY_HOME/agency.toml" ]; then
   token=${AGENCY_TOKEN:-$(cat "/enrolment/$AGENCY_CODE.token")}
-  if [ ! -f "$AGENCY_HOME/api.token" ] && [ -f "/enrolment/${AGENCY_CODE:-}.api" ]; then
+  if [ ! -s "$AGENCY_HOME/api.token" ] && [ -f "/enrolment/${AGENCY_CODE:-}.api" ]; then
     cat "/enrolment/$AGENCY_CODE.api" > "$AGENCY_HOME/api.token"
   fi
   tries=0
