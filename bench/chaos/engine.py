@@ -71,19 +71,21 @@ class Embedded:
 
 
 class Clustered:
-    """Several nodes over three NATS servers."""
+    """Several nodes over three NATS servers; with `linked`, every way to a server leads through a proxy."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, linked: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.servers: NatsCluster | None = NatsCluster(folder)
         self.links: dict[str, Breakable] = {}
+        self._linked = linked
 
     async def found(self, homes: Mapping[str, Path], ports: Ports) -> list[AxisHome]:
         """Start the servers; make the first home, and further nodes of the same axis."""
         from axis.app.home import give_cluster_keys, init_home, join_home, set_journal
 
         assert self.servers is not None
-        self.links |= await link_servers(self.servers)
+        if self._linked:
+            self.links |= await link_servers(self.servers)
         self.servers.start_all()
         await self.servers.ready()
         made: list[AxisHome] = []
@@ -95,8 +97,10 @@ class Clustered:
             else:
                 await asyncio.to_thread(init_home, path, listen, console)
                 give_cluster_keys(path, self.servers.keys)
-            links, url = await link_node(name, self.servers)
-            self.links |= links
+            url = self.servers.url
+            if self._linked:
+                links, url = await link_node(name, self.servers)
+                self.links |= links
             set_journal(path, url)
             host, _, port = listen.rpartition(":")
             command = ("serve", "--home", str(path))

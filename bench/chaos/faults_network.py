@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from axis.journal.jetstream import stream_name
+from axis.journal.stream import stream_name
 from bench.chaos.country import Country
 from bench.chaos.faults_nats import journal_id, servers_of
 from bench.chaos.links import Link, Mode

@@ -16,6 +16,7 @@ from axispb.v1 import document_pb2
 from agencies.api_models import ReceiptInput, StatusInput
 from agencies.service import Submission
 from agencies.spool import Spool
+from agencies.times import DAY_MS
 from axis.blobs.memory import MemoryBlobs
 from axis.core.errors import Refusal
 from tests.simulation.crashing import Host, tasks_of_hosts
@@ -45,6 +46,9 @@ class Country:
     #: document → (SHA-256, size) of its attachments
     files: dict[str, list[tuple[bytes, int]]] = field(default_factory=dict)
     suspended: bool = False
+    aged: bool = False  # the world's time has jumped by days
+    #: agencies that are not started again for the time being
+    away: set[str] = field(default_factory=set)
     axes: dict[str, Axis] = field(default_factory=dict)
     agencies: dict[str, Agency] = field(default_factory=dict)
 
@@ -99,6 +103,8 @@ class Country:
             node, machine.node = machine.node, None
             node.unplugged()
         await asyncio.sleep(self.random.uniform(0.05, 5))
+        while host.name in self.away:
+            await asyncio.sleep(1.0)
         await machine.start()
 
     # --- people
@@ -164,7 +170,7 @@ class Country:
         agency = self.agencies[DECIDES]
         while True:
             await asyncio.sleep(2.0)
-            if agency.node is None or agency.host.dead:
+            if agency.node is None or agency.host.dead or DECIDES in self.away:
                 continue
             for row in agency.node.store.rows(
                 "SELECT DISTINCT document_id FROM receipt WHERE state = 'waiting'"
@@ -193,6 +199,20 @@ class Country:
             return await self.insist(once)
         except Refusal as refusal:
             return refusal
+
+    async def days_pass(self, days: float, away: str) -> None:
+        """Days in which nobody does anything, and an agency that is away some time before and after.
+
+        Where `away` is the clerk's agency its node stands idle for want of a decision instead.
+        """
+        self.away.add(away)
+        if away != DECIDES:
+            self.agencies[away].host.kill()
+        await asyncio.sleep(self.random.uniform(1, 10))
+        self.aged = True
+        self.clock.ahead += round(days * DAY_MS)
+        await asyncio.sleep(self.random.uniform(0, 80))  # deadlines are looked at once a minute
+        self.away.discard(away)
 
     # --- the end
 

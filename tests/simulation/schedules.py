@@ -30,6 +30,8 @@ OVER = 30.0
 AUDITED = 25
 #: Of this many one has an axis of two nodes.
 CLUSTERED = 3
+#: Of this many one lasts for days, mostly a month.
+MONTHS = 4
 
 
 def simulate(
@@ -71,7 +73,10 @@ async def _day(country: Country, documents: int) -> None:
     await country.start()
     clerk = asyncio.create_task(country.decide())
     work = [_send(country, number) for number in range(documents)]
-    await asyncio.gather(*work, _answer(country), _requeue(country), _suspend(country), _close(country))
+    work += [_answer(country), _requeue(country), _suspend(country), _close(country)]
+    if country.seed % MONTHS == 2:
+        work.append(_wait(country))
+    await asyncio.gather(*work)
     await asyncio.sleep(max(0.0, OVER - asyncio.get_running_loop().time()))
     await country.quiet()
     clerk.cancel()
@@ -123,6 +128,13 @@ async def _close(country: Country) -> None:
     await asyncio.sleep(country.random.uniform(5, 25))
     for document_id in list(country.files)[:1]:
         await country.operate("close", document_id, DECIDES, "gone")
+
+
+async def _wait(country: Country) -> None:
+    """Deadlines pass: of the day, of deliveries, and of documents that their node could not send."""
+    chance = country.random
+    await asyncio.sleep(chance.uniform(2, 25))
+    await country.days_pass(chance.choice((0.7, 29.9995, 30.0, 31.0, 45.0)), chance.choice(NODES))
 
 
 @contextmanager
