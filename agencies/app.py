@@ -50,6 +50,7 @@ from agencies.vxp.administration import Administration
 from agencies.vxp.call_log import CallLog
 from agencies.vxp.mount import Vxp
 from agencies.vxp.systems import Systems
+from axis.archive.read import is_draft
 from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
 from axis.core.errors import Refusal
@@ -116,6 +117,8 @@ class Node:
     async def _start(self) -> None:
         lock = HomeLock(self.home)
         self._stack.callback(lock.release)
+        if is_draft(self.home):
+            raise config.ConfigError(f"{self.home} is what a restore left that broke off: restore it again")
         settings = config.load(self.home)
         if self._api is not None:
             config.parse_address(self._api)
@@ -229,7 +232,7 @@ class Node:
             head_unknown=recovery.head_unknown,
         )
         self._pump = Pump(**own, shipments=shipments, random=self._random, large_at_once=settings.submissions)
-        self._receipts = ReceiptSender(**loop, identity=identity)
+        self._receipts = ReceiptSender(**loop, identity=identity, directory=directory)
         fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
         return Receiver(
             **loop,

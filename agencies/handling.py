@@ -26,6 +26,7 @@ from agencies.own_documents import (
     receipt_effect,
 )
 from agencies.packet_signatures import INVALID, PacketSignatures, as_stored, packet_in
+from agencies.standing import adoption
 from agencies.store import Store
 from agencies.units import Primary
 from axis.core.envelope import Envelope, Kind, parse
@@ -124,6 +125,7 @@ class Handler:
 
         def effect(failure: str, signature: PacketSignature | None) -> Effect:
             return self._store_effect(
+                item,
                 inbox.Incoming(
                     kind=accepted.kind.value,
                     document_id=listed.document_id,
@@ -146,7 +148,7 @@ class Handler:
                     ),
                     requeued_at=item.at if attempt > 1 else 0,
                     packet_signature=as_stored(signature),
-                )
+                ),
             )
 
         packet = packet_in(accepted.message, listed.attachments)
@@ -202,9 +204,14 @@ class Handler:
             outcome = InboxState.WAITING
         return self._identity.receipt(document_id, binding, unit, attempt, outcome, failure)
 
-    def _store_effect(self, incoming: inbox.Incoming) -> Effect:
+    def _store_effect(self, item: api_pb2.FeedItem, incoming: inbox.Incoming) -> Effect:
+        """Store it with the receipts signed just now, or those that stand in their place."""
+        binding = Binding.of(incoming.envelope, incoming.acceptance)
+        adopted = adoption(item.standing, incoming.document_id, binding, self._identity)
+
         def apply(connection: sqlite3.Connection) -> Happened:
-            return document_received(incoming) if inbox.store_document(connection, incoming) else []
+            happened = document_received(incoming) if inbox.store_document(connection, incoming) else []
+            return happened + adopted(connection)
 
         return apply
 
@@ -227,7 +234,9 @@ class Handler:
         effects = [alarm("item_invalid", sequence=item.sequence, code=refusal.name)]
         document_id = claimed_document(item.acceptance.signed, Kind.ACCEPTANCE)
         if units and document_id:
-            effects.append(self._store_effect(self._refused(item, document_id, refusal, units, attempt)))
+            effects.append(
+                self._store_effect(item, self._refused(item, document_id, refusal, units, attempt))
+            )
         return all_effects(effects)
 
     def _refused(

@@ -26,6 +26,7 @@ from agencies.events import Events
 from agencies.fetch import OWNER, Contents, Fetched, Fetcher
 from agencies.handling import Arrival, Handler, Judged
 from agencies.heads import epoch, learnt
+from agencies.restored import is_catching_up, mark_caught_up
 from agencies.store import Store, set_setting
 from agencies.tasks import all_of
 from agencies.times import DAY_MS
@@ -41,6 +42,8 @@ _WAIT_SECONDS: Final = 25
 _JUDGED_AT_ONCE: Final = 8
 _HELD_AT_ONCE: Final = 4
 _IDLE_SECONDS: Final = 60.0
+#: How far an axis node may be behind another before it stops answering.
+_BEHIND_SECONDS: Final = 3
 #: Between polls that fail: an axis that is back should not wait long for its nodes.
 _LONGEST_PAUSE: Final = 5.0
 _HELD_FOR: Final = 30 * DAY_MS
@@ -82,6 +85,8 @@ class Receiver:
         #: Called after each transaction, when receipts may be due; and when the axis is in reach again.
         self._stored = stored
         self._reconnected = reconnected
+        #: How long a restored home's node waits for more before it takes the feed to be at its end.
+        self._end_seconds = _BEHIND_SECONDS if len(settings.axis) > 1 else 0
         self._held_signal = asyncio.Event()
         #: The state of the directory that was looked through for certificates in our own name.
         self._checked = -1
@@ -128,14 +133,16 @@ class Receiver:
             int(self._store.setting("urgent_after", "0")),
             int(self._store.setting("normal_after", "0")),
         )
+        catching_up = is_catching_up(self._store)
         # After a failure the first poll only asks whether the axis is there again.
-        wait = 0 if not self.connected else _WAIT_SECONDS
+        wait = 0 if not self.connected else self._end_seconds if catching_up else _WAIT_SECONDS
         page = await self._client.feed(
             urgent_after=cursors[0],
             normal_after=cursors[1],
             directory=self._directory.as_of,
             limit=_PAGE,
             wait=wait,
+            standing=catching_up,
         )
         newest = max((item.sequence for item in page.items), default=0)
         self._directory.vouch(page.directory_sequence, newest)
@@ -155,8 +162,23 @@ class Receiver:
             self._held_signal.set()
         if page.items:
             await self.take(page, asked_in)
+        elif catching_up:
+            await self._end_reached(asked_in)
         elif str(self._client.heads) != self._store.setting("head"):
             await self._store.write(lambda c: learnt(c, asked_in, self._client.heads))
+
+    async def _end_reached(self, asked_in: str) -> None:
+        """The feed of a restored home's node has no more: it knows again what it did."""
+
+        def change(connection: sqlite3.Connection) -> bool:
+            known = learnt(connection, asked_in, self._client.heads)
+            if known:
+                mark_caught_up(connection)
+            return known
+
+        if await self._store.write(change):
+            get_logger().info("caught_up", head=str(self._client.heads))
+            self._events.publish([("caught_up", {"head": str(self._client.heads)})])
 
     async def take(self, page: api_pb2.FeedPage, asked_in: str) -> None:
         """Judge a page and store it with its cursors, in one transaction; nothing in another epoch."""

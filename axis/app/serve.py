@@ -32,6 +32,7 @@ from axis.http.server import AgencyServer
 from axis.http.tls import server_context
 from axis.logs import get_logger
 from axis.ports import Clock, OutcomeUnknown, StorageFull
+from axis.supervisor import supervised
 
 __all__ = ["Running", "serve", "serving"]
 
@@ -67,7 +68,9 @@ async def serve(home: Path, announce: Callable[[str], None]) -> bool:
         get_logger().info("node_ready", agency_api=running.agency_url, home=str(home))
         announce(running.ready_line)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(running.failed.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        # Not the ready line: the console's link in it is a secret.
+        async with supervised(f"serving at {running.agency_url}"):
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         get_logger().info("node_stopping")

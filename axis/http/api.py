@@ -182,6 +182,7 @@ class AgencyApi:
             normal_after=_number(request, "normal_after", 0),
             limit=_number(request, "limit", 100),
             directory=_number(request, "directory", 0) if "directory" in request.query else None,
+            standing=request.query.get("standing") == "1",
         )
         wait = min(float(_number(request, "wait", 0)), _MAX_WAIT_SECONDS)
         page = await self._flows.feed.poll(request[PEER], query, wait)

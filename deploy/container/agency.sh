@@ -7,7 +7,7 @@ if [ ! -f "$AGENCY_HOME/agency.toml" ]; then
     sh /app/container/after-init.sh
     AGENCY_TOKEN=$(cat "/enrolment/$AGENCY_CODE.token")
     AGENCY_AXIS=${AGENCY_AXIS:-$(cat /enrolment/axis)}
-    [ -f "$AGENCY_HOME/api.token" ] || cat "/enrolment/$AGENCY_CODE.api" > "$AGENCY_HOME/api.token"
+    [ -s "$AGENCY_HOME/api.token" ] || cat "/enrolment/$AGENCY_CODE.api" > "$AGENCY_HOME/api.token"
   fi
   # AGENCY_AXIS: addresses of the axis, separated by commas; without it the one that the token carries.
   set -- --token "$AGENCY_TOKEN" --api 0.0.0.0:8090 ${AGENCY_AXIS:+--axis "$AGENCY_AXIS"}
