@@ -64,6 +64,14 @@ def _of_scale(run: Mapping[str, Any]) -> dict[str, float]:
         return float(sum(each[what] for each in servers)) / len(servers)
 
     cpu, idle, stored = "cpu_ms_per_document", "idle_cpu_ms_per_second", "stored_bytes_per_document"
+    if run["spread"]:
+        return {
+            "spread_ms": serving[cpu] + following[cpu],
+            "spread_frames": run["frames_per_document"],
+            "spread_nats_ms": of_server(cpu),
+            "spread_axis_nats_wire": wire["axis-nats"]["bytes_per_document"],
+            "spread_nats_wire": wire["nats-nats"]["bytes_per_document"],
+        }
     kept = servers[0][stored]
     return {
         "deliveries": deliveries,
@@ -184,15 +192,23 @@ def _cases(m: Figures) -> str:
 
 def _applying(m: Figures, rate: float, streams: int) -> float:
     """Of a core, on every axis node of a stream."""
-    frames = min(rate * m["frames"] / streams, _FRAMES)
-    # Read from the cluster, a frame costs more than `frame_ms`: what following took, less the records' share.
-    frame_ms = (m["follow_ms"] - m["records"] * m["record_ms"]) / m["frames"]
-    return (frames * frame_ms + rate * m["records"] / streams * m["record_ms"]) / 1000
+    frames = min(rate * m["spread_frames"] / streams, _FRAMES)
+    return (frames * _frame_ms(m) + rate * m["records"] / streams * m["record_ms"]) / 1000
 
 
-def _nodes(m: Figures, rate: float, agencies: int, streams: int, served: str) -> tuple[float, int]:
+def _frame_ms(m: Figures) -> float:
+    """A frame from the cluster costs more than `frame_ms`: what following took, less the records' share."""
+    return (m["follow_ms"] - m["records"] * m["record_ms"]) / m["frames"]
+
+
+def _serve_ms(m: Figures) -> float:
+    """A document at one of several nodes that all serve: what two took, less what both applied."""
+    return m["spread_ms"] - 2 * (m["spread_frames"] * _frame_ms(m) + m["records"] * m["record_ms"])
+
+
+def _nodes(m: Figures, rate: float, agencies: int, streams: int, serve_ms: float) -> tuple[float, int]:
     """(cores to serve in all, axis nodes in all)."""
-    cores = (rate * m[served] + agencies * streams * m["poll_idle_ms"]) / 1000
+    cores = (rate * serve_ms + agencies * streams * m["poll_idle_ms"]) / 1000
     return cores, streams * max(2, ceil(cores / streams / (_USABLE - _applying(m, rate, streams))))
 
 
@@ -202,12 +218,12 @@ def _streams(m: Figures, rate: float, agencies: int) -> int:
     able = [
         count for count in range(least, least * _MORE_STREAMS + 1) if _applying(m, rate, count) <= _APPLYING
     ]
-    return min(able, key=lambda count: _nodes(m, rate, agencies, count, "serve_ms")[1])
+    return min(able, key=lambda count: _nodes(m, rate, agencies, count, _serve_ms(m))[1])
 
 
 def _case(m: Figures, rate: float, agencies: int) -> dict[str, str]:
     streams = _streams(m, rate, agencies)
-    low, high = (_nodes(m, rate, agencies, streams, served) for served in ("batched_ms", "serve_ms"))
+    low, high = (_nodes(m, rate, agencies, streams, ms) for ms in (m["batched_ms"], _serve_ms(m)))
     day = rate / streams * _DAY / _MILLION
     year = day * _YEAR_DAYS
     return {
@@ -219,10 +235,10 @@ def _case(m: Figures, rate: float, agencies: int) -> dict[str, str]:
         "axis nodes, a core each": _span(f"{low[1]:,}", f"{high[1]:,}"),
         "connections from agencies": f"{agencies * m['connections'] * streams:,.0f}",
         "NATS servers": f"{3 * streams}",
-        "CPU of a NATS server, cores (at most)": f"{rate / streams * m['nats_ms'] / 1000:.2f}",
+        "CPU of a NATS server, cores (at most)": f"{rate / streams * m['spread_nats_ms'] / 1000:.2f}",
         "agencies ↔ axis": _bits(rate * m["agency_wire"] + agencies * streams * m["poll_wire"]),
         "each NATS server, in and out": _bits(
-            rate / streams * (2 * m["nats_wire"] + m["axis_nats_wire"]) / 3
+            rate / streams * (2 * m["spread_nats_wire"] + m["spread_axis_nats_wire"]) / 3
         ),
         "written by a NATS server": f"{rate / streams * m['nats_written'] / _MILLION:,.1f} MB/s",
         "kept in a day by a NATS server": _gb(day * _per_server(m)),

@@ -12,6 +12,7 @@ SCALE = {
     "documents": 10,
     "deliveries": 30,
     "agencies": 4,
+    "spread": False,
     "records_per_document": 4.0,
     "frames_per_document": 1.5,
     "processes": {
@@ -53,7 +54,7 @@ def test_every_symbol_that_the_page_calculates_with_is_measured() -> None:
     for symbol in figures:
         assert figures[symbol] > 0, symbol
     with pytest.raises(KeyError):
-        tables({symbol: value for symbol, value in figures.items() if symbol != "serve_ms"})
+        tables({symbol: value for symbol, value in figures.items() if symbol != "spread_ms"})
 
 
 def test_a_run_gives_its_figures() -> None:
@@ -64,6 +65,7 @@ def test_a_run_gives_its_figures() -> None:
     assert figures["poll_idle_ms"] == 0.25
     assert figures["agency_bytes"] == 20_000
     assert figures["connections"] == 2
+    assert taken([SCALE | {"spread": True}])["spread_ms"] == 40.0
     applied = [{"records_per_frame": n, "journal_ms": 0.1 + 1.28 / n, "views_ms": 0.1} for n in (1, 64)]
     assert taken([{"applied": applied}]) == pytest.approx({"frame_ms": 1.28, "record_ms": 0.2})
     with pytest.raises(StopIteration):
