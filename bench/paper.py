@@ -12,7 +12,7 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +25,8 @@ _MILLION: Final = 1_000_000
 #: Seconds of a busy day, and such days of a year: eight hours, working days.
 _DAY: Final = 8 * 3600
 _YEAR_DAYS: Final = 250
-#: Of one core, what a process is planned to use at the busiest time; and the most of it for applying frames.
+#: Of one core, what a process is planned to use at the busiest time.
 _USABLE: Final = 0.7
-_APPLYING: Final = 0.6
 #: Frames a second of one stream at most: each follows the one before, and what comes meanwhile goes together.
 #: Assumed: 25 ms from frame to frame under load.
 _FRAMES: Final = 40
@@ -206,19 +205,18 @@ def _serve_ms(m: Figures) -> float:
     return m["spread_ms"] - 2 * (m["spread_frames"] * _frame_ms(m) + m["records"] * m["record_ms"])
 
 
-def _nodes(m: Figures, rate: float, agencies: int, streams: int, serve_ms: float) -> tuple[float, int]:
-    """(cores to serve in all, axis nodes in all)."""
+def _nodes(m: Figures, rate: float, agencies: int, streams: int, serve_ms: float) -> tuple[float, float]:
+    """(cores to serve in all, axis nodes in all): inf where applying alone takes all that a node may use."""
     cores = (rate * serve_ms + agencies * streams * m["poll_idle_ms"]) / 1000
-    return cores, streams * max(2, ceil(cores / streams / (_USABLE - _applying(m, rate, streams))))
+    left = _USABLE - _applying(m, rate, streams)
+    return cores, streams * max(2, ceil(cores / streams / left)) if left > 0 else inf
 
 
 def _streams(m: Figures, rate: float, agencies: int) -> int:
     """As many as the appends need, and then as make the axis nodes fewest."""
     least = ceil(rate * m["records"] / (_OF_CEILING * m["stream_appends"]))
-    able = [
-        count for count in range(least, least * _MORE_STREAMS + 1) if _applying(m, rate, count) <= _APPLYING
-    ]
-    return min(able, key=lambda count: _nodes(m, rate, agencies, count, _serve_ms(m))[1])
+    counts = range(least, least * _MORE_STREAMS + 1)
+    return min(counts, key=lambda count: _nodes(m, rate, agencies, count, _serve_ms(m))[1])
 
 
 def _case(m: Figures, rate: float, agencies: int) -> dict[str, str]:
@@ -232,7 +230,7 @@ def _case(m: Figures, rate: float, agencies: int) -> dict[str, str]:
         "applying frames, of a core, on every axis node": f"{_applying(m, rate, streams):.2f}",
         "idle polls, cores in all": f"{agencies * streams * m['poll_idle_ms'] / 1000:.1f}",
         "serving and polls, cores in all": _span(f"{low[0]:,.1f}", f"{high[0]:,.1f}"),
-        "axis nodes, a core each": _span(f"{low[1]:,}", f"{high[1]:,}"),
+        "axis nodes, a core each": _span(*("no number" if n == inf else f"{n:,}" for n in (low[1], high[1]))),
         "connections from agencies": f"{agencies * m['connections'] * streams:,.0f}",
         "NATS servers": f"{3 * streams}",
         "CPU of a NATS server, cores (at most)": f"{rate / streams * m['spread_nats_ms'] / 1000:.2f}",

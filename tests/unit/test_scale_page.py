@@ -82,3 +82,10 @@ def test_new_figures_change_the_table_and_what_follows() -> None:
         "| kept by each axis node: journal, views | `journal_bytes` + `views_bytes` | 100.0 GB |" in changed
     )
     assert changed != page
+
+
+def test_where_applying_takes_everything_no_number_of_nodes_is_enough() -> None:
+    figures = measured(PAGE.read_text(encoding="utf-8"))
+    slow = tables(figures | {"follow_ms": 100 * figures["follow_ms"], "spread_ms": 1e6})["cases"]
+    (row,) = (line for line in slow.splitlines() if line.startswith("| axis nodes"))
+    assert row.split(" | ")[2] == "no number"
