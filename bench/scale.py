@@ -112,8 +112,8 @@ async def measure(
     `alone`: this process has a network of its own.
     """
     codes = tuple(unit.code for unit in demo_units(agencies))
-    layout = Layout("cluster", AXIS_NODES["cluster"], codes, NATS_SERVERS["cluster"], (), ())
-    engine = Clustered(folder / "nats")
+    layout = Layout("cluster", AXIS_NODES["cluster"], codes, NATS_SERVERS["cluster"], (), (), ())
+    engine = Clustered(folder / "nats", linked=False)
     country = Country(folder, engine, layout, spread=spread)
     assert engine.servers is not None
     try:

@@ -10,9 +10,11 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from axis.app.cluster_acts import ClusterActs, cluster_status, fill_stream, show_publishing
 from axis.app.home import CLUSTER_KEYS, Home, SystemClock
 from axis.blobs.jetstream import JetStreamBlobs
 from axis.config import ConfigError
@@ -20,20 +22,31 @@ from axis.core import state
 from axis.core.errors import Refusal
 from axis.durable import sync_folder
 from axis.jetstream import JetStream, NotAnswered, Refused, cluster_tls, servers_of
-from axis.journal.jetstream import JetStreamJournal, stream_name
-from axis.journal.seeding import Seeded, seed
+from axis.journal.jetstream import JetStreamJournal
+from axis.journal.nodes import ask_nodes
+from axis.journal.seeding import Seeded, refuse_shorter, seed
 from axis.journal.sqlite import SqliteJournal
+from axis.journal.stream import JournalStream, stream_name
 from axis.logs import get_logger
-from axis.ports import Blobs, Journal, OutcomeUnknown
+from axis.ports import OutcomeUnknown
 
-__all__ = ["open_clustered", "reseed"]
+__all__ = ["Clustered", "connect", "open_clustered", "reseed", "status"]
 
 #: Tells a home that has been in a cluster; and one that has begun to found it, and must end that first.
 _JOINED: Final = "cluster.joined"
 _FOUNDING: Final = "cluster.founding"
 
 
-async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """The engines over a cluster, and what an operator can do with it."""
+
+    journal: JetStreamJournal
+    blobs: JetStreamBlobs
+    acts: ClusterActs
+
+
+async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> Clustered:
     """The journal and blobs over the cluster; `opened` closes them.
 
     Raises JournalBroken, StorageFull, ConfigError; Refusal `unavailable` or `storage_full` for what the
@@ -43,44 +56,59 @@ async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack
         return await _open(home, file, opened)
 
 
-async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
-    cluster = await _connect(home)
+async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> Clustered:
+    cluster = await connect(home)
     opened.push_async_callback(cluster.close)
-    journal_id = file.head().journal_id
+    head = file.head()
+    journal_id = head.journal_id
     joined, founding = home.path / _JOINED, home.path / _FOUNDING
-    alone = not joined.exists() and await cluster.stream(stream_name(journal_id), 10.0) is None
+    stream = JournalStream(cluster, stream_name(journal_id))
+    alone = not joined.exists() and await stream.standing(10.0) is None
     founds = alone or founding.exists()
     if founds:
+        refuse_shorter(head, await ask_nodes(stream, journal_id))
         _mark(founding)
-        seeded = await seed(file, cluster, show=_show)
+        seeded = await seed(file, cluster, show=show_publishing)
         get_logger().info("cluster_founded", frames=seeded.published)
     shared = await JetStreamBlobs.open_root(home.blobs_path, cluster, journal_id)
     opened.push_async_callback(shared.close)
     if founds:
         await shared.seed(SystemClock().now())
-    journal = await JetStreamJournal.open(file, cluster, state.reduce)
+    journal = await JetStreamJournal.open(file, cluster, state.reduce, node=_node_name(home))
     opened.push_async_callback(journal.close)
     _mark(joined)
     founding.unlink(missing_ok=True)
-    return journal, shared
+    return Clustered(journal, shared, ClusterActs(cluster, journal, shared, SystemClock()))
 
 
-async def reseed(home: Home) -> Seeded:
-    """Make the journal's stream again, or longer, from this home's verified frames, and its blobs.
+async def reseed(home: Home, *, reopen: bool = False) -> Seeded:
+    """Make the journal's stream again, or longer, from a stopped node's frames, and its attachments.
 
-    For a stopped node. Raises JournalBroken where the stream holds other frames; Refusal `unavailable`.
+    Raises Refusal `journal_forked` where another node has more or the stream holds other frames,
+    `unavailable`.
     """
     async with AsyncExitStack() as opened:
         file = SqliteJournal.open(home.journal_path)
         opened.push_async_callback(file.close)
         with _refused():
-            cluster = await _connect(home)
+            cluster = await connect(home)
             opened.push_async_callback(cluster.close)
-            seeded = await seed(file, cluster, show=_show)
+            seeded = await fill_stream(file, cluster, reopen=reopen)
             blobs = await JetStreamBlobs.open_root(home.blobs_path, cluster, file.head().journal_id)
             opened.push_async_callback(blobs.close)
             await blobs.seed(SystemClock().now())
         return seeded
+
+
+async def status(home: Home) -> dict[str, Any]:
+    """How the cluster stands, beside a stopped node; see `cluster_status`."""
+    async with AsyncExitStack() as opened:
+        file = SqliteJournal.open(home.journal_path, readonly=True)
+        opened.push_async_callback(file.close)
+        with _refused():
+            cluster = await connect(home)
+        opened.push_async_callback(cluster.close)
+        return await cluster_status(file, cluster) | {"doubt": "this node is not running"}
 
 
 @contextmanager
@@ -94,18 +122,19 @@ def _refused() -> Iterator[None]:
         raise Refusal("unavailable", str(error), retry_after=1) from error
 
 
-async def _connect(home: Home) -> JetStream:
+async def connect(home: Home) -> JetStream:
+    """A connection with the home's keys. Raises ConfigError, NotAnswered."""
     try:
         servers = servers_of(home.settings.journal)
         tls = cluster_tls(home.keys_path / CLUSTER_KEYS, servers)
     except (ValueError, OSError) as error:
         raise ConfigError(f"journal: {error}") from error
-    return await JetStream.connect(servers, tls, name=f"{socket.gethostname()}:{home.path.name}")
+    return await JetStream.connect(servers, tls, name=_node_name(home))
 
 
-def _show(frame: int, of: int) -> None:
-    if frame % 1000 == 0 or frame == of:
-        get_logger().info("journal_publishing", frame=frame, of=of)
+def _node_name(home: Home) -> str:
+    """What other nodes, and the servers, call this one."""
+    return f"{socket.gethostname()}:{home.path.resolve().name}"
 
 
 def _mark(path: Path) -> None:

@@ -20,6 +20,7 @@ from axis.demo.processes import NodeProcess, StartFailed
 from axis.demo.units import MAX_UNITS, DemoUnit, demo_units
 from bench.chaos.engine import AXIS_NODES, NATS_SERVERS, AxisHome, Engine
 from bench.chaos.links import Link
+from bench.chaos.nats_links import ROUTES
 from bench.chaos.plan import Layout
 from bench.chaos.volumes import Volume
 
@@ -100,11 +101,15 @@ class Country:
         await asyncio.gather(*(self._join(gate, units[code], ports) for code in self.layout.agencies))
         await asyncio.gather(*(part.start() for part in self.agencies.values()))
 
-    async def stop(self) -> None:
-        """End the agency nodes, then the rest, in order."""
+    async def stop_nodes(self) -> None:
+        """End the agency nodes, then the axis nodes; what is behind those still answers."""
         await asyncio.gather(*(part.process.stop() for part in self.agencies.values()))
         await self.at_one_head()
         await asyncio.gather(*(part.process.stop() for part in self.axes.values()))
+
+    async def stop(self) -> None:
+        """End everything, in order."""
+        await self.stop_nodes()
         await self.engine.stop()
         await asyncio.gather(*(link.close() for link in self.links.values()))
 
@@ -172,4 +177,5 @@ def layout_of(engine: str) -> Layout:
     codes = tuple(unit.code for unit in demo_units(AGENCIES))
     axes = AXIS_NODES[engine]
     links = tuple(f"{code}~{axis}" for code in codes for axis in axes)
-    return Layout(engine, axes, codes, NATS_SERVERS[engine], links, (axes[0], codes[1]))
+    servers = NATS_SERVERS[engine]
+    return Layout(engine, axes, codes, servers, links, (axes[0], codes[1]), ROUTES if servers else ())

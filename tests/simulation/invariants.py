@@ -23,6 +23,8 @@ __all__ = ["check"]
 
 #: What a promised document may be refused with for good, once somebody was suspended.
 SUSPENDED = {"recipient_suspended", "sender_suspended"}
+#: And once a month has passed.
+TOO_OLD = {"created_too_old"}
 
 
 @dataclass
@@ -68,7 +70,11 @@ class Recount:
 def check(country: Country, *, audited: bool) -> None:
     """Raise AssertionError for the first thing that is lost, doubled or unequal."""
     read = Recount()
-    for frame in country.axis.journal.frames(0, 100_000):
+    frames = country.axis.journal.frames(0, 100_000)
+    for axis in country.axes.values():
+        assert axis.journal.frames(0, 100_000) == frames, "two nodes hold two journals"
+        assert axis.cluster is None or axis.cluster.stored == [frame.raw for frame in frames]
+    for frame in frames:
         read.raws.extend(frame.records)
     for _, record in read.records():
         read.take(record)
@@ -84,8 +90,8 @@ def _promises(country: Country, read: Recount) -> None:
         row = _store(country, sender).row("SELECT state, code FROM sent WHERE document_id = ?", document_id)
         assert row is not None, f"{document_id}: promised, and not in the outbox"
         if row["state"] == "rejected":
-            assert country.suspended, f"{document_id}: refused with {row['code']}"
-            assert row["code"] in SUSPENDED, f"{document_id}: refused with {row['code']}"
+            allowed = (SUSPENDED if country.suspended else set()) | (TOO_OLD if country.aged else set())
+            assert row["code"] in allowed, f"{document_id}: refused with {row['code']}"
             assert document_id not in read.accepted, f"{document_id}: refused, and accepted"
         else:
             assert row["state"] == "accepted", f"{document_id}: {row['state']}"
