@@ -17,6 +17,7 @@ from agencies.metrics import metrics_text
 from agencies.openapi import Parameter, Route
 from agencies.parts import NodeParts
 from agencies.replies import as_json
+from agencies.restored import is_catching_up
 from agencies.times import rfc3339
 from agencies.units import hosted_by, primary
 from axis.core.errors import Refusal
@@ -96,6 +97,7 @@ class NodeRoutes:
             "urls": list(self._parts.settings.axis),
             "head": str(self._parts.client.heads) or None,
             "directory_as_of": self._parts.directory.as_of,
+            "catching_up": is_catching_up(self._parts.store),
         }
 
     async def node(self, _: web.Request) -> web.StreamResponse:

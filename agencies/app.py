@@ -24,12 +24,15 @@ from agencies.directory_sync import DirectorySync
 from agencies.enrol import Token, enrol
 from agencies.events import Events
 from agencies.fetch import Fetcher
+from agencies.found_again import FoundAgain
 from agencies.guard import Guard, bearer_token
 from agencies.handling import Handler
 from agencies.heads import Heads
 from agencies.housekeeping import keep_house
 from agencies.identity import Identity
+from agencies.key_ids import ensure_secret
 from agencies.local import listening_socket, remove_socket
+from agencies.own_certificates import OwnCertificates
 from agencies.packet_signatures import PacketSignatures
 from agencies.packets import Packets
 from agencies.parts import NodeParts
@@ -38,6 +41,7 @@ from agencies.receipt_modes import ReceiptModes
 from agencies.receipts import ReceiptSender
 from agencies.receiver import Receiver
 from agencies.recovery import Recovery
+from agencies.restored import copied_head
 from agencies.service import Service
 from agencies.shipment import Shipments
 from agencies.spool import Spool
@@ -50,6 +54,7 @@ from agencies.vxp.administration import Administration
 from agencies.vxp.call_log import CallLog
 from agencies.vxp.mount import Vxp
 from agencies.vxp.systems import Systems
+from axis.archive.read import is_draft
 from axis.blobs.files import FileBlobs
 from axis.control import HomeLock
 from axis.core.errors import Refusal
@@ -116,6 +121,8 @@ class Node:
     async def _start(self) -> None:
         lock = HomeLock(self.home)
         self._stack.callback(lock.release)
+        if is_draft(self.home):
+            raise config.ConfigError(f"{self.home} is what a restore left that broke off: restore it again")
         settings = config.load(self.home)
         if self._api is not None:
             config.parse_address(self._api)
@@ -123,6 +130,7 @@ class Node:
         credentials = keys.load_credentials(self.home)
         store = Store(self.home / "agency.sqlite")
         self._stack.callback(store.close)
+        await store.write(ensure_secret)
         blobs = Contents(store, FileBlobs.open_root(self.home / "blobs"))
         self._stack.push_async_callback(blobs.close)
         heads = Heads(store.setting("head"))
@@ -201,12 +209,15 @@ class Node:
         """What talks to the axis: the pump, the receipts' sender, the receiver."""
         own: dict[str, Any] = {"store": store, "clock": self._clock}
         recovery = Recovery(**own, heads=client.heads, directory=directory, events=events, stored=self._wake)
+        own_certificates = OwnCertificates(
+            lambda: keys.known_keys(self.home), copied_head=lambda: copied_head(store)
+        )
         handler = Handler(
             **own,
             identity=identity,
             primary=lambda code: primary(directory.directory, code),
             receipt_mode=ReceiptModes(settings, self._systems, directory).mode,
-            own_keys=lambda: keys.known_keys(self.home),
+            own_certificates=own_certificates,
             doubt=directory.doubt,
             signatures=signatures,
         )
@@ -229,20 +240,26 @@ class Node:
             head_unknown=recovery.head_unknown,
         )
         self._pump = Pump(**own, shipments=shipments, random=self._random, large_at_once=settings.submissions)
-        self._receipts = ReceiptSender(**loop, identity=identity)
+        self._receipts = ReceiptSender(**loop, identity=identity, directory=directory)
         fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
+        self._found = FoundAgain(**own, fetcher=fetcher, signatures=signatures, random=self._random)
         return Receiver(
             **loop,
             directory=directory,
             handler=handler,
+            own_certificates=own_certificates,
             fetcher=fetcher,
-            stored=self._receipts.wake,
+            stored=self._stored,
             reconnected=self._wake,
         )
 
+    def _stored(self) -> None:
+        self._receipts.wake()
+        self._found.wake()
+
     def _wake(self) -> None:
         self._pump.wake()
-        self._receipts.wake()
+        self._stored()
 
     async def _serve(self) -> None:
         owner = application(self.parts, None)
@@ -278,6 +295,7 @@ class Node:
             "receipts": self._receipts.run,
             "feed": receiver.run,
             "held": receiver.run_held,
+            "found": self._found.run,
             "housekeeping": lambda: keep_house(self.parts.store, self.parts.blobs, self._clock),
         }
         if self._autoreply:

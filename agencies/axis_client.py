@@ -111,9 +111,19 @@ class AxisClient:
         await self._anywhere(put)
 
     async def feed(
-        self, *, urgent_after: int, normal_after: int, directory: int, limit: int, wait: int
+        self,
+        *,
+        urgent_after: int,
+        normal_after: int,
+        directory: int,
+        limit: int,
+        wait: int,
+        standing: bool = False,
     ) -> api_pb2.FeedPage:
-        """The next page of both lanes with its small contents; waits up to `wait` seconds for one."""
+        """The next page of both lanes with its small contents; waits up to `wait` seconds for one.
+
+        `standing`: with the receipts of this organisation that stand.
+        """
         query = {
             "urgent_after": str(urgent_after),
             "normal_after": str(normal_after),
@@ -121,6 +131,7 @@ class AxisClient:
             "limit": str(limit),
             "wait": str(wait),
             "contents": "1",
+            "standing": str(int(standing)),
         }
         return await self._call("GET", "/v1/feed", api_pb2.FeedPage, query=query, wait=wait)
 

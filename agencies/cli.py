@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agencies import cli_vxp
+from agencies import cli_backup, cli_vxp
 from agencies.cli_common import (
     AsJson,
     Home,
@@ -39,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+cli_backup.register(app)
 cli_vxp.register(app)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from axis.core.errors import Refusal
+from axis.durable import write_whole
 
 __all__ = ["Guard", "bearer_token"]
 
@@ -24,18 +25,24 @@ _TOKEN: Final = "api.token"  # noqa: S105 - a file's name
 
 
 def bearer_token(home: Path) -> str:
-    """The local API's token, made at first use (`HOME/api.token`, the owner's only)."""
+    """The local API's token, made at first use (`HOME/api.token`, the owner's only).
+
+    An empty file (a power cut while it was written, say) is no token: everybody could show one like it.
+    """
     path = home / _TOKEN
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32) + "\n", "ascii")
-    return path.read_text("ascii").strip()
+    token = path.read_text("ascii").strip() if path.exists() else ""
+    if not token:
+        token = secrets.token_urlsafe(32)
+        write_whole(path, f"{token}\n".encode("ascii"), 0o600)
+    return token
 
 
 class Guard:
     """Lets a request in, or raises `Unauthorised` or a Refusal. `token` None: loopback, no token."""
 
     def __init__(self, token: str | None) -> None:
+        if token == "":
+            raise ValueError("an empty token would let everybody in")
         self._token = token
 
     def check(self, request: web.Request) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
+from axispb.v1 import api_pb2, evidence_pb2
 
 from agencies import inbox
 from agencies.attachments import AttachmentRow
@@ -18,6 +18,7 @@ from agencies.fetch import Fetched
 from agencies.held import check_opened
 from agencies.identity import Identity
 from agencies.judge import Accepted, addressed_to, judge_accepted, judge_notice
+from agencies.own_certificates import OwnCertificates
 from agencies.own_documents import (
     acceptance_effect,
     claimed_document,
@@ -26,13 +27,14 @@ from agencies.own_documents import (
     receipt_effect,
 )
 from agencies.packet_signatures import INVALID, PacketSignatures, as_stored, packet_in
+from agencies.restored import is_catching_up
+from agencies.standing import adoption
 from agencies.store import Store
 from agencies.units import Primary
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxState
 from axis.core.receipt import Binding
-from axis.core.trust import read_certificate
 from axis.logs import get_logger
 from axis.ports import Clock
 
@@ -73,7 +75,7 @@ class Handler:
         clock: Clock,
         receipt_mode: Callable[[str], ReceiptMode],
         primary: Primary,
-        own_keys: Callable[[], set[bytes]],
+        own_certificates: OwnCertificates,
         doubt: Callable[[int], bool],
         signatures: PacketSignatures,
     ) -> None:
@@ -82,12 +84,10 @@ class Handler:
         self._clock = clock
         self._receipt_mode = receipt_mode
         self._primary = primary
-        self._own_keys = own_keys
+        self._own_certificates = own_certificates
         self._doubt = doubt
         self._signatures = signatures
         self._wrong_bytes: dict[str, int] = {}
-        #: Certificates in our own name, by their bytes, that were found to be ours, or were told of.
-        self._checked: set[bytes] = set()
 
     def judge(self, item: api_pb2.FeedItem) -> Judged:
         """What the item means. Raises Refusal for "not now"; whatever it returns is final for the item."""
@@ -112,7 +112,7 @@ class Handler:
             return Judged([self._invalid(item, refusal, units)])
         effects: list[Effect] = []
         if accepted.message.acting_organisation == self._identity.code:
-            effects.append(acceptance_effect(accepted, item.trace_id))
+            effects.append(acceptance_effect(accepted, item.trace_id, expected=is_catching_up(self._store)))
         units = accepted.units_of(self._identity.code)
         return Judged(effects, self._incoming(accepted, item, units) if units else None)
 
@@ -124,6 +124,7 @@ class Handler:
 
         def effect(failure: str, signature: PacketSignature | None) -> Effect:
             return self._store_effect(
+                item,
                 inbox.Incoming(
                     kind=accepted.kind.value,
                     document_id=listed.document_id,
@@ -146,7 +147,7 @@ class Handler:
                     ),
                     requeued_at=item.at if attempt > 1 else 0,
                     packet_signature=as_stored(signature),
-                )
+                ),
             )
 
         packet = packet_in(accepted.message, listed.attachments)
@@ -202,9 +203,14 @@ class Handler:
             outcome = InboxState.WAITING
         return self._identity.receipt(document_id, binding, unit, attempt, outcome, failure)
 
-    def _store_effect(self, incoming: inbox.Incoming) -> Effect:
+    def _store_effect(self, item: api_pb2.FeedItem, incoming: inbox.Incoming) -> Effect:
+        """Store it with the receipts signed just now, or those that stand in their place."""
+        binding = Binding.of(incoming.envelope, incoming.acceptance)
+        adopted = adoption(item.standing, incoming.document_id, binding, self._identity)
+
         def apply(connection: sqlite3.Connection) -> Happened:
-            return document_received(incoming) if inbox.store_document(connection, incoming) else []
+            happened = document_received(incoming) if inbox.store_document(connection, incoming) else []
+            return happened + adopted(connection)
 
         return apply
 
@@ -227,7 +233,9 @@ class Handler:
         effects = [alarm("item_invalid", sequence=item.sequence, code=refusal.name)]
         document_id = claimed_document(item.acceptance.signed, Kind.ACCEPTANCE)
         if units and document_id:
-            effects.append(self._store_effect(self._refused(item, document_id, refusal, units, attempt)))
+            effects.append(
+                self._store_effect(item, self._refused(item, document_id, refusal, units, attempt))
+            )
         return all_effects(effects)
 
     def _refused(
@@ -294,27 +302,8 @@ class Handler:
         return Judged([], self._incoming(accepted, item, [unit], attempt=attempt))
 
     def _issued(self, item: api_pb2.FeedItem) -> Effect:
-        happened = self.own_certificates([item.certificate])
+        happened = self._own_certificates.check([item.certificate])
         return lambda _: happened
-
-    def own_certificates(self, facts: Iterable[facts_pb2.CertificateFact]) -> Happened:
-        """Certificates in our own name: the alarm bell of design decision 12, once for each.
-
-        The directory is what is judged by, so it is looked through; the feed's word alone could be missing.
-        """
-        happened: Happened = []
-        for fact in facts:
-            if fact.certificate in self._checked:
-                continue
-            try:
-                known = read_certificate(fact.certificate).public_key_sha256 in self._own_keys()
-            except Refusal:
-                known = False
-            self._checked.add(fact.certificate)
-            if not known:
-                get_logger().error("certificate_not_ours", serial=fact.serial, sequence=fact.issued_sequence)
-                happened.append(("alarm", {"what": "certificate_not_ours", "serial": fact.serial}))
-        return happened
 
 
 def _closed_here(connection: sqlite3.Connection, message: evidence_pb2.Notice, at: int) -> Happened:

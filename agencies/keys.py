@@ -25,7 +25,7 @@ from agencies.config import ConfigError
 from axis.core import cms
 from axis.durable import sync_folder, write_whole
 
-__all__ = ["Credentials", "KeySet", "known_keys", "load_credentials", "prepare", "use"]
+__all__ = ["Credentials", "KeySet", "check_pairs", "known_keys", "load_credentials", "prepare", "use"]
 
 _CURRENT: Final = "current"
 _DER: Final = serialization.Encoding.DER
@@ -133,6 +133,15 @@ def load_credentials(home: Path) -> Credentials:
         intermediates=tuple(certificate.public_bytes(_DER) for certificate in signing[1:]),
         anchors=tuple(certificate.public_bytes(_DER) for certificate in anchors),
     )
+
+
+def check_pairs(credentials: Credentials) -> None:
+    """Raise ConfigError unless both keys belong to their certificates."""
+    for usage in ("tls", "sign"):
+        certificate = x509.load_pem_x509_certificates((credentials.folder / f"{usage}.crt").read_bytes())[0]
+        key = serialization.load_pem_private_key((credentials.folder / f"{usage}.key").read_bytes(), None)
+        if _spki(key.public_key()) != _spki(certificate.public_key()):
+            raise ConfigError(f"{usage}.key does not belong to {usage}.crt")
 
 
 def known_keys(home: Path) -> set[bytes]:

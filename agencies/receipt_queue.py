@@ -93,8 +93,11 @@ def postpone_receipt(connection: sqlite3.Connection, due: ReceiptDue, code: str,
 
 def settle_receipt(
     connection: sqlite3.Connection, due: ReceiptDue, *, sequence: int, code: str, at: int
-) -> None:
-    """The axis answered for good: taken at `sequence`, or stopped with `code`."""
+) -> bool:
+    """The axis answered for good: taken at `sequence`, whose time is `at`, or stopped with `code`.
+
+    False where the receipt was signed anew for another acceptance meanwhile.
+    """
     key = (due.document_id, due.unit, due.attempt)
     before = connection.execute(
         "SELECT sequence FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?", key
@@ -104,7 +107,7 @@ def settle_receipt(
         ("stopped" if code else "taken", code, sequence, *_this(due)),
     )
     if not changed.rowcount:
-        return  # signed anew for another acceptance meanwhile
+        return False
     if code:
         connection.execute(
             "DELETE FROM counted WHERE document_id = ? AND unit = ? AND attempt = ?"
@@ -113,6 +116,7 @@ def settle_receipt(
         )
     elif before["sequence"] != sequence:  # sent again after a restore, and there already: it was counted
         count_outcome(connection, *key, due.outcome, at)
+    return True
 
 
 def count_outcome(

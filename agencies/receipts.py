@@ -10,13 +10,15 @@ from typing import Final
 
 from axispb.v1 import api_pb2
 
-from agencies import receipt_queue
+from agencies import inbox, receipt_queue
 from agencies.axis_client import AxisClient
 from agencies.backoff import Random, back_off, wait_for_signal
 from agencies.config import Settings
+from agencies.directory_sync import DirectorySync
 from agencies.events import Events
 from agencies.heads import epoch, learnt
 from agencies.identity import Identity
+from agencies.standing import Standing, adopt, judge_standing
 from agencies.store import Store
 from axis.core.errors import TEMPORARY_FOR_RECEIPTS, Refusal, code
 from axis.logs import get_logger
@@ -37,6 +39,7 @@ class ReceiptSender:
         store: Store,
         client: AxisClient,
         identity: Identity,
+        directory: DirectorySync,
         clock: Clock,
         random: Random,
         events: Events,
@@ -46,6 +49,7 @@ class ReceiptSender:
         self._store = store
         self._client = client
         self._identity = identity
+        self._directory = directory
         self._clock = clock
         self._random = random
         self._events = events
@@ -85,23 +89,44 @@ class ReceiptSender:
             await self._postpone(batch, refusal.name, at)
             return
         now = self._client.axis_time or self._clock.now()
+        standing = [await self._standing(due, result) for due, result in zip(batch, results, strict=True)]
 
         def change(connection: sqlite3.Connection) -> bool:
             if not learnt(connection, asked_in, self._client.heads):
                 return False
-            for due, result in zip(batch, results, strict=True):
-                if result.code and _is_temporary(result.code):
+            for due, result, stands in zip(batch, results, standing, strict=True):
+                code = stands.name if isinstance(stands, Refusal) else result.code
+                if code and _is_temporary(code):
                     at = self._clock.now() + self._wait(due.attempts, None)
-                    receipt_queue.postpone_receipt(connection, due, result.code, at)
-                else:
-                    receipt_queue.settle_receipt(
-                        connection, due, sequence=result.sequence, code=result.code, at=now
-                    )
+                    receipt_queue.postpone_receipt(connection, due, code, at)
+                    continue
+                settled = receipt_queue.settle_receipt(
+                    connection, due, sequence=result.sequence, code=code, at=result.at or now
+                )
+                if settled and isinstance(stands, Standing):
+                    adopt(connection, stands)
             return True
 
         if not await self._store.write(change):
             return  # the axis was restored meanwhile: what it answered is void
         self._tell(batch, results)
+
+    async def _standing(
+        self, due: receipt_queue.ReceiptDue, result: api_pb2.ReceiptResult
+    ) -> Standing | Refusal | None:
+        """What stands in the place of a receipt that came too late; `unavailable`: not to be judged yet."""
+        given = result.standing
+        if not result.HasField("standing") or (given.unit, given.attempt) != (due.unit, due.attempt):
+            return None
+        try:
+            await self._directory.at_least(given.sequence)
+            bound = inbox.binding(self._store, due.document_id)
+            return judge_standing(given, due.document_id, bound, self._identity)
+        except Refusal as refusal:
+            if refusal.name == "unavailable":
+                return refusal
+            get_logger().error("standing_invalid", document_id=due.document_id, code=refusal.name)
+            return None
 
     def _tell(self, batch: list[receipt_queue.ReceiptDue], results: Sequence[api_pb2.ReceiptResult]) -> None:
         """What was answered, once it is stored."""

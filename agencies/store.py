@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 from axis.core.errors import Refusal
 
-__all__ = ["Store", "get_setting", "set_setting"]
+__all__ = ["SCHEMA_VERSION", "Store", "get_setting", "set_setting"]
 
 T = TypeVar("T")
 

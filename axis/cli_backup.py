@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,8 +11,6 @@ import typer
 from axis.cli_run import print_json
 
 __all__ = ["register"]
-
-_EVERY_SECONDS = 2.0
 
 
 def register(app: typer.Typer) -> None:
@@ -37,10 +32,11 @@ def backup(
     """Copy the home into one file, whether its node is running or not."""
     from axis.app.backup import AuthorityElsewhere, back_up
     from axis.archive.blocks import ArchiveInvalid
+    from axis.archive.progress import teller
     from axis.archive.write import ArchiveExists
 
     try:
-        made = back_up(home, out, with_authority=with_authority, replace=force, progress=_teller())
+        made = back_up(home, out, with_authority=with_authority, replace=force, progress=teller())
     except (ArchiveExists, ArchiveInvalid, AuthorityElsewhere, sqlite3.Error) as error:
         _cannot(error)
     if as_json:
@@ -67,11 +63,12 @@ def restore(
     """Make a home from a copy, once everything in it is verified."""
     from axis.app.backup import restore as make
     from axis.archive.blocks import ArchiveInvalid
+    from axis.archive.progress import teller
     from axis.archive.read import HomeThere
     from axis.ports import JournalBroken
 
     try:
-        made = make(file, home, progress=_teller())
+        made = make(file, home, progress=teller())
     except (ArchiveInvalid, HomeThere, JournalBroken, sqlite3.Error) as error:
         _cannot(error)
     if as_json:
@@ -88,19 +85,6 @@ def restore(
         " The home that this one replaces must never serve again.",
         err=True,
     )
-
-
-def _teller() -> Callable[[str, int], None]:
-    """Says on standard error how far long work is, every few seconds."""
-    told = time.monotonic()
-
-    def tell(what: str, done: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _EVERY_SECONDS:
-            told = time.monotonic()
-            print(f"{what}{f', {done} bytes' if done else ''}", file=sys.stderr, flush=True)
-
-    return tell
 
 
 def _cannot(error: Exception) -> NoReturn:

@@ -30,7 +30,7 @@ from axis.journal.stream import JournalStream, stream_name
 from axis.logs import get_logger
 from axis.ports import OutcomeUnknown
 
-__all__ = ["Clustered", "open_clustered", "reseed", "status"]
+__all__ = ["Clustered", "connect", "open_clustered", "reseed", "status"]
 
 #: Tells a home that has been in a cluster; and one that has begun to found it, and must end that first.
 _JOINED: Final = "cluster.joined"
@@ -57,7 +57,7 @@ async def open_clustered(home: Home, file: SqliteJournal, opened: AsyncExitStack
 
 
 async def _open(home: Home, file: SqliteJournal, opened: AsyncExitStack) -> Clustered:
-    cluster = await _connect(home)
+    cluster = await connect(home)
     opened.push_async_callback(cluster.close)
     head = file.head()
     journal_id = head.journal_id
@@ -91,7 +91,7 @@ async def reseed(home: Home, *, reopen: bool = False) -> Seeded:
         file = SqliteJournal.open(home.journal_path)
         opened.push_async_callback(file.close)
         with _refused():
-            cluster = await _connect(home)
+            cluster = await connect(home)
             opened.push_async_callback(cluster.close)
             seeded = await fill_stream(file, cluster, reopen=reopen)
             blobs = await JetStreamBlobs.open_root(home.blobs_path, cluster, file.head().journal_id)
@@ -106,7 +106,7 @@ async def status(home: Home) -> dict[str, Any]:
         file = SqliteJournal.open(home.journal_path, readonly=True)
         opened.push_async_callback(file.close)
         with _refused():
-            cluster = await _connect(home)
+            cluster = await connect(home)
         opened.push_async_callback(cluster.close)
         return await cluster_status(file, cluster) | {"doubt": "this node is not running"}
 
@@ -122,7 +122,8 @@ def _refused() -> Iterator[None]:
         raise Refusal("unavailable", str(error), retry_after=1) from error
 
 
-async def _connect(home: Home) -> JetStream:
+async def connect(home: Home) -> JetStream:
+    """A connection with the home's keys. Raises ConfigError, NotAnswered."""
     try:
         servers = servers_of(home.settings.journal)
         tls = cluster_tls(home.keys_path / CLUSTER_KEYS, servers)

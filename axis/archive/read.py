@@ -26,7 +26,7 @@ from typing import IO, Any, Final
 from axis.archive.blocks import BLOCK_BYTES, MANIFEST, ArchiveInvalid, Member, padding, read_header
 from axis.archive.write import FORMAT
 
-__all__ = ["HomeThere", "Restored", "restoring"]
+__all__ = ["HomeThere", "Restored", "is_draft", "restoring"]
 
 _CHUNK: Final = 1024 * 1024
 _LINE_LIMIT: Final = 64 * 1024
@@ -43,6 +43,11 @@ class Restored:
 
     folder: Path
     about: dict[str, Any]
+
+
+def is_draft(folder: Path) -> bool:
+    """Whether this is what a restore left behind that broke off: not verified, and no home."""
+    return (folder / _SEEN).exists() or (folder / MANIFEST).exists()
 
 
 @contextmanager
@@ -70,7 +75,7 @@ def restoring(
             about = _compare(draft / MANIFEST, seen)
         if about.get("kind") != kind:
             raise ArchiveInvalid(f"this is the copy of another kind of home: {about.get('kind')!r}")
-        (draft / _SEEN).unlink()
+        (draft / _SEEN).unlink()  # the manifest goes on saying that this is a draft
         yield Restored(draft, about)
         (draft / MANIFEST).unlink(missing_ok=True)
         _sync_tree(draft)

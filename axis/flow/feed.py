@@ -19,6 +19,7 @@ from axis.core.frame import Frame
 from axis.flow.directory import DirectoryPages
 from axis.flow.feed_items import FeedItems
 from axis.flow.peers import Peer, Peers
+from axis.flow.standing import standing_receipts
 from axis.ports import Journal
 
 __all__ = ["Feed", "FeedQuery"]
@@ -29,12 +30,16 @@ _MAX_LIMIT: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class FeedQuery:
-    """Where a node stands. `directory` None: directory changes do not end the wait."""
+    """Where a node stands. `directory` None: directory changes do not end the wait.
+
+    `standing`: with what the node has receipted already.
+    """
 
     urgent_after: int = 0
     normal_after: int = 0
     limit: int = 100
     directory: int | None = None
+    standing: bool = False
 
 
 class Feed:
@@ -116,6 +121,8 @@ class Feed:
             after = query.urgent_after if urgent else query.normal_after
             rows = self._journal.feed(peer.organisation, urgent, after, limit - len(page.items))
             for item in self._items.render(rows, urgent):
+                if query.standing:
+                    item.standing.extend(standing_receipts(self._journal, item, peer.organisation))
                 room -= item.ByteSize()
                 if room < 0 and page.items:
                     return

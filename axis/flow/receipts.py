@@ -21,11 +21,13 @@ from axis.core.verify import Place, verify_receipt
 from axis.flow.desk import Desk
 from axis.flow.judged import judged
 from axis.flow.peers import Peer
+from axis.flow.standing import standing
 from axis.logs import get_logger
 
 __all__ = ["MAX_BATCH", "Receipts"]
 
 MAX_BATCH: Final = 100
+_CLOSED: Final = frozenset({"delivery_closed", "outcome_conflict"})
 _OUTCOMES: Final = {evidence_pb2.OUTCOME_RECEIVED: "received", evidence_pb2.OUTCOME_REFUSED: "refused"}
 
 
@@ -52,17 +54,24 @@ class Receipts:
         return api_pb2.ReceiptResults(results=results)
 
     async def _result(self, envelope: Envelope, peer: Peer, trace_id: str) -> api_pb2.ReceiptResult:
-        document_id = ""
+        receipt = evidence_pb2.Receipt()
         try:
             receipt = cast(evidence_pb2.Receipt, parse(envelope.signed, Kind.RECEIPT))
-            document_id = receipt.document_id
             sequence = await judged(self._journal, lambda: self._judge(envelope, receipt, peer, trace_id))
-            return api_pb2.ReceiptResult(sequence=sequence)
+            return api_pb2.ReceiptResult(sequence=sequence, at=self._journal.time_of(sequence))
         except Refusal as refusal:
             await self._rejections.note(
-                peer.organisation, refusal, bytes_sha256=envelope.signed_sha256, document_id=document_id
+                peer.organisation,
+                refusal,
+                bytes_sha256=envelope.signed_sha256,
+                document_id=receipt.document_id,
             )
-            return api_pb2.ReceiptResult(code=refusal.name, detail=refusal.detail)
+            # To this caller: whoever is not the attempt's host was refused for that.
+            stands = self._standing(receipt) if refusal.name in _CLOSED else None
+            return api_pb2.ReceiptResult(code=refusal.name, detail=refusal.detail, standing=stands)
+
+    def _standing(self, receipt: evidence_pb2.Receipt) -> api_pb2.Standing | None:
+        return standing(self._journal, receipt.document_id, receipt.recipient_unit, receipt.attempt)
 
     async def _judge(
         self, envelope: Envelope, receipt: evidence_pb2.Receipt, peer: Peer, trace_id: str

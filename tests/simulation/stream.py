@@ -1,7 +1,7 @@
 """A simulated NATS cluster with one stream, as several axis nodes see it through their connections.
 
-Stands below `axis.jetstream` in place of the library's client, so that all of the product's own code over it
-runs: each call of the JetStream API comes sooner or later, once or never, is refused, or is done without the
+Stands below `axis.jetstream` in place of the connection, so that all of the product's own code over it runs:
+each call of the JetStream API comes sooner or later, once or never, is refused, or is done without the
 caller's hearing of it; a leader that was paused may answer with a stream as it was.
 
 What the stream promises it keeps: what it has acknowledged stays, in one order, and a message that expects
@@ -17,9 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from nats.errors import NoRespondersError
-from nats.errors import TimeoutError as NatsTimeout
-
+from axis.cluster import Judge, NotAnswered
 from tests.simulation.crashing import Host
 
 __all__ = ["Cluster", "Connection", "Current", "Currents"]
@@ -55,10 +53,8 @@ class Currents(Protocol):
 class _Message:
     """What a subscriber gets."""
 
-    subject: str
     data: bytes
     reply: str = ""
-    headers: Mapping[str, str] | None = None
 
 
 @dataclass
@@ -83,12 +79,11 @@ class Cluster:
             return self._get(int(json.loads(data)["seq"]), old=current.old)
         return _refusal(STREAM_NOT_FOUND)
 
-    def tell(self, subject: str, data: bytes, reply: str = "") -> int:
-        """Give a message to whoever hears; to how many."""
-        told = [(host, hear) for name, host, hear in self.listeners if name == subject and not host.dead]
-        for host, hear in told:
-            host.start(cast(Any, hear(_Message(subject, data, reply))))
-        return len(told)
+    def tell(self, subject: str, data: bytes, reply: str = "") -> None:
+        """Give a message to whoever hears."""
+        for name, host, hear in list(self.listeners):
+            if name == subject and not host.dead:
+                host.start(cast(Any, hear(_Message(data, reply))))
 
     def _store(self, data: bytes, headers: Mapping[str, str]) -> Any:
         last = len(self.stored)
@@ -118,25 +113,10 @@ def _refusal(code: int) -> Any:
     return {"error": {"code": 503, "err_code": code, "description": "the simulated cluster refuses"}}
 
 
-@dataclass
-class _Answer:
-    data: bytes
-
-
-@dataclass
-class _Subscription:
-    cluster: Cluster
-    entry: Any
-
-    async def unsubscribe(self) -> None:
-        self.cluster.listeners.remove(self.entry)
-
-
 class Connection:
-    """What `axis.jetstream.JetStream` needs of `nats.aio.client.Client`, for one start of one axis node."""
+    """What `axis.jetstream.JetStream` needs of `axis.cluster.Connection`, for one start of one axis node."""
 
-    is_connected = True
-    is_closed = False
+    server = "nats://simulated"
 
     def __init__(self, cluster: Cluster, host: Host, currents: Currents) -> None:
         self._cluster, self._host, self._currents = cluster, host, currents
@@ -145,20 +125,15 @@ class Connection:
     async def close(self) -> None:
         """Nothing is held open."""
 
-    def new_inbox(self) -> str:
-        """A subject of this connection's own."""
-        self._inboxes += 1
-        return f"_INBOX.{self._host.name}.{self._inboxes}"
-
     async def request(
-        self, subject: str, data: bytes, timeout: float, headers: Mapping[str, str] | None = None
-    ) -> _Answer:
+        self, subject: str, data: bytes, headers: Mapping[str, str] | None, timeout: float, judge: Judge
+    ) -> dict[str, Any]:
         """One call; what was sent arrives also when its caller has given up, or died."""
         call = "publish" if not subject.startswith("$JS.") else subject.split(".")[3].lower()
         self._host.at(f"stream.{call}: before")
         current = self._currents.current(self._host.name, call)
         if current.leaderless:
-            raise NoRespondersError
+            raise NotAnswered("no leader answers at the moment")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
 
@@ -173,25 +148,57 @@ class Connection:
             async with asyncio.timeout(timeout):
                 said = await answer
         except TimeoutError as error:
-            raise NatsTimeout from error
+            raise NotAnswered("late") from error
         self._host.at(f"stream.{call}: after")
-        return _Answer(json.dumps(said).encode())
+        value: dict[str, Any] = json.loads(json.dumps(said))
+        judge(value)  # of a single server nothing follows, yet it must not fail
+        return value
 
-    async def publish(self, subject: str, data: bytes, reply: str = "") -> None:
+    async def tell(self, subject: str, data: bytes) -> None:
         """Tell whoever listens, perhaps."""
-        current = self._currents.current(self._host.name, "tell")
+        self._send(subject, data, "")
 
-        def arrive() -> None:
-            if not self._cluster.tell(subject, data, reply) and reply:
-                self._cluster.tell(reply, b"")
-
-        if not current.lost:
-            asyncio.get_running_loop().call_later(current.to, arrive)
-
-    async def subscribe(self, subject: str, cb: Callable[[Any], Awaitable[None]]) -> _Subscription:
+    async def listen(self, subject: str, hear: Callable[[bytes], Awaitable[None]]) -> None:
         """Hear what is told from now on, while the host lives."""
+
+        async def received(message: _Message) -> None:
+            await hear(message.data)
+
+        self._hear(subject, received)
+
+    async def answer(self, subject: str, give: Callable[[bytes], bytes]) -> None:
+        """Answer who asks, while the host lives."""
+
+        async def received(message: _Message) -> None:
+            if message.reply:
+                await self.tell(message.reply, give(message.data))
+
+        self._hear(subject, received)
+
+    async def survey(self, subject: str, data: bytes, seconds: float, most: int) -> list[bytes]:
+        """Ask everybody."""
+        self._host.at("stream.survey: before")
+        self._inboxes += 1
+        inbox = f"_INBOX.{self._host.name}.{self._inboxes}"
+        answers: list[bytes] = []
+
+        async def received(message: _Message) -> None:
+            answers.append(message.data)
+
+        self._hear(inbox, received)
+        self._send(subject, data, inbox)
+        await asyncio.sleep(seconds)
+        listeners = self._cluster.listeners
+        listeners[:] = [each for each in listeners if each[0] != inbox]
+        self._host.at("stream.survey: after")
+        return answers[:most]
+
+    def _send(self, subject: str, data: bytes, reply: str) -> None:
+        current = self._currents.current(self._host.name, "tell")
+        if not current.lost:
+            asyncio.get_running_loop().call_later(current.to, self._cluster.tell, subject, data, reply)
+
+    def _hear(self, subject: str, receive: Callable[[_Message], Awaitable[None]]) -> None:
         listeners = self._cluster.listeners
         listeners[:] = [each for each in listeners if not each[1].dead]
-        entry = (subject, self._host, cb)
-        listeners.append(entry)
-        return _Subscription(self._cluster, entry)
+        listeners.append((subject, self._host, receive))

@@ -19,7 +19,8 @@ from agencies import keys
 from agencies.store import Store
 from axis import config
 from axis.app.home import Home
-from axis.core import cms, state
+from axis.app.own_keys import KeySet, OwnKeys, pem
+from axis.core import state
 from axis.core.commands import Enrol, Found, IssueToken, RecordCertificate, Register
 from axis.core.facts import Changes
 from axis.core.frame import Frame
@@ -61,10 +62,10 @@ class Template:
         pair = authority.issue_axis(_request(tls), _request(key), ["localhost"], START)
         anchors = Anchors(authority.anchors, authority.intermediates)
 
-        def sign(signed: bytes, at: int) -> bytes:
-            return cms.sign(signed, key, pair[1], anchors.intermediates, at)
-
-        made = cls(folder, authority, Home(folder / "axis", config.Settings(), anchors, sign))
+        pems = {"tls.key": _pem(tls), "sign.key": _pem(key)}
+        pems |= {"tls.crt": pem(pair[:1]), "sign.crt": pem(pair[1:])}
+        own = OwnKeys(folder, anchors, KeySet.parse(1, folder, pems))
+        made = cls(folder, authority, Home(folder / "axis", config.Settings(), anchors, own))
         run(made._found(pair))
         store = Store(folder / "agency.sqlite")
         store.close()
@@ -148,3 +149,9 @@ class Template:
 def _request(key: ec.EllipticCurvePrivateKey) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -209,6 +209,19 @@ def test_elsewhere_a_token_is_needed(tmp_path: Path) -> None:
             guard.check(request(Host="agency:8090", **wrong))
 
 
+def test_an_empty_token_lets_nobody_in(tmp_path: Path) -> None:
+    """A power cut may leave the file without its bytes."""
+    path = tmp_path / "api.token"
+    for nothing in ("", " \n"):
+        path.write_text(nothing)
+        secret = bearer_token(tmp_path)
+        assert len(secret) > 30
+        assert path.read_text().strip() == secret
+        assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ValueError, match="empty"):
+        Guard("")
+
+
 async def test_events_are_kept_and_waited_for() -> None:
     events = Events()
     assert not await events.beyond(0, 0.001)

@@ -108,6 +108,29 @@ async def test_what_each_record_becomes(feeds: FeedWorld) -> None:
     assert await feeds.events("G14", start) == ["accepted", "noticed", "noticed"]
 
 
+async def test_who_asks_is_told_which_of_its_receipts_stand(feeds: FeedWorld) -> None:
+    world = feeds.world
+    start = world.journal.head().sequence
+    first, second = await world.send("G22", "G14", "H26"), await world.send("G22", "H26")
+    await world.give(first, "H26", received=False)
+    await world.do(Close(first, "G14", "given up"))
+    await world.do(Requeue(first, "H26"))
+    await world.give(second, "H26")
+    refused = feeds.world.journal.key(f"outcome/{first}/H26/1")
+    found = await feeds.feed.poll(world.peer("H26"), FeedQuery(normal_after=start, standing=True), 0)
+    told = [[(one.unit, one.attempt, one.outcome) for one in item.standing] for item in found.items]
+    assert [item.event for item in found.items] == ["accepted", "accepted", "noticed"]
+    assert told == [[("H26", 1, "refused")], [("H26", 1, "received")], []], "attempt 2 is open"
+    (stands,) = found.items[0].standing
+    assert (stands.sequence, stands.at) == (refused, world.journal.time_of(refused or 0))
+    assert stands.receipt.signed
+    # What the axis closed is no receipt; nobody is told another's; who does not ask is told nothing.
+    for code in ("G14", "G22"):
+        page = await feeds.feed.poll(world.peer(code), FeedQuery(normal_after=start, standing=True), 0)
+        assert not [item for item in page.items if item.standing]
+    assert not [item for item in (await feeds.read("H26", normal_after=start)).items if item.standing]
+
+
 async def test_an_organisation_sees_certificates_in_its_own_name(feeds: FeedWorld) -> None:
     page = await feeds.read("G14")
     issued = [item.certificate for item in page.items]

@@ -133,14 +133,34 @@ class ReceiptResults(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[ReceiptResult, _Mapping]]] = ...) -> None: ...
 
 class ReceiptResult(_message.Message):
-    __slots__ = ("sequence", "code", "detail")
+    __slots__ = ("sequence", "code", "detail", "at", "standing")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     code: str
     detail: str
-    def __init__(self, sequence: _Optional[int] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    at: int
+    standing: Standing
+    def __init__(self, sequence: _Optional[int] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., at: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("unit", "attempt", "outcome", "sequence", "at", "receipt")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    attempt: int
+    outcome: str
+    sequence: int
+    at: int
+    receipt: _envelope_pb2.Envelope
+    def __init__(self, unit: _Optional[str] = ..., attempt: _Optional[int] = ..., outcome: _Optional[str] = ..., sequence: _Optional[int] = ..., at: _Optional[int] = ..., receipt: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ...) -> None: ...
 
 class FeedPage(_message.Message):
     __slots__ = ("items", "urgent_next", "normal_next", "directory_sequence", "contents")
@@ -157,7 +177,7 @@ class FeedPage(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[FeedItem, _Mapping]]] = ..., urgent_next: _Optional[int] = ..., normal_next: _Optional[int] = ..., directory_sequence: _Optional[int] = ..., contents: _Optional[_Iterable[_Union[Content, _Mapping]]] = ...) -> None: ...
 
 class FeedItem(_message.Message):
-    __slots__ = ("sequence", "at", "urgent", "trace_id", "event", "kind", "envelope", "acceptance", "accepted_sequence", "accepted_at", "receipt", "notice", "certificate")
+    __slots__ = ("sequence", "at", "urgent", "trace_id", "event", "kind", "envelope", "acceptance", "accepted_sequence", "accepted_at", "receipt", "notice", "certificate", "standing")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     URGENT_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +191,7 @@ class FeedItem(_message.Message):
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     at: int
     urgent: bool
@@ -184,7 +205,8 @@ class FeedItem(_message.Message):
     receipt: _envelope_pb2.Envelope
     notice: _envelope_pb2.Envelope
     certificate: _facts_pb2.CertificateFact
-    def __init__(self, sequence: _Optional[int] = ..., at: _Optional[int] = ..., urgent: _Optional[bool] = ..., trace_id: _Optional[str] = ..., event: _Optional[str] = ..., kind: _Optional[str] = ..., envelope: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., acceptance: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., accepted_sequence: _Optional[int] = ..., accepted_at: _Optional[int] = ..., receipt: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., notice: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., certificate: _Optional[_Union[_facts_pb2.CertificateFact, _Mapping]] = ...) -> None: ...
+    standing: _containers.RepeatedCompositeFieldContainer[Standing]
+    def __init__(self, sequence: _Optional[int] = ..., at: _Optional[int] = ..., urgent: _Optional[bool] = ..., trace_id: _Optional[str] = ..., event: _Optional[str] = ..., kind: _Optional[str] = ..., envelope: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., acceptance: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., accepted_sequence: _Optional[int] = ..., accepted_at: _Optional[int] = ..., receipt: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., notice: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., certificate: _Optional[_Union[_facts_pb2.CertificateFact, _Mapping]] = ..., standing: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ...) -> None: ...
 
 class DirectoryPage(_message.Message):
     __slots__ = ("entries", "as_of", "more")
