@@ -98,7 +98,14 @@ class NodeRoutes:
             "head": str(self._parts.client.heads) or None,
             "directory_as_of": self._parts.directory.as_of,
             "catching_up": is_catching_up(self._parts.store),
+            "keys_replaced": self._keys_replaced(),
         }
+
+    def _keys_replaced(self) -> bool:
+        """Whether this organisation has newer keys than those of the copy that this home was made from."""
+        parts = self._parts
+        own = parts.directory.certificate(parts.identity.credentials.certificate_sha256)
+        return parts.own_certificates.replaced_after(own.issued_sequence if own is not None else 0)
 
     async def node(self, _: web.Request) -> web.StreamResponse:
         """GET /v1/node."""

@@ -156,7 +156,12 @@ class Node:
     ) -> None:
         events = Events()
         signatures = PacketSignatures(blobs, settings.packet_signature)
-        receiver = self._wire_loops(settings, store, blobs, client, directory, identity, events, signatures)
+        own_certificates = OwnCertificates(
+            lambda: keys.known_keys(self.home), copied_head=lambda: copied_head(store)
+        )
+        receiver = self._wire_loops(
+            settings, store, blobs, client, directory, identity, events, signatures, own_certificates
+        )
         ours: dict[str, Any] = {
             "store": store,
             "identity": identity,
@@ -181,6 +186,7 @@ class Node:
             directory=directory,
             events=events,
             receiver=receiver,
+            own_certificates=own_certificates,
             service=service,
             statuses=statuses,
             packets=Packets(
@@ -205,13 +211,11 @@ class Node:
         identity: Identity,
         events: Events,
         signatures: PacketSignatures,
+        own_certificates: OwnCertificates,
     ) -> Receiver:
         """What talks to the axis: the pump, the receipts' sender, the receiver."""
         own: dict[str, Any] = {"store": store, "clock": self._clock}
         recovery = Recovery(**own, heads=client.heads, directory=directory, events=events, stored=self._wake)
-        own_certificates = OwnCertificates(
-            lambda: keys.known_keys(self.home), copied_head=lambda: copied_head(store)
-        )
         handler = Handler(
             **own,
             identity=identity,

@@ -12,7 +12,7 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +25,11 @@ _MILLION: Final = 1_000_000
 #: Seconds of a busy day, and such days of a year: eight hours, working days.
 _DAY: Final = 8 * 3600
 _YEAR_DAYS: Final = 250
-#: Of one core, what a process is planned to use at the busiest time; and the most of it for applying frames.
+#: Of one core, what a process is planned to use at the busiest time.
 _USABLE: Final = 0.7
-_APPLYING: Final = 0.6
+#: Frames a second of one stream at most: each follows the one before, and what comes meanwhile goes together.
+#: Assumed: 25 ms from frame to frame under load.
+_FRAMES: Final = 40
 #: More streams than are needed at least are looked at, up to so many times as many.
 _MORE_STREAMS: Final = 8
 #: Of what the stream of the journal took at most, what is planned for.
@@ -61,6 +63,14 @@ def _of_scale(run: Mapping[str, Any]) -> dict[str, float]:
         return float(sum(each[what] for each in servers)) / len(servers)
 
     cpu, idle, stored = "cpu_ms_per_document", "idle_cpu_ms_per_second", "stored_bytes_per_document"
+    if run["spread"]:
+        return {
+            "spread_ms": serving[cpu] + following[cpu],
+            "spread_frames": run["frames_per_document"],
+            "spread_nats_ms": of_server(cpu),
+            "spread_axis_nats_wire": wire["axis-nats"]["bytes_per_document"],
+            "spread_nats_wire": wire["nats-nats"]["bytes_per_document"],
+        }
     kept = servers[0][stored]
     return {
         "deliveries": deliveries,
@@ -97,8 +107,7 @@ def _of_apply(run: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _of_journal(run: Mapping[str, Any]) -> dict[str, float]:
-    stream = run["jetstream"]
-    return {"stream_appends": stream["appends_per_second"], "stream_frames": stream["frames_per_second"]}
+    return {"stream_appends": run["jetstream"]["appends_per_second"]}
 
 
 def _of_journey(run: Mapping[str, Any]) -> dict[str, float]:
@@ -182,31 +191,37 @@ def _cases(m: Figures) -> str:
 
 def _applying(m: Figures, rate: float, streams: int) -> float:
     """Of a core, on every axis node of a stream."""
-    # What comes at once goes together: there are no more frames than where the stream was busiest.
-    frames = min(rate * m["frames"] / streams, m["stream_frames"])
-    # Read from the cluster, a frame costs more than `frame_ms`: what following took, less the records' share.
-    frame_ms = (m["follow_ms"] - m["records"] * m["record_ms"]) / m["frames"]
-    return (frames * frame_ms + rate * m["records"] / streams * m["record_ms"]) / 1000
+    frames = min(rate * m["spread_frames"] / streams, _FRAMES)
+    return (frames * _frame_ms(m) + rate * m["records"] / streams * m["record_ms"]) / 1000
 
 
-def _nodes(m: Figures, rate: float, agencies: int, streams: int, served: str) -> tuple[float, int]:
-    """(cores to serve in all, axis nodes in all)."""
-    cores = (rate * m[served] + agencies * streams * m["poll_idle_ms"]) / 1000
-    return cores, streams * max(2, ceil(cores / streams / (_USABLE - _applying(m, rate, streams))))
+def _frame_ms(m: Figures) -> float:
+    """A frame from the cluster costs more than `frame_ms`: what following took, less the records' share."""
+    return (m["follow_ms"] - m["records"] * m["record_ms"]) / m["frames"]
+
+
+def _serve_ms(m: Figures) -> float:
+    """A document at one of several nodes that all serve: what two took, less what both applied."""
+    return m["spread_ms"] - 2 * (m["spread_frames"] * _frame_ms(m) + m["records"] * m["record_ms"])
+
+
+def _nodes(m: Figures, rate: float, agencies: int, streams: int, serve_ms: float) -> tuple[float, float]:
+    """(cores to serve in all, axis nodes in all): inf where applying alone takes all that a node may use."""
+    cores = (rate * serve_ms + agencies * streams * m["poll_idle_ms"]) / 1000
+    left = _USABLE - _applying(m, rate, streams)
+    return cores, streams * max(2, ceil(cores / streams / left)) if left > 0 else inf
 
 
 def _streams(m: Figures, rate: float, agencies: int) -> int:
     """As many as the appends need, and then as make the axis nodes fewest."""
     least = ceil(rate * m["records"] / (_OF_CEILING * m["stream_appends"]))
-    able = [
-        count for count in range(least, least * _MORE_STREAMS + 1) if _applying(m, rate, count) <= _APPLYING
-    ]
-    return min(able, key=lambda count: _nodes(m, rate, agencies, count, "serve_ms")[1])
+    counts = range(least, least * _MORE_STREAMS + 1)
+    return min(counts, key=lambda count: _nodes(m, rate, agencies, count, _serve_ms(m))[1])
 
 
 def _case(m: Figures, rate: float, agencies: int) -> dict[str, str]:
     streams = _streams(m, rate, agencies)
-    low, high = (_nodes(m, rate, agencies, streams, served) for served in ("batched_ms", "serve_ms"))
+    low, high = (_nodes(m, rate, agencies, streams, ms) for ms in (m["batched_ms"], _serve_ms(m)))
     day = rate / streams * _DAY / _MILLION
     year = day * _YEAR_DAYS
     return {
@@ -215,13 +230,13 @@ def _case(m: Figures, rate: float, agencies: int) -> dict[str, str]:
         "applying frames, of a core, on every axis node": f"{_applying(m, rate, streams):.2f}",
         "idle polls, cores in all": f"{agencies * streams * m['poll_idle_ms'] / 1000:.1f}",
         "serving and polls, cores in all": _span(f"{low[0]:,.1f}", f"{high[0]:,.1f}"),
-        "axis nodes, a core each": _span(f"{low[1]:,}", f"{high[1]:,}"),
+        "axis nodes, a core each": _span(*("no number" if n == inf else f"{n:,}" for n in (low[1], high[1]))),
         "connections from agencies": f"{agencies * m['connections'] * streams:,.0f}",
         "NATS servers": f"{3 * streams}",
-        "CPU of a NATS server, cores (at most)": f"{rate / streams * m['nats_ms'] / 1000:.2f}",
+        "CPU of a NATS server, cores (at most)": f"{rate / streams * m['spread_nats_ms'] / 1000:.2f}",
         "agencies ↔ axis": _bits(rate * m["agency_wire"] + agencies * streams * m["poll_wire"]),
         "each NATS server, in and out": _bits(
-            rate / streams * (2 * m["nats_wire"] + m["axis_nats_wire"]) / 3
+            rate / streams * (2 * m["spread_nats_wire"] + m["spread_axis_nats_wire"]) / 3
         ),
         "written by a NATS server": f"{rate / streams * m['nats_written'] / _MILLION:,.1f} MB/s",
         "kept in a day by a NATS server": _gb(day * _per_server(m)),

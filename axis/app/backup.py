@@ -25,8 +25,9 @@ from axis import config
 from axis.app.attachments import SharedAttachments, shared_attachments
 from axis.app.home import CLUSTER_KEYS, Home, read_home
 from axis.app.named import named_blobs
+from axis.app.whole import NotWhole, whole
 from axis.archive.blocks import ArchiveInvalid
-from axis.archive.databases import check_database, copy_database, open_copy
+from axis.archive.databases import copy_database, open_copy
 from axis.archive.read import restoring
 from axis.archive.write import Writer, writing
 from axis.blobs.copying import add_small, files_to_copy, has_blob
@@ -35,7 +36,7 @@ from axis.core import merkle
 from axis.core.frame import Head
 from axis.durable import write_whole
 from axis.journal.sqlite import SqliteJournal
-from axis.ports import BlobMismatch, BlobMissing
+from axis.ports import BlobMismatch, BlobMissing, JournalBroken
 from axis.readonly import open_readonly
 
 __all__ = ["KIND", "AuthorityElsewhere", "Progress", "back_up", "restore"]
@@ -255,38 +256,16 @@ def _plain(folder: Path) -> Iterator[Path]:
 
 def _verify(home: Home, about: dict[str, Any], progress: Progress) -> None:
     """The journal is whole, chains up to the head that the manifest names, and every blob is there."""
-    for database in (home.journal_path, home.blobs_path / "blobs.sqlite"):
-        if wrong := check_database(database):
-            raise ArchiveInvalid(f"{database.name}: {wrong}")
-    journal = SqliteJournal.open(home.journal_path, readonly=True)
     try:
-        head = journal.head()
-        if str(head) != about.get("head") or head.journal_id != about.get("journal_id"):
-            raise ArchiveInvalid(f"the journal stands at {head}, the manifest says {about.get('head')}")
-        root = merkle.root_of(_records(journal, progress)).hex()
-        if root != about.get("root_hash"):
-            raise ArchiveInvalid(f"the records' root hash is {root}, not {about.get('root_hash')}")
-    finally:
-        _close(journal)
+        head, root = whole(home, progress)
+    except (NotWhole, JournalBroken) as error:
+        raise ArchiveInvalid(str(error)) from error
+    if str(head) != about.get("head") or head.journal_id != about.get("journal_id"):
+        raise ArchiveInvalid(f"the journal stands at {head}, the manifest says {about.get('head')}")
+    if root != about.get("root_hash"):
+        raise ArchiveInvalid(f"the records' root hash is {root}, not {about.get('root_hash')}")
     if home.anchors.axis_id != about.get("axis_id"):
         raise ArchiveInvalid("the anchors are of another axis than the manifest says")
-    with (
-        closing(open_copy(home.journal_path)) as facts,
-        closing(open_copy(home.blobs_path / "blobs.sqlite")) as rows,
-    ):
-        for sha256 in _named(facts):
-            if not has_blob(home.blobs_path, rows, sha256):
-                raise ArchiveInvalid(f"blob {sha256.hex()} is missing")
-
-
-def _records(journal: SqliteJournal, progress: Progress) -> Iterator[bytes]:
-    """Every record in sequence, each frame checked against its predecessor."""
-    after = 0
-    while frames := journal.frames(after, _BATCH):
-        for frame in frames:
-            yield from frame.records
-            after += 1
-        progress(f"frame {after} verified", 0)
 
 
 def _close(journal: SqliteJournal) -> None:

@@ -24,11 +24,13 @@ from tests.simulation.loop import SimulatedClock
 from tests.simulation.machines import Agency, Axis
 from tests.simulation.template import DECIDES, NODES, Template
 
-__all__ = ["Country"]
+__all__ = ["CLOSED", "Country"]
 
 T = TypeVar("T")
 
 QUIET_WITHIN = 1800.0
+#: Why the operator closes deliveries.
+CLOSED = "gone"
 
 
 @dataclass

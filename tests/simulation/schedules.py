@@ -18,7 +18,7 @@ import structlog
 
 from tests.simulation import invariants
 from tests.simulation.chance import Chance
-from tests.simulation.country import Country
+from tests.simulation.country import CLOSED, Country
 from tests.simulation.loop import run
 from tests.simulation.template import DECIDES, HOSTED, NODES, Template
 
@@ -29,9 +29,9 @@ OVER = 30.0
 #: Of this many schedules one has its journal in a file, and is audited.
 AUDITED = 25
 #: Of this many one has an axis of two nodes.
-CLUSTERED = 3
+CLUSTERED = 4
 #: Of this many one lasts for days, mostly a month.
-MONTHS = 4
+MONTHS = 3
 
 
 def simulate(
@@ -127,7 +127,7 @@ async def _close(country: Country) -> None:
     """The operator gives a delivery up that may be in flight."""
     await asyncio.sleep(country.random.uniform(5, 25))
     for document_id in list(country.files)[:1]:
-        await country.operate("close", document_id, DECIDES, "gone")
+        await country.operate("close", document_id, DECIDES, CLOSED)
 
 
 async def _wait(country: Country) -> None:

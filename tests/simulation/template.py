@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from axis.flow.sequencer import Sequencer
 from axis.journal.memory import MemoryJournal
 from axis.journal.sqlite import SqliteJournal
 from axis.journal.stream import stream_config, stream_name
+from axis.views.projection import Views
 from certs.authority import Authority
 from tests.simulation.loop import START, SimulatedClock, run
 from tests.simulation.stream import Cluster
@@ -67,6 +69,8 @@ class Template:
         run(made._found(pair))
         store = Store(folder / "agency.sqlite")
         store.close()
+        with closing(Views.open(folder / "views.sqlite")) as views:
+            views.catch_up(made.journal())
         return made
 
     async def _found(self, pair: tuple[bytes, bytes]) -> None:
@@ -136,6 +140,10 @@ class Template:
 
     def new_store(self, path: Path) -> None:
         shutil.copyfile(self.folder / "agency.sqlite", path)
+
+    def new_views(self, path: Path) -> None:
+        """Views that stand there too: they go on from there."""
+        shutil.copyfile(self.folder / "views.sqlite", path)
 
 
 def _request(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -12,6 +12,7 @@ SCALE = {
     "documents": 10,
     "deliveries": 30,
     "agencies": 4,
+    "spread": False,
     "records_per_document": 4.0,
     "frames_per_document": 1.5,
     "processes": {
@@ -53,7 +54,7 @@ def test_every_symbol_that_the_page_calculates_with_is_measured() -> None:
     for symbol in figures:
         assert figures[symbol] > 0, symbol
     with pytest.raises(KeyError):
-        tables({symbol: value for symbol, value in figures.items() if symbol != "serve_ms"})
+        tables({symbol: value for symbol, value in figures.items() if symbol != "spread_ms"})
 
 
 def test_a_run_gives_its_figures() -> None:
@@ -64,6 +65,7 @@ def test_a_run_gives_its_figures() -> None:
     assert figures["poll_idle_ms"] == 0.25
     assert figures["agency_bytes"] == 20_000
     assert figures["connections"] == 2
+    assert taken([SCALE | {"spread": True}])["spread_ms"] == 40.0
     applied = [{"records_per_frame": n, "journal_ms": 0.1 + 1.28 / n, "views_ms": 0.1} for n in (1, 64)]
     assert taken([{"applied": applied}]) == pytest.approx({"frame_ms": 1.28, "record_ms": 0.2})
     with pytest.raises(StopIteration):
@@ -80,3 +82,10 @@ def test_new_figures_change_the_table_and_what_follows() -> None:
         "| kept by each axis node: journal, views | `journal_bytes` + `views_bytes` | 100.0 GB |" in changed
     )
     assert changed != page
+
+
+def test_where_applying_takes_everything_no_number_of_nodes_is_enough() -> None:
+    figures = measured(PAGE.read_text(encoding="utf-8"))
+    slow = tables(figures | {"follow_ms": 100 * figures["follow_ms"], "spread_ms": 1e6})["cases"]
+    (row,) = (line for line in slow.splitlines() if line.startswith("| axis nodes"))
+    assert row.split(" | ")[2] == "no number"
