@@ -98,6 +98,11 @@ class Home:
         return self.path / "keys"
 
     @property
+    def cluster_keys_path(self) -> Path:
+        """The folder of its keys for the cluster; it need not be there."""
+        return self.keys_path / CLUSTER_KEYS
+
+    @property
     def pki_path(self) -> Path:
         """The certificate authority's home; it may be elsewhere, and need not be there."""
         return Path(self.settings.issuer_home) if self.settings.issuer_home else self.path / "pki"
@@ -174,15 +179,11 @@ def join_home(source: Path, home: Path, listen: str, console: str, *, url: str =
 
 
 def set_journal(home: Path, url: str) -> None:
-    """Keep in the settings where the journal is shared: `nats://HOST:PORT,…`. Raises config.ConfigError."""
+    """Keep in the settings where the journal is shared: `nats://HOST:PORT,…`. Raises config.ConfigError.
+
+    The way back is `axis.app.leaving`.
+    """
     settings = config.load(home)
-    if url.startswith("sqlite:"):
-        if settings.journal:
-            raise config.ConfigError(
-                f"{home} is in a cluster, and attachments that other nodes took are there:"
-                " it cannot go on alone yet"
-            )
-        return
     if not url.startswith("nats://"):
         raise config.ConfigError(f"{url!r} is not nats://HOST:PORT,HOST:PORT,…")
     if settings.journal != url:

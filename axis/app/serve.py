@@ -207,6 +207,16 @@ async def _collect(node: Node) -> None:
     if node.sequencer.clock_doubt:
         return  # by a wrong clock every pin may seem to have ended
     named = node.journal.get
-    deleted = await node.blobs.collect(node.clock.now(), lambda sha256: bool(named(blob_key(sha256))))
+
+    async def confirm() -> bool:
+        # A node that is behind lacks the frames, and so the names, that other nodes have appended.
+        confirmed = await node.journal.confirm()
+        if not confirmed:
+            get_logger().info("blobs_not_collected", detail="the journal's head is not confirmed")
+        return confirmed
+
+    deleted = await node.blobs.collect(
+        node.clock.now(), lambda sha256: bool(named(blob_key(sha256))), confirm
+    )
     if deleted:
         get_logger().info("blobs_collected", deleted=deleted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.memory import MemoryJournal
 from axis.journal.sqlite import SqliteJournal
+from axis.journal.stream import stream_config, stream_name
+from axis.views.projection import Views
 from certs.authority import Authority
 from tests.simulation.loop import START, SimulatedClock, run
+from tests.simulation.stream import Cluster
 
 __all__ = ["HOSTED", "NODES", "Template"]
 
@@ -65,6 +69,8 @@ class Template:
         run(made._found(pair))
         store = Store(folder / "agency.sqlite")
         store.close()
+        with closing(Views.open(folder / "views.sqlite")) as views:
+            views.catch_up(made.journal())
         return made
 
     async def _found(self, pair: tuple[bytes, bytes]) -> None:
@@ -109,9 +115,9 @@ class Template:
     def home(self, code: str) -> Path:
         return self.folder / code
 
-    def settings(self, code: str) -> agency_config.Settings:
+    def settings(self, code: str, axis: tuple[str, ...]) -> agency_config.Settings:
         more: dict[str, Any] = {"receipt": "software"} if code == DECIDES else {}
-        return agency_config.Settings(code=code, axis=("http://axis",), max_back_off_seconds=20.0, **more)
+        return agency_config.Settings(code=code, axis=axis, max_back_off_seconds=20.0, **more)
 
     def journal(self) -> MemoryJournal:
         """A journal that stands where every schedule begins."""
@@ -127,8 +133,17 @@ class Template:
             await journal.append(journal.head(), frame, changes)
         return journal
 
+    def cluster(self) -> Cluster:
+        """A stream that stands there too."""
+        config = {**stream_config(stream_name(JOURNAL_ID), JOURNAL_ID)}
+        return Cluster(config, [frame.raw for frame, _ in self.frames])
+
     def new_store(self, path: Path) -> None:
         shutil.copyfile(self.folder / "agency.sqlite", path)
+
+    def new_views(self, path: Path) -> None:
+        """Views that stand there too: they go on from there."""
+        shutil.copyfile(self.folder / "views.sqlite", path)
 
 
 def _request(key: ec.EllipticCurvePrivateKey) -> bytes:
