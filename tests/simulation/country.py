@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from axispb.v1 import document_pb2
 
 from agencies.api_models import ReceiptInput, StatusInput
+from agencies.restored import is_catching_up
 from agencies.service import Submission
 from agencies.spool import Spool
 from axis.core.errors import Refusal
@@ -27,6 +28,7 @@ __all__ = ["Country"]
 T = TypeVar("T")
 
 QUIET_WITHIN = 1800.0
+REPLACED_AFTER = 120.0
 
 
 @dataclass
@@ -89,6 +91,9 @@ class Country:
             node, machine.node = machine.node, None
             node.unplugged()
         await asyncio.sleep(self.random.uniform(0.05, 5))
+        if host.name != "axis" and machine.lost:
+            await asyncio.sleep(REPLACED_AFTER)  # nothing that it sent is still on its way
+            machine.restore()
         await machine.start()
 
     # --- people
@@ -209,6 +214,8 @@ class Country:
                 return f"{code}: receipts"
             if store.row("SELECT 1 FROM held"):
                 return f"{code}: held"
+            if is_catching_up(store) or store.row("SELECT 1 FROM setting WHERE name GLOB 'found/*'"):
+                return f"{code}: catching up"
             for urgent, name in ((True, "urgent_after"), (False, "normal_after")):
                 if self.axis.journal.feed(code, urgent, int(store.setting(name, "0")), 1):
                     return f"{code}: feed"

@@ -30,15 +30,23 @@ OVER = 30.0
 AUDITED = 25
 
 
-def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: int = 3) -> None:
-    """One schedule in a folder of its own; AssertionError says how to run it again."""
+def simulate(
+    template: Template, folder: Path, plan: Any, seed: int, documents: int = 3, *, lose: bool = False
+) -> None:
+    """One schedule in a folder of its own; AssertionError says how to run it again.
+
+    `lose`: one agency's machine is lost, and a copy takes its place.
+    """
     folder.mkdir()
     audited = not isinstance(plan, Chance) or seed % AUDITED == 0
     country = Country(template, folder, plan, seed, sqlite=audited)
 
     async def main() -> None:
         try:
-            await _day(country, documents)
+            await _day(country, documents, lose=lose)
+            if lose:
+                invariants.forget_what_was_lost(country)
+                invariants.check_own_volumes(country)
             invariants.check(country, audited=audited)
         finally:
             await country.stop()
@@ -56,12 +64,15 @@ def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: 
         shutil.rmtree(folder)
 
 
-async def _day(country: Country, documents: int) -> None:
+async def _day(country: Country, documents: int, *, lose: bool) -> None:
     """Documents handed in during the first twenty seconds, while others decide, answer and operate."""
     await country.start()
     clerk = asyncio.create_task(country.decide())
+    losing = asyncio.create_task(_lose(country)) if lose else None
     work = [_send(country, number) for number in range(documents)]
     await asyncio.gather(*work, _answer(country), _requeue(country), _suspend(country), _close(country))
+    if losing is not None:
+        await losing
     await asyncio.sleep(max(0.0, OVER - asyncio.get_running_loop().time()))
     await country.quiet()
     clerk.cancel()
@@ -113,6 +124,16 @@ async def _close(country: Country) -> None:
     await asyncio.sleep(country.random.uniform(5, 25))
     for document_id in list(country.files)[:1]:
         await country.operate("close", document_id, DECIDES, "gone")
+
+
+async def _lose(country: Country) -> None:
+    """An agency's machine burns down; its home was copied a while before."""
+    chance = country.random
+    agency = country.agencies[chance.choice(NODES)]
+    await asyncio.sleep(chance.uniform(1, 15))
+    agency.copy()
+    await asyncio.sleep(chance.uniform(1, 15))
+    agency.lose()
 
 
 @contextmanager
