@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from axispb.v1 import document_pb2
 
 from agencies.api_models import ReceiptInput, StatusInput
+from agencies.restored import is_catching_up
 from agencies.service import Submission
 from agencies.spool import Spool
 from agencies.times import DAY_MS
@@ -31,6 +32,8 @@ T = TypeVar("T")
 QUIET_WITHIN = 1800.0
 #: Why the operator closes deliveries.
 CLOSED = "gone"
+#: How long a machine that is lost stays away: nothing that it sent is on its way any more.
+REPLACED_AFTER = 120.0
 
 
 @dataclass
@@ -107,6 +110,9 @@ class Country:
         await asyncio.sleep(self.random.uniform(0.05, 5))
         while host.name in self.away:
             await asyncio.sleep(1.0)
+        if host.name in self.agencies and machine.lost:
+            await asyncio.sleep(REPLACED_AFTER)
+            machine.restore()
         await machine.start()
 
     # --- people
@@ -244,6 +250,8 @@ class Country:
                 return f"{code}: receipts"
             if store.row("SELECT 1 FROM held"):
                 return f"{code}: held"
+            if is_catching_up(store) or store.row("SELECT 1 FROM setting WHERE name GLOB 'found/*'"):
+                return f"{code}: catching up"
             for urgent, name in ((True, "urgent_after"), (False, "normal_after")):
                 if self.axis.journal.feed(code, urgent, int(store.setting(name, "0")), 1):
                     return f"{code}: feed"

@@ -12,6 +12,7 @@ from typing import Any
 
 from axispb.v1 import evidence_pb2, journal_pb2
 
+from agencies.counting import volumes as own_volumes
 from axis.audit import audit
 from axis.core.document import DELIVERY_LIFE_MS
 from axis.core.envelope import Kind, parse
@@ -22,7 +23,7 @@ from axis.views.volumes import Selection, volumes
 from tests.simulation.country import CLOSED, Country
 from tests.world import recount
 
-__all__ = ["check"]
+__all__ = ["check", "check_own_volumes", "forget_what_was_lost"]
 
 #: What a promised document may be refused with for good, once somebody was suspended.
 SUSPENDED = {"recipient_suspended", "sender_suspended"}
@@ -102,6 +103,30 @@ def check(country: Country, *, audited: bool) -> None:
     _senders_agree(country, read)
     _nodes_agree(country, read)
     _counts(country, read, audited=audited)
+
+
+def forget_what_was_lost(country: Country) -> None:
+    """What a lost machine had promised, and had not handed to the axis: nobody else knew of it."""
+    accepted = {key.removeprefix("document/") for key, _, _ in country.axis.journal.facts("document/")}
+    for document_id, sender in list(country.promised.items()):
+        row = _store(country, sender).row("SELECT 1 FROM sent WHERE document_id = ?", document_id)
+        if row is None and document_id not in accepted:
+            del country.promised[document_id]
+
+
+def check_own_volumes(country: Country) -> None:
+    """What a node has counted for its units is what the axis counts for them."""
+    with closing(Views.open(country.folder / "own.sqlite")) as views:
+        views.catch_up(country.axis.journal)
+        with closing(views.reader()) as reader:
+            for kind in ("document", "status"):
+                found: Any = volumes(reader, Selection(kind=kind), country.clock.now())["rows"]  # type: ignore[arg-type]
+                of_axis = {row["code"]: row for row in found}
+                for code in country.agencies:
+                    for unit, counts in own_volumes(_store(country, code), kind=kind):
+                        mine = asdict(counts)
+                        theirs = {name: of_axis[unit][name] for name in mine}
+                        assert mine == theirs, f"{kind} {unit}: {mine}, the axis says {theirs}"
 
 
 def _promises(country: Country, read: Recount) -> None:

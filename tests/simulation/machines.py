@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import queue
 import random as random_module
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +24,7 @@ from agencies.contents import Contents
 from agencies.directory_sync import DirectorySync
 from agencies.heads import Heads
 from agencies.identity import Identity
+from agencies.restored import mark_restored
 from agencies.store import Store, _commit, _Job
 from agencies.vxp.systems import Systems
 from axis.app.engines import Engines
@@ -144,6 +148,9 @@ class Agency:
         self.axis.template.new_store(self.path)
         self.blobs = MemoryBlobs()
         self.node: _Node | None = None
+        #: The machine is gone: what starts in its place is made from the copy.
+        self.lost = False
+        self._copied: MemoryBlobs | None = None
         self._died = died
 
     def door(self, name: str) -> Door | None:
@@ -156,6 +163,32 @@ class Agency:
         self.host = host
         self.node = _Node(self, host)
         await asyncio.wait({host.start(self.node.start())})
+
+    def copy(self) -> None:
+        """A copy of the home, beside whatever runs on it."""
+        with closing(sqlite3.connect(self.path)) as here, closing(sqlite3.connect(self._copy)) as copy:
+            here.backup(copy)
+        self._copied = deepcopy(self.blobs)
+
+    @property
+    def _copy(self) -> Path:
+        return self.path.with_name("copy.sqlite")
+
+    def lose(self) -> None:
+        """The machine is gone with all that is on it."""
+        self.lost = True
+        self.host.kill()
+
+    def restore(self) -> None:
+        """What `agency restore` makes of the copy."""
+        assert self._copied is not None
+        self.blobs, self.lost = self._copied, False
+        for end in ("", "-wal", "-shm"):
+            Path(f"{self.path}{end}").unlink(missing_ok=True)
+        shutil.copyfile(self._copy, self.path)
+        with closing(sqlite3.connect(self.path)) as store:
+            mark_restored(store, self.axis.clock.now())
+            store.commit()
 
 
 class _Node(Node):

@@ -40,17 +40,23 @@ def simulate(
     plan: Any,
     seed: int,
     documents: int = 3,
-    clustered: bool | None = None,
+    *,
+    lose: bool = False,
 ) -> None:
-    """One schedule in a folder of its own; AssertionError says how to run it again."""
+    """One schedule in a folder of its own; AssertionError says how to run it again.
+
+    `lose`: one agency's machine is lost, and a copy takes its place.
+    """
     folder.mkdir()
     audited = not isinstance(plan, Chance) or seed % AUDITED == 0
-    clustered = seed % CLUSTERED == 1 if clustered is None else clustered
-    country = Country(template, folder, plan, seed, sqlite=audited, clustered=clustered)
+    country = Country(template, folder, plan, seed, sqlite=audited, clustered=seed % CLUSTERED == 1)
 
     async def main() -> None:
         try:
-            await _day(country, documents)
+            await _day(country, documents, lose=lose)
+            if lose:
+                invariants.forget_what_was_lost(country)
+                invariants.check_own_volumes(country)
             invariants.check(country, audited=audited)
         finally:
             await country.stop()
@@ -68,14 +74,16 @@ def simulate(
         shutil.rmtree(folder)
 
 
-async def _day(country: Country, documents: int) -> None:
+async def _day(country: Country, documents: int, *, lose: bool) -> None:
     """Documents handed in during the first twenty seconds, while others decide, answer and operate."""
     await country.start()
     clerk = asyncio.create_task(country.decide())
     work = [_send(country, number) for number in range(documents)]
     work += [_answer(country), _requeue(country), _suspend(country), _close(country)]
-    if country.seed % MONTHS == 2:
+    if country.seed % MONTHS == 2 and not lose:
         work.append(_wait(country))
+    if lose:
+        work.append(_lose(country))
     await asyncio.gather(*work)
     await asyncio.sleep(max(0.0, OVER - asyncio.get_running_loop().time()))
     await country.quiet()
@@ -135,6 +143,16 @@ async def _wait(country: Country) -> None:
     chance = country.random
     await asyncio.sleep(chance.uniform(2, 25))
     await country.days_pass(chance.choice((0.7, 29.9995, 30.0, 31.0, 45.0)), chance.choice(NODES))
+
+
+async def _lose(country: Country) -> None:
+    """An agency's machine burns down; its home was copied a while before."""
+    chance = country.random
+    agency = country.agencies[chance.choice(NODES)]
+    await asyncio.sleep(chance.uniform(1, 15))
+    agency.copy()
+    await asyncio.sleep(chance.uniform(1, 15))
+    agency.lose()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
+import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agencies import config as agency_config
 from agencies import keys
-from agencies.store import Store
+from agencies.store import Store, set_setting
 from axis import config
 from axis.app.home import Home
 from axis.app.own_keys import KeySet, OwnKeys, pem
@@ -71,6 +72,9 @@ class Template:
         store.close()
         with closing(Views.open(folder / "views.sqlite")) as views:
             views.catch_up(made.journal())
+        with closing(sqlite3.connect(folder / "agency.sqlite")) as connection:
+            set_setting(connection, "key_secret", "5e" * 32)  # ids are the same in each run
+            connection.commit()
         return made
 
     async def _found(self, pair: tuple[bytes, bytes]) -> None:

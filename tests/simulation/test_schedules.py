@@ -36,6 +36,13 @@ def test_schedules(template: Template, memory: Path) -> None:
     assert not failed, f"{len(failed)} of {COUNT} schedules failed:\n" + "\n".join(failed[:5])
 
 
+def test_lost_machines(template: Template, memory: Path) -> None:
+    """An agency goes on from an older copy of its home: nothing is sent twice, and its volumes are right."""
+    for seed in range(int(os.environ.get("SIMULATION_LOST", "30"))):
+        plan = Chance(seed, OVER) if seed % 3 else Calm()
+        simulate(template, memory / f"lost-{seed}", plan, seed, documents=6, lose=True)
+
+
 def test_a_schedule_is_the_same_each_time(template: Template, memory: Path) -> None:
     """The same seed injects the same faults at the same moments: what failed once can be looked at."""
     plans = [Chance(17, OVER), Chance(17, OVER)]
