@@ -7,7 +7,7 @@ import contextvars
 import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,17 @@ CLOSED = "gone"
 REPLACED_AFTER = 120.0
 
 
+@dataclass(frozen=True)
+class Handed:
+    """What somebody handed in."""
+
+    sender: str
+    to: tuple[str, ...]
+    files: tuple[bytes, ...]
+    fields: dict[str, Any]
+    key: str
+
+
 @dataclass
 class Country:
     """Built inside a virtual loop; `plan` is crash plan and weather in one."""
@@ -50,6 +61,8 @@ class Country:
     promised: dict[str, str] = field(default_factory=dict)
     #: document → (SHA-256, size) of its attachments
     files: dict[str, list[tuple[bytes, int]]] = field(default_factory=dict)
+    #: document → how it was handed in
+    handed: dict[str, Handed] = field(default_factory=dict)
     suspended: bool = False
     aged: bool = False  # the world's time has jumped by days
     #: agencies that are not started again for the time being
@@ -143,8 +156,25 @@ class Country:
 
     async def send(self, sender: str, to: tuple[str, ...], files: tuple[bytes, ...], **fields: Any) -> None:
         """Hand in one document until its node has promised to send it."""
+        handed = Handed(sender, to, files, fields, f"key-{self.random.random()}")
+        if document_id := await self._hand_in(handed):
+            self.handed[document_id] = handed
+
+    async def send_again(self, sender: str) -> None:
+        """Software that was restored with its node's machine, say: it hands everything in once more.
+
+        Where it gets another answer than the first time, that document is not promised any more.
+        """
+        for document_id, handed in list(self.handed.items()):
+            if handed.sender == sender:
+                answered = await self._hand_in(handed)
+                if answered != document_id:
+                    self.promised.pop(document_id)
+
+    async def _hand_in(self, handed: Handed) -> str:
+        """The document's id; empty where it was refused because somebody is suspended."""
+        sender, to, files, fields, key = astuple(handed)
         agency = self.agencies[sender]
-        key = f"key-{self.random.random()}"
 
         async def act() -> Any:
             assert agency.node is not None
@@ -155,10 +185,12 @@ class Country:
             answer = await self.insist(lambda: self._on(agency, act))
         except Refusal as refusal:
             if self.suspended and refusal.name == "recipient_suspended":
-                return
+                return ""
             raise
-        self.promised[answer["document_id"]] = sender
-        self.files[answer["document_id"]] = [(hashlib.sha256(file).digest(), len(file)) for file in files]
+        document_id = str(answer["document_id"])
+        self.promised[document_id] = sender
+        self.files[document_id] = [(hashlib.sha256(file).digest(), len(file)) for file in files]
+        return document_id
 
     async def say(self, code: str, document_id: str) -> None:
         """A receiver's clerk says that a document is being worked on."""

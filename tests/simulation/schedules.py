@@ -153,6 +153,7 @@ async def _lose(country: Country) -> None:
     agency.copy()
     await asyncio.sleep(chance.uniform(1, 15))
     agency.lose()
+    await country.send_again(agency.code)
 
 
 @contextmanager
