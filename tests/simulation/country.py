@@ -65,6 +65,7 @@ class Country:
     handed: dict[str, Handed] = field(default_factory=dict)
     suspended: bool = False
     aged: bool = False  # the world's time has jumped by days
+    older: bool = False  # the axis was restored from an older copy
     #: agencies that are not started again for the time being
     away: set[str] = field(default_factory=set)
     axes: dict[str, Axis] = field(default_factory=dict)
@@ -254,6 +255,22 @@ class Country:
         await asyncio.sleep(self.random.uniform(0, 80))  # deadlines are looked at once a minute
         self.away.discard(away)
 
+    async def restored(self) -> None:
+        """The axis is lost, and brought back from a backup that is some seconds old."""
+        older = self.axis.copied()
+        await asyncio.sleep(self.random.uniform(0.5, 10))
+        self.axis.older, self.older = older, True
+        self.away.add("axis")
+        self.axis.host.kill()
+        await asyncio.sleep(20.0)  # no answer of before is on its way any more
+        self.away.discard("axis")
+
+    async def review(self) -> None:
+        """The operator looks at what a backup has brought back: whose suspension had ended is resumed."""
+        for unit in (await self.operate("units"))["organisations"]:
+            if unit["state"] == "suspended":
+                await self.operate("resume", unit["code"])
+
     # --- the end
 
     async def quiet(self) -> None:
@@ -282,12 +299,22 @@ class Country:
                 return f"{code}: receipts"
             if store.row("SELECT 1 FROM held"):
                 return f"{code}: held"
+            if self.older and not self._has_noticed(agency):
+                return f"{code}: knows another axis"
             if is_catching_up(store) or store.row("SELECT 1 FROM setting WHERE name GLOB 'found/*'"):
                 return f"{code}: catching up"
             for urgent, name in ((True, "urgent_after"), (False, "normal_after")):
                 if self.axis.journal.feed(code, urgent, int(store.setting(name, "0")), 1):
                     return f"{code}: feed"
         return ""
+
+    def _has_noticed(self, agency: Agency) -> bool:
+        """Whether the node goes by a head that the restored axis has."""
+        assert agency.node is not None
+        seen = agency.node.parts.receiver._client.heads.seen
+        return seen is not None and self.axis.journal.frame_hash(seen.sequence) == bytes.fromhex(
+            seen.frame_sha256
+        )
 
 
 async def _submission(
