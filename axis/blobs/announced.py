@@ -1,6 +1,7 @@
 """What the nodes of a cluster have announced: who uploaded which blob, its size, and until when it is kept.
 
-A small file of each node, followed from the announcements' stream; lost, it is read again from there.
+A small file of each node, followed from the announcements' stream; lost, it is read again from there. It also
+remembers which stream of chunks has had all that this node holds; lost, that is looked at again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ CREATE TABLE IF NOT EXISTS place (
     one     INTEGER PRIMARY KEY CHECK (one = 1),
     created TEXT    NOT NULL,
     last    INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS published (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    chunks TEXT    NOT NULL
 ) STRICT;
 """
 
@@ -77,6 +82,15 @@ class Announced:
         if created:
             self._connection.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?)", (created, last))
         self._connection.execute("COMMIT")
+
+    def published(self, chunks: str) -> bool:
+        """Whether the stream of chunks made at `chunks` has had all that this node holds."""
+        row = self._connection.execute("SELECT chunks FROM published").fetchone()
+        return row is not None and row[0] == chunks
+
+    def has_published(self, chunks: str) -> None:
+        """Note that it has."""
+        self._connection.execute("INSERT OR REPLACE INTO published VALUES (1, ?)", (chunks,))
 
     def pin(self, sha256: bytes, owner: str) -> tuple[int, int] | None:
         """(size, end) of this owner's pin."""

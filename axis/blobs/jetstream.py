@@ -31,7 +31,7 @@ from axis.blobs.files import FileBlobs
 from axis.blobs.rules import GRACE_MS
 from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
 from axis.logs import get_logger
-from axis.ports import OutcomeUnknown
+from axis.ports import BlobMismatch, BlobMissing, OutcomeUnknown
 
 __all__ = ["JetStreamBlobs"]
 
@@ -201,12 +201,43 @@ class JetStreamBlobs:
         """
         await self._make_streams()
         await self._look()
-        count = 0
+        made, count = self._chunks_made, 0
         for sha256 in list(self._local.hashes()):
             if (size := self._local.size(sha256)) is not None:
                 await self._publish(sha256, size, now)
                 count += 1
+        self._announced.has_published(made)
         return count
+
+    async def publish_lost(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+        """Publish what this node holds, `is_named` affirms, and the stream of chunks lacks; how many.
+
+        Once for each stream of chunks: one that somebody has made again holds nothing of what the other nodes
+        took. Named blobs alone: nobody collects those meanwhile, and the others must be uploaded again, as
+        their pins are void. OutcomeUnknown when the cluster does not answer: then it begins again next time.
+        """
+        made, count = self._chunks_made, 0
+        if self._announced.published(made):
+            return 0
+        held = await asyncio.to_thread(lambda: list(self._local.hashes()))
+        for looked_at, sha256 in enumerate(held, 1):
+            if looked_at % _BATCH == 0:
+                await asyncio.sleep(0)
+            size = self._local.size(sha256) if is_named(sha256) else None
+            if size is None or await self._is_whole(sha256, size):
+                continue
+            await self._publish(sha256, size, now)
+            count += 1
+        if self._chunks_made == made:  # else another has come meanwhile, to be filled next time
+            self._announced.has_published(made)
+        return count
+
+    async def _is_whole(self, sha256: bytes, size: int) -> bool:
+        """Whether every chunk is in the cluster."""
+        try:
+            return await self._chunks.size(sha256, size) == size
+        except (BlobMissing, BlobMismatch):
+            return False
 
     async def _make_streams(self) -> None:
         """Where they are missing."""

@@ -280,6 +280,29 @@ async def test_lost_streams_are_filled_again_and_old_pins_count_for_nothing(
     await cluster.close()
 
 
+async def test_each_node_publishes_again_what_a_stream_made_anew_lacks(
+    tmp_path: Path, nats: NatsCluster, pair: tuple[JetStreamBlobs, JetStreamBlobs]
+) -> None:
+    """What another node's reseed cannot: named ones alone, once for each stream."""
+    one, two = pair
+    body = content(300_000)
+    name = await put(one, body)
+    unnamed = await put(one, b"nobody names it")
+    stream, cluster = one._chunks.stream, await nats.connect()
+    await cluster.ask(f"STREAM.DELETE.{stream}", {}, 10.0)
+    assert await two.seed(NOW) == 0
+    await one._look()
+    with pytest.raises(BlobMissing):
+        await get(two, name)
+    assert await one.publish_lost(NOW, name.__eq__) == 1
+    assert await get(two, name) == body
+    with pytest.raises(BlobMissing):
+        await get(two, unnamed)
+    await one._chunks.purge(name, 1000)
+    assert await one.publish_lost(NOW, name.__eq__) == 0
+    await cluster.close()
+
+
 async def test_every_page_of_the_stored_is_read(
     pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
