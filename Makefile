@@ -36,8 +36,9 @@ bench: install  ## The whole journey, edXML packets, and the journal on SQLite a
 	$(BIN)/python -m bench.edxml
 	$(BIN)/python -m bench.journal
 
-chaos: install system  ## Break nodes, servers, links, disks, clocks under load (SECONDS=n SEED=n ENGINE=embedded), count losses
-	$(BIN)/python -m bench.chaos --engine $(or $(ENGINE),cluster) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
+chaos: install system  ## Break nodes, servers, links, disks, clocks under load (SECONDS=n SEED=n KINDS=a,b ENGINE=embedded), count losses
+	$(BIN)/python -m bench.chaos --engine $(or $(ENGINE),cluster) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) \
+	  --kinds "$(KINDS)"
 
 PROFILE ?= default
 COMPOSE = $(BIN)/python -m deploy.compose

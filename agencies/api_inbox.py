@@ -59,7 +59,7 @@ class InboxRoutes(DocumentRoutes):
                 status=202,
                 request=StatusInput,
                 parameters=(ID, KEY),
-                codes=("document_unknown", "not_a_recipient", "idempotency_conflict"),
+                codes=("document_unknown", "not_a_recipient", "idempotency_conflict", "catching_up"),
             ),
             Route(
                 "GET",

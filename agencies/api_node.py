@@ -17,6 +17,7 @@ from agencies.metrics import metrics_text
 from agencies.openapi import Parameter, Route
 from agencies.parts import NodeParts
 from agencies.replies import as_json
+from agencies.restored import is_catching_up
 from agencies.times import rfc3339
 from agencies.units import hosted_by, primary
 from axis.core.errors import Refusal
@@ -96,7 +97,15 @@ class NodeRoutes:
             "urls": list(self._parts.settings.axis),
             "head": str(self._parts.client.heads) or None,
             "directory_as_of": self._parts.directory.as_of,
+            "catching_up": is_catching_up(self._parts.store),
+            "keys_replaced": self._keys_replaced(),
         }
+
+    def _keys_replaced(self) -> bool:
+        """Whether this organisation has newer keys than those of the copy that this home was made from."""
+        parts = self._parts
+        own = parts.directory.certificate(parts.identity.credentials.certificate_sha256)
+        return parts.own_certificates.replaced_after(own.issued_sequence if own is not None else 0)
 
     async def node(self, _: web.Request) -> web.StreamResponse:
         """GET /v1/node."""

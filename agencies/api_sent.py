@@ -43,7 +43,13 @@ class SentRoutes(DocumentRoutes):
                 request=DocumentInput,
                 multipart=True,
                 parameters=(KEY,),
-                codes=("field_invalid", "recipient_unknown", "idempotency_conflict", "storage_full"),
+                codes=(
+                    "field_invalid",
+                    "recipient_unknown",
+                    "idempotency_conflict",
+                    "catching_up",
+                    "storage_full",
+                ),
             ),
             Route(
                 "POST",
@@ -59,6 +65,7 @@ class SentRoutes(DocumentRoutes):
                     "packet_signature_invalid",
                     "recipient_unknown",
                     "idempotency_conflict",
+                    "catching_up",
                     "storage_full",
                 ),
             ),
@@ -90,7 +97,7 @@ class SentRoutes(DocumentRoutes):
                 status=202,
                 request=StatusInput,
                 parameters=(ID, KEY),
-                codes=("document_unknown", "not_a_recipient", "idempotency_conflict"),
+                codes=("document_unknown", "not_a_recipient", "idempotency_conflict", "catching_up"),
             ),
             Route(
                 "GET",

@@ -24,12 +24,15 @@ from agencies.directory_sync import DirectorySync
 from agencies.enrol import Token, enrol
 from agencies.events import Events
 from agencies.fetch import Fetcher
+from agencies.found_again import FoundAgain
 from agencies.guard import Guard, bearer_token
 from agencies.handling import Handler
 from agencies.heads import Heads
 from agencies.housekeeping import keep_house
 from agencies.identity import Identity
+from agencies.key_ids import ensure_secret
 from agencies.local import listening_socket, remove_socket
+from agencies.own_certificates import OwnCertificates
 from agencies.packet_signatures import PacketSignatures
 from agencies.packets import Packets
 from agencies.parts import NodeParts
@@ -38,6 +41,7 @@ from agencies.receipt_modes import ReceiptModes
 from agencies.receipts import ReceiptSender
 from agencies.receiver import Receiver
 from agencies.recovery import Recovery
+from agencies.restored import copied_head
 from agencies.service import Service
 from agencies.shipment import Shipments
 from agencies.spool import Spool
@@ -126,6 +130,7 @@ class Node:
         credentials = keys.load_credentials(self.home)
         store = Store(self.home / "agency.sqlite")
         self._stack.callback(store.close)
+        await store.write(ensure_secret)
         blobs = Contents(store, FileBlobs.open_root(self.home / "blobs"))
         self._stack.push_async_callback(blobs.close)
         heads = Heads(store.setting("head"))
@@ -151,7 +156,12 @@ class Node:
     ) -> None:
         events = Events()
         signatures = PacketSignatures(blobs, settings.packet_signature)
-        receiver = self._wire_loops(settings, store, blobs, client, directory, identity, events, signatures)
+        own_certificates = OwnCertificates(
+            lambda: keys.known_keys(self.home), copied_head=lambda: copied_head(store)
+        )
+        receiver = self._wire_loops(
+            settings, store, blobs, client, directory, identity, events, signatures, own_certificates
+        )
         ours: dict[str, Any] = {
             "store": store,
             "identity": identity,
@@ -176,6 +186,7 @@ class Node:
             directory=directory,
             events=events,
             receiver=receiver,
+            own_certificates=own_certificates,
             service=service,
             statuses=statuses,
             packets=Packets(
@@ -200,6 +211,7 @@ class Node:
         identity: Identity,
         events: Events,
         signatures: PacketSignatures,
+        own_certificates: OwnCertificates,
     ) -> Receiver:
         """What talks to the axis: the pump, the receipts' sender, the receiver."""
         own: dict[str, Any] = {"store": store, "clock": self._clock}
@@ -209,7 +221,7 @@ class Node:
             identity=identity,
             primary=lambda code: primary(directory.directory, code),
             receipt_mode=ReceiptModes(settings, self._systems, directory).mode,
-            own_keys=lambda: keys.known_keys(self.home),
+            own_certificates=own_certificates,
             doubt=directory.doubt,
             signatures=signatures,
         )
@@ -234,18 +246,24 @@ class Node:
         self._pump = Pump(**own, shipments=shipments, random=self._random, large_at_once=settings.submissions)
         self._receipts = ReceiptSender(**loop, identity=identity, directory=directory)
         fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
+        self._found = FoundAgain(**own, fetcher=fetcher, signatures=signatures, random=self._random)
         return Receiver(
             **loop,
             directory=directory,
             handler=handler,
+            own_certificates=own_certificates,
             fetcher=fetcher,
-            stored=self._receipts.wake,
+            stored=self._stored,
             reconnected=self._wake,
         )
 
+    def _stored(self) -> None:
+        self._receipts.wake()
+        self._found.wake()
+
     def _wake(self) -> None:
         self._pump.wake()
-        self._receipts.wake()
+        self._stored()
 
     async def _serve(self) -> None:
         owner = application(self.parts, None)
@@ -281,6 +299,7 @@ class Node:
             "receipts": self._receipts.run,
             "feed": receiver.run,
             "held": receiver.run_held,
+            "found": self._found.run,
             "housekeeping": lambda: keep_house(self.parts.store, self.parts.blobs, self._clock),
         }
         if self._autoreply:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-from axispb.v1 import api_pb2, evidence_pb2, facts_pb2
+from axispb.v1 import api_pb2, evidence_pb2
 
 from agencies import inbox
 from agencies.attachments import AttachmentRow
@@ -16,8 +15,10 @@ from agencies.config import ReceiptMode
 from agencies.edxml.signature import PacketSignature
 from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received
 from agencies.fetch import Fetched
+from agencies.held import check_opened
 from agencies.identity import Identity
 from agencies.judge import Accepted, addressed_to, judge_accepted, judge_notice
+from agencies.own_certificates import OwnCertificates
 from agencies.own_documents import (
     acceptance_effect,
     claimed_document,
@@ -26,14 +27,14 @@ from agencies.own_documents import (
     receipt_effect,
 )
 from agencies.packet_signatures import INVALID, PacketSignatures, as_stored, packet_in
+from agencies.restored import is_catching_up
 from agencies.standing import adoption
 from agencies.store import Store
 from agencies.units import Primary
-from axis.core.envelope import Envelope, Kind, parse
+from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxState
 from axis.core.receipt import Binding
-from axis.core.trust import read_certificate
 from axis.logs import get_logger
 from axis.ports import Clock
 
@@ -74,7 +75,7 @@ class Handler:
         clock: Clock,
         receipt_mode: Callable[[str], ReceiptMode],
         primary: Primary,
-        own_keys: Callable[[], set[bytes]],
+        own_certificates: OwnCertificates,
         doubt: Callable[[int], bool],
         signatures: PacketSignatures,
     ) -> None:
@@ -83,12 +84,10 @@ class Handler:
         self._clock = clock
         self._receipt_mode = receipt_mode
         self._primary = primary
-        self._own_keys = own_keys
+        self._own_certificates = own_certificates
         self._doubt = doubt
         self._signatures = signatures
         self._wrong_bytes: dict[str, int] = {}
-        #: Certificates in our own name, by their bytes, that were found to be ours, or were told of.
-        self._checked: set[bytes] = set()
 
     def judge(self, item: api_pb2.FeedItem) -> Judged:
         """What the item means. Raises Refusal for "not now"; whatever it returns is final for the item."""
@@ -113,7 +112,7 @@ class Handler:
             return Judged([self._invalid(item, refusal, units)])
         effects: list[Effect] = []
         if accepted.message.acting_organisation == self._identity.code:
-            effects.append(acceptance_effect(accepted, item.trace_id))
+            effects.append(acceptance_effect(accepted, item.trace_id, expected=is_catching_up(self._store)))
         units = accepted.units_of(self._identity.code)
         return Judged(effects, self._incoming(accepted, item, units) if units else None)
 
@@ -284,7 +283,7 @@ class Handler:
         message = notice.message
         effects = [notice_effect(message, notice.envelope, item.at)]
         if message.kind == evidence_pb2.NOTICE_KIND_DEAD:
-            self._check_known(message)
+            check_opened(self._store, self._identity.code, item, message)
             effects.append(lambda connection: _closed_here(connection, message, item.at))
         elif message.host == self._identity.code:
             requeued = self._requeued(item, message)
@@ -302,57 +301,9 @@ class Handler:
             return Judged([self._invalid(item, refusal, [unit], attempt)])
         return Judged([], self._incoming(accepted, item, [unit], attempt=attempt))
 
-    def _check_known(self, message: evidence_pb2.Notice) -> None:
-        """A notice of death waits for the document that it is about, sent or received."""
-        for table in ("sent", "received"):
-            row = self._store.row(
-                f"SELECT acceptance_signed FROM {table} WHERE document_id = ?", message.document_id
-            )
-            known = row["acceptance_signed"] if row is not None else None
-            if known is not None and hashlib.sha256(known).digest() == message.acceptance_sha256:
-                self._check_first_attempt(message, known)
-                return
-        raise Refusal("unavailable", f"the document {message.document_id} has not come yet")
-
-    def _check_first_attempt(self, message: evidence_pb2.Notice, acceptance: bytes) -> None:
-        """A first attempt that came to us, but is still held, is not closed before it is stored.
-
-        The document may be here already by a later attempt; the first one would then be opened for ever.
-        """
-        if message.attempt != 1:
-            return
-        deliveries = cast(evidence_pb2.Acceptance, parse(acceptance, Kind.ACCEPTANCE)).deliveries
-        if (message.recipient_unit, self._identity.code) not in {(one.unit, one.host) for one in deliveries}:
-            return
-        if not self._store.row(
-            "SELECT 1 FROM receipt WHERE document_id = ? AND unit = ? AND attempt = 1",
-            message.document_id,
-            message.recipient_unit,
-        ):
-            raise Refusal("unavailable", f"the first attempt of {message.document_id} has not come yet")
-
     def _issued(self, item: api_pb2.FeedItem) -> Effect:
-        happened = self.own_certificates([item.certificate])
+        happened = self._own_certificates.check([item.certificate])
         return lambda _: happened
-
-    def own_certificates(self, facts: Iterable[facts_pb2.CertificateFact]) -> Happened:
-        """Certificates in our own name: the alarm bell of design decision 12, once for each.
-
-        The directory is what is judged by, so it is looked through; the feed's word alone could be missing.
-        """
-        happened: Happened = []
-        for fact in facts:
-            if fact.certificate in self._checked:
-                continue
-            try:
-                known = read_certificate(fact.certificate).public_key_sha256 in self._own_keys()
-            except Refusal:
-                known = False
-            self._checked.add(fact.certificate)
-            if not known:
-                get_logger().error("certificate_not_ours", serial=fact.serial, sequence=fact.issued_sequence)
-                happened.append(("alarm", {"what": "certificate_not_ours", "serial": fact.serial}))
-        return happened
 
 
 def _closed_here(connection: sqlite3.Connection, message: evidence_pb2.Notice, at: int) -> Happened:

@@ -40,6 +40,7 @@ __all__ = [
     "close_delivery",
     "due",
     "hurry",
+    "keep_packet",
     "next_due",
     "postpone",
     "put",
@@ -132,14 +133,18 @@ def put(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
     _keep_signature(connection, outgoing.document_id, outgoing.envelope)
     put_attachments(connection, "sent", outgoing.document_id, outgoing.attachments)
     if outgoing.packet_signature:
-        connection.execute(
-            "INSERT INTO sent_packet (document_id, signature) VALUES (?, ?)",
-            (outgoing.document_id, outgoing.packet_signature),
-        )
+        keep_packet(connection, outgoing.document_id, outgoing.packet_signature)
     if outgoing.kind == Kind.STATUS:
         keep_status(connection, "sent", outgoing.envelope, outgoing.created_at)
     else:
         keep_issued(connection, outgoing.envelope, outgoing.sender_unit, outgoing.created_at)
+
+
+def keep_packet(connection: sqlite3.Connection, document_id: str, signature: str) -> None:
+    """What was made of the edXML packet's own signature, as JSON."""
+    connection.execute(
+        "INSERT OR REPLACE INTO sent_packet (document_id, signature) VALUES (?, ?)", (document_id, signature)
+    )
 
 
 def _keep_signature(connection: sqlite3.Connection, document_id: str, envelope: Envelope) -> None:

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from agencies import outbox
 from agencies.effects import Effect, Happened, as_listed, document_changed
+from agencies.found_again import put_found
 from agencies.identity import Identity
 from agencies.judge import Accepted, Known, judge_again, judge_receipt
 from agencies.store import Store
@@ -34,25 +35,31 @@ __all__ = [
 _ID_LIMIT = 64
 
 
-def acceptance_effect(accepted: Accepted, trace_id: str) -> Effect:
-    """The journal holds a document of ours: that wins over whatever was answered before."""
+def acceptance_effect(accepted: Accepted, trace_id: str, *, expected: bool) -> Effect:
+    """The journal holds a document of ours: that wins over whatever was answered before.
+
+    `expected`: this home was restored from an older copy, which need not know the document.
+    """
     outgoing = as_listed(accepted, trace_id)
     acceptance = accepted.acceptance
 
     def apply(connection: sqlite3.Connection) -> Happened:
+        happened: Happened = []
         row = connection.execute(
             "SELECT signed FROM sent WHERE document_id = ?", (outgoing.document_id,)
         ).fetchone()
         if row is None:
             # Signed with our key, but not by this store: an older copy of the home was brought back, or
-            # somebody else has the key. The log says so either way.
-            get_logger().error("own_document_unknown", document_id=outgoing.document_id)
-            outbox.put(connection, outgoing)
+            # somebody else has the key.
+            if not expected:
+                get_logger().error("own_document_unknown", document_id=outgoing.document_id)
+                happened = [("alarm", {"what": "own_document_unknown", "document_id": outgoing.document_id})]
+            put_found(connection, outgoing)
         elif row["signed"] != accepted.envelope.signed:
             get_logger().error("own_document_differs", document_id=outgoing.document_id)
             return [("alarm", {"what": "own_document_differs", "document_id": outgoing.document_id})]
         new = outbox.accept(connection, acceptance.envelope, acceptance.message, accepted.sequence)
-        return document_changed(outgoing.document_id, "accepted") if new else []
+        return happened + (document_changed(outgoing.document_id, "accepted") if new else [])
 
     return apply
 

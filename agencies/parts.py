@@ -10,6 +10,7 @@ from agencies.config import Settings
 from agencies.directory_sync import DirectorySync
 from agencies.events import Events
 from agencies.identity import Identity
+from agencies.own_certificates import OwnCertificates
 from agencies.packets import Packets
 from agencies.receiver import Receiver
 from agencies.service import Service
@@ -36,6 +37,7 @@ class NodeParts:
     directory: DirectorySync
     events: Events
     receiver: Receiver
+    own_certificates: OwnCertificates
     service: Service
     statuses: Statuses
     packets: Packets

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from axispb.v1 import api_pb2
@@ -18,39 +18,34 @@ from axispb.v1 import api_pb2
 from agencies import inbox, outbox
 from agencies.axis_client import AxisClient
 from agencies.backoff import Random, back_off, wait_for_signal
+from agencies.catch_up import CatchUp
 from agencies.config import Settings
-from agencies.contents import insert_contents
 from agencies.directory_sync import DirectorySync
-from agencies.effects import Effect, Happened, all_effects
+from agencies.effects import Happened
 from agencies.events import Events
-from agencies.fetch import OWNER, Contents, Fetched, Fetcher
-from agencies.handling import Arrival, Handler, Judged
+from agencies.fetch import Fetcher
+from agencies.handling import Handler
 from agencies.heads import epoch, learnt
-from agencies.restored import is_catching_up, mark_caught_up
+from agencies.own_certificates import OwnCertificates
+from agencies.results import Held, Result, Results
 from agencies.store import Store, set_setting
 from agencies.tasks import all_of
 from agencies.times import DAY_MS
 from axis.core.errors import Refusal
-from axis.logs import bound_trace, get_logger
+from axis.logs import get_logger
 from axis.ports import Clock
 
 __all__ = ["Receiver"]
 
 _PAGE: Final = 100
 _WAIT_SECONDS: Final = 25
-#: Items between two turns of the event loop: each costs a few signature checks.
-_JUDGED_AT_ONCE: Final = 8
 _HELD_AT_ONCE: Final = 4
 _IDLE_SECONDS: Final = 60.0
-#: How far an axis node may be behind another before it stops answering.
-_BEHIND_SECONDS: Final = 3
 #: Between polls that fail: an axis that is back should not wait long for its nodes.
 _LONGEST_PAUSE: Final = 5.0
 _HELD_FOR: Final = 30 * DAY_MS
-#: More content than this is fetched beside the feed, so that it delays no other document.
-_LARGE_BYTES: Final = 8 * 1024 * 1024
-
-_Result = Effect | Refusal
+#: A node that was away for a month tries what it finds so often before it gives up what is older than that.
+_TRIES_AT_LEAST: Final = 20
 
 
 class Receiver:
@@ -63,6 +58,7 @@ class Receiver:
         client: AxisClient,
         directory: DirectorySync,
         handler: Handler,
+        own_certificates: OwnCertificates,
         fetcher: Fetcher,
         clock: Clock,
         random: Random,
@@ -75,8 +71,8 @@ class Receiver:
         self._store = store
         self._client = client
         self._directory = directory
-        self._handler = handler
-        self._fetcher = fetcher
+        self._results = Results(handler, fetcher, clock)
+        self._own_certificates = own_certificates
         self._clock = clock
         self._random = random
         self._events = events
@@ -85,8 +81,7 @@ class Receiver:
         #: Called after each transaction, when receipts may be due; and when the axis is in reach again.
         self._stored = stored
         self._reconnected = reconnected
-        #: How long a restored home's node waits for more before it takes the feed to be at its end.
-        self._end_seconds = _BEHIND_SECONDS if len(settings.axis) > 1 else 0
+        self._catch_up = CatchUp(store, client, events, several=len(settings.axis) > 1)
         self._held_signal = asyncio.Event()
         #: The state of the directory that was looked through for certificates in our own name.
         self._checked = -1
@@ -122,7 +117,8 @@ class Receiver:
             return False
         return True
 
-    def _lost(self, refusal: Refusal) -> None:
+    def _lost(self, refused: Refusal) -> None:
+        refusal = self._catch_up.explained(refused)
         if self.connected or self.trouble != refusal.name:
             get_logger().warning("feed_lost", code=refusal.name, detail=refusal.detail)
         self.connected, self.trouble = False, refusal.name
@@ -133,9 +129,9 @@ class Receiver:
             int(self._store.setting("urgent_after", "0")),
             int(self._store.setting("normal_after", "0")),
         )
-        catching_up = is_catching_up(self._store)
+        catching_up = self._catch_up.active
         # After a failure the first poll only asks whether the axis is there again.
-        wait = 0 if not self.connected else self._end_seconds if catching_up else _WAIT_SECONDS
+        wait = 0 if not self.connected else self._catch_up.wait_seconds if catching_up else _WAIT_SECONDS
         page = await self._client.feed(
             urgent_after=cursors[0],
             normal_after=cursors[1],
@@ -153,7 +149,7 @@ class Receiver:
         if self._checked != self._directory.changes:
             self._checked = self._directory.changes
             own = self._directory.directory.certificates(self._settings.code)
-            self._events.publish(self._handler.own_certificates(own))
+            self._events.publish(self._own_certificates.check(own))
         if not self.connected:
             get_logger().info("feed_connected")
             self.connected, self.trouble = True, ""
@@ -163,27 +159,14 @@ class Receiver:
         if page.items:
             await self.take(page, asked_in)
         elif catching_up:
-            await self._end_reached(asked_in)
+            await self._catch_up.end(asked_in)
         elif str(self._client.heads) != self._store.setting("head"):
             await self._store.write(lambda c: learnt(c, asked_in, self._client.heads))
-
-    async def _end_reached(self, asked_in: str) -> None:
-        """The feed of a restored home's node has no more: it knows again what it did."""
-
-        def change(connection: sqlite3.Connection) -> bool:
-            known = learnt(connection, asked_in, self._client.heads)
-            if known:
-                mark_caught_up(connection)
-            return known
-
-        if await self._store.write(change):
-            get_logger().info("caught_up", head=str(self._client.heads))
-            self._events.publish([("caught_up", {"head": str(self._client.heads)})])
 
     async def take(self, page: api_pb2.FeedPage, asked_in: str) -> None:
         """Judge a page and store it with its cursors, in one transaction; nothing in another epoch."""
         came = {(each.key.document_id, each.key.number): each.data for each in page.contents}
-        results = await self._results(page.items, came, large=False)
+        results = await self._results.of(page.items, came, large=False)
 
         def change(connection: sqlite3.Connection, *, isolated: bool) -> Happened:
             happened: Happened = []
@@ -204,86 +187,31 @@ class Receiver:
             get_logger().exception("page_not_stored")
             happened = await self._store.write(lambda c: change(c, isolated=True))
             self._held_signal.set()
-        if any(isinstance(result, Refusal) for result in results):
+        if any(isinstance(result, Held) for result in results):
             self._held_signal.set()
         self._published(happened)
 
     def _applied(
-        self, connection: sqlite3.Connection, item: api_pb2.FeedItem, result: _Result, *, isolated: bool
+        self, connection: sqlite3.Connection, item: api_pb2.FeedItem, result: Result, *, isolated: bool
     ) -> Happened:
         """Store one item; `isolated`: undo it alone, and hold it, where that fails."""
-        if isinstance(result, Refusal):
-            inbox.hold(connection, item, result.name, result.detail, self._clock.now())
-            return []
-        if not isolated:
-            return result(connection)
-        connection.execute("SAVEPOINT item")
+        if isolated:
+            connection.execute("SAVEPOINT item")
         try:
+            if isinstance(result, Held):
+                inbox.hold(connection, item, result.why.name, result.why.detail, self._clock.now())
+                return result.effect(connection)
             return result(connection)
         except Exception as error:
-            if not connection.in_transaction:  # the disk was full: SQLite has undone everything
+            if not isolated or not connection.in_transaction:  # the disk was full: SQLite undid everything
                 raise
             connection.execute("ROLLBACK TO item")
             get_logger().exception("item_not_stored", sequence=item.sequence)
             inbox.hold(connection, item, "unavailable", repr(error), self._clock.now())
             return []
         finally:
-            if connection.in_transaction:
+            if isolated and connection.in_transaction:
                 connection.execute("RELEASE item")
-
-    async def _results(
-        self, items: Sequence[api_pb2.FeedItem], came: Contents, *, large: bool
-    ) -> list[_Result]:
-        """Each item's effect, or why it must wait. `came`: contents that came along, unchecked."""
-        judged: list[Judged | Refusal] = []
-        for number, item in enumerate(items):
-            if number % _JUDGED_AT_ONCE == _JUDGED_AT_ONCE - 1:
-                await asyncio.sleep(0)  # others have their turn
-            judged.append(self._judged(item, large=large))
-        arrivals = [one.arrival for one in judged if isinstance(one, Judged) and one.arrival]
-        wanted = [(one.document_id, one.attachments) for one in arrivals]
-        fetched = iter(await self._fetcher.fetch(wanted, came) if wanted else ())
-        results: list[_Result] = []
-        for item, one in zip(items, judged, strict=True):
-            if isinstance(one, Refusal) or one.arrival is None:
-                results.append(one if isinstance(one, Refusal) else all_effects(one.effects))
-            else:
-                results.append(await self._arrived(item, one.effects, one.arrival, next(fetched)))
-        return results
-
-    def _judged(self, item: api_pb2.FeedItem, *, large: bool) -> Judged | Refusal:
-        with bound_trace(item.trace_id):
-            try:
-                judged = self._handler.judge(item)
-            except Refusal as refusal:
-                return refusal
-            except Exception as error:
-                get_logger().exception("item_failed", sequence=item.sequence)
-                return Refusal("unavailable", repr(error))
-        content = sum(one.size for one in judged.arrival.attachments) if judged.arrival else 0
-        if content > _LARGE_BYTES and not large:
-            return Refusal("unavailable", "large attachments are fetched beside the feed")
-        return judged
-
-    async def _arrived(
-        self, item: api_pb2.FeedItem, effects: list[Effect], arrival: Arrival, fetched: Fetched
-    ) -> _Result:
-        with bound_trace(item.trace_id):
-            try:
-                effect = await self._handler.arrived(arrival, fetched)
-            except Refusal as refusal:
-                return refusal
-            except Exception as error:
-                get_logger().exception("item_failed", sequence=item.sequence)
-                return Refusal("unavailable", repr(error))
-        contents = {} if isinstance(fetched, Refusal) else fetched
-        pin_until = self._clock.now() + DAY_MS
-
-        def stored(connection: sqlite3.Connection) -> Happened:
-            insert_contents(connection, contents, OWNER, pin_until)
-            return all_effects([*effects, effect])(connection)
-
-        return stored
 
     async def run_held(self) -> None:
         """Try again what is held, until cancelled."""
@@ -320,38 +248,37 @@ class Receiver:
         await wait_for_signal(self._held_signal, self._clock, seconds)
 
     async def _again(self, item: api_pb2.FeedItem, attempts: int, held_in: str) -> None:
-        result: _Result = Refusal("unavailable", "the directory is older than the item")
+        result: Result
         try:
             await self._directory.at_least(item.sequence)
-            (result,) = await self._results([item], {}, large=True)
+            (result,) = await self._results.of([item], {}, large=True)
         except Refusal as refusal:
-            result = refusal
+            result = Held(refusal)
         except Exception as error:
             get_logger().exception("item_failed", sequence=item.sequence)
-            result = Refusal("unavailable", repr(error))
+            result = Held(Refusal("unavailable", repr(error)))
         now = self._clock.now()
-        over = now - item.at > _HELD_FOR
+        over = now - item.at > _HELD_FOR and attempts >= _TRIES_AT_LEAST
         at = now + back_off(attempts, self._settings.max_back_off_seconds, self._random)
 
         def change(connection: sqlite3.Connection) -> Happened:
             if not learnt(connection, held_in, self._client.heads):
                 return []
-            if isinstance(result, Refusal) and not over:
-                inbox.hold(connection, item, result.name, result.detail, at)
-                return []
+            if isinstance(result, Held) and not over:
+                inbox.hold(connection, item, result.why.name, result.why.detail, at)
+                return result.effect(connection)
             inbox.drop_held(connection, item.sequence)
-            return [] if isinstance(result, Refusal) else result(connection)
+            return [] if isinstance(result, Held) else result(connection)
 
-        if isinstance(result, Refusal) and over:
-            get_logger().error(
-                "item_given_up", sequence=item.sequence, code=result.name, detail=result.detail
-            )
+        if isinstance(result, Held) and over:
+            why = result.why
+            get_logger().error("item_given_up", sequence=item.sequence, code=why.name, detail=why.detail)
         try:
             happened = await self._store.write(change)
         except Exception as error:
             # This item waits; it does not keep the others from their turn.
             get_logger().exception("item_not_stored", sequence=item.sequence)
-            result = Refusal("unavailable", repr(error))
+            result = Held(Refusal("unavailable", repr(error)))
             happened = await self._store.write(change)
         self._published(happened)
 

@@ -12,12 +12,14 @@ from typing import Final
 
 from agencies.heads import SeenHead
 from agencies.store import Store, get_setting, set_setting
+from axis.core.errors import Refusal
 
-__all__ = ["copied_head", "is_catching_up", "mark_caught_up", "mark_restored"]
+__all__ = ["copied_head", "is_catching_up", "mark_caught_up", "mark_restored", "require_caught_up"]
 
 _RESTORED_AT: Final = "restored_at"
 _COPIED_HEAD: Final = "copied_head"
 _CATCHING_UP: Final = "catching_up"
+_RETRY_SECONDS: Final = 2
 
 #: Rows' numbers are cursors of callers, who may stand anywhere behind the copy's newest.
 _NUMBERED: Final = ("sent", "received", "vxp_call")
@@ -71,6 +73,12 @@ def mark_caught_up(connection: sqlite3.Connection) -> None:
 def is_catching_up(store: Store) -> bool:
     """Whether the home is a copy that does not know yet what happened after it was made."""
     return store.setting(_CATCHING_UP) == "1"
+
+
+def require_caught_up(store: Store) -> None:
+    """Refusal `catching_up` where nobody can say yet whether what is asked for was done before."""
+    if is_catching_up(store):
+        raise Refusal("catching_up", retry_after=_RETRY_SECONDS)
 
 
 def copied_head(store: Store) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -35,8 +34,7 @@ async def send_files(api: LocalApi, request: Json, files: Sequence[Path]) -> Jso
                 media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
                 part = form.append(opened[-1], {"Content-Type": media_type})
                 part.set_content_disposition("form-data", name="file", filename=path.name)
-            headers = {"Idempotency-Key": secrets.token_hex(16)}
-            answer: Json = await api.json("POST", "/v1/documents", data=form, headers=headers)
+            answer: Json = await api.json("POST", "/v1/documents", data=form)
         finally:
             for file in opened:
                 file.close()
@@ -46,7 +44,7 @@ async def send_files(api: LocalApi, request: Json, files: Sequence[Path]) -> Jso
 async def send_packet(api: LocalApi, path: Path) -> Json:
     """Hand in an edXML packet. {"document_id", "state", "warnings", "online"}."""
     online = bool((await api.json("GET", "/v1/node"))["online"])
-    headers = {"Idempotency-Key": secrets.token_hex(16), "Content-Type": "application/octet-stream"}
+    headers = {"Content-Type": "application/octet-stream"}
     with path.open("rb") as file:
         answer: Json = await api.json("POST", "/v1/edxml", data=file, headers=headers)
     return answer | {"online": online}
@@ -55,9 +53,8 @@ async def send_packet(api: LocalApi, path: Path) -> Json:
 async def say_status(api: LocalApi, document_id: str, code: str, note: str) -> Json:
     """Say a status of a document that was received, or sent (13). {"statuses": [...]}."""
     side = "documents" if code == "13" else "inbox"
-    headers = {"Idempotency-Key": secrets.token_hex(16)}
     body = {"code": code, "note": note}
-    answer: Json = await api.json("POST", f"/v1/{side}/{document_id}/statuses", json=body, headers=headers)
+    answer: Json = await api.json("POST", f"/v1/{side}/{document_id}/statuses", json=body)
     return answer
 
 

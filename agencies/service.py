@@ -6,7 +6,6 @@ gives the same answer, with other content it is refused.
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,12 +23,14 @@ from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.fetch import OWNER
 from agencies.identity import Identity
+from agencies.key_ids import found_document, id_randomness
+from agencies.restored import require_caught_up
 from agencies.spool import TakenFile
 from agencies.store import Store
 from agencies.times import DAY_MS
 from agencies.units import primary
 from axis.core.document import check_document, is_urgent, new_document_id
-from axis.core.envelope import MAX_SIGNED_BYTES, Kind, signed_bytes
+from axis.core.envelope import MAX_SIGNED_BYTES, Kind, parse, signed_bytes
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxState
 from axis.logs import get_logger
@@ -103,15 +104,22 @@ class Service:
         """Put a document into the outbox, signed. {"document_id", "state"}.
 
         Refusal `idempotency_conflict`, `field_invalid`, `header_too_large`, `recipient_unknown`,
-        `recipient_duplicate`, `recipient_suspended`, `not_host_of_unit`, `storage_full`.
+        `recipient_duplicate`, `recipient_suspended`, `not_host_of_unit`, `storage_full`, `catching_up`.
         """
         key = submission.idempotency_key
         content = submission.content
         known = stored_answer(self._store, "documents", key, content)
         if known is not None:
             return known
+        if key:
+            require_caught_up(self._store)
         sender = await self._check_units(submission)
-        outgoing = self._signed(submission, sender)
+        randomness = id_randomness(self._store, "documents", key)
+        message = self._message(submission, sender, randomness)
+        found = found_document(self._store, randomness) if key else None
+        if found is not None:
+            return await self._answer_found(found, message, key, content)
+        outgoing = self._signed(submission, message)
         answer = {"document_id": outgoing.document_id, "state": "queued"}
 
         def change(connection: sqlite3.Connection) -> Json:
@@ -171,18 +179,32 @@ class Service:
             raise Refusal("not_host_of_unit", f"from: {sender} is hosted by {directory.host_of(sender)}")
         return sender
 
-    def _signed(self, submission: Submission, sender: str) -> outbox.Outgoing:
+    async def _answer_found(
+        self, document_id: str, message: document_pb2.Document, key: str, content: bytes
+    ) -> Json:
+        """A key of before the copy was lost: the document that the axis has, if the content is the same."""
+        row = self._store.row("SELECT signed FROM sent WHERE document_id = ?", document_id)
+        sent = parse(row["signed"], Kind.DOCUMENT) if row is not None else None
+        if isinstance(sent, document_pb2.Document):
+            message.document_id, message.created_at = sent.document_id, sent.created_at
+        if message != sent:
+            raise Refusal("idempotency_conflict")
+        answer = {"document_id": document_id, "state": "queued"}
         now = self._clock.now()
-        directory = self._directory.directory
-        fields = submission.fields
+        await self._store.write(lambda c: keep_answer(c, "documents", key, content, answer, now))
+        return answer
+
+    def _message(self, submission: Submission, sender: str, randomness: bytes) -> document_pb2.Document:
+        """What is to be signed, checked."""
+        now = self._clock.now()
         message = document_pb2.Document(
             axis_id=self._identity.axis_id,
-            document_id=new_document_id(now, secrets.token_bytes(10)),
+            document_id=new_document_id(now, randomness),
             sender_unit=sender,
             acting_organisation=self._identity.code,
             recipients=submission.recipients,
             created_at=now,
-            fields=fields,
+            fields=submission.fields,
             attachments=[
                 document_pb2.Attachment(
                     name=file.name,
@@ -197,6 +219,11 @@ class Service:
             packet=submission.packet,
         )
         check_document(message)
+        return message
+
+    def _signed(self, submission: Submission, message: document_pb2.Document) -> outbox.Outgoing:
+        directory = self._directory.directory
+        fields = submission.fields
         signed = signed_bytes(Kind.DOCUMENT, message)
         if len(signed) > MAX_SIGNED_BYTES:
             raise Refusal("header_too_large", f"{len(signed)} bytes, the limit is {MAX_SIGNED_BYTES}")
@@ -206,12 +233,12 @@ class Service:
             document_id=message.document_id,
             envelope=self._identity.sign(signed),
             certificate_sha256=self._identity.credentials.certificate_sha256,
-            sender_unit=sender,
+            sender_unit=message.sender_unit,
             recipients=tuple(primary(directory, code) for code in submission.recipients),
             subject=fields.subject,
             code_number="/".join(part for part in number if part),
             urgent=is_urgent(fields),
-            created_at=now,
+            created_at=message.created_at,
             trace_id=submission.trace_id,
             attachments=submission.files,
             packet_signature=submission.packet_signature,
@@ -220,12 +247,13 @@ class Service:
     async def receipt(self, document_id: str, decision: ReceiptInput, key: str) -> Json:
         """The software receives or refuses what waits for it. {"document_id","outcome","units"}.
 
-        The same decision again gives the same answer; another one `outcome_conflict`.
+        The same decision again gives the same answer; another one `outcome_conflict`. Refusal `catching_up`.
         """
         content = content_hash([document_id, decision.model_dump()], ())
         known = stored_answer(self._store, "receipts", key, content)
         if known is not None:
             return known
+        require_caught_up(self._store)
         receipts = self._decided(document_id, decision)
         answer: Json = {
             "document_id": document_id,

@@ -24,6 +24,7 @@ from agencies.heads import epoch, learnt
 from agencies.identity import Identity
 from agencies.judge import judge_acceptance
 from agencies.outbox import Due
+from agencies.status_store import is_about_known
 from agencies.store import Store
 from agencies.tasks import all_of
 from axis.blobs.rules import SMALL_BYTES
@@ -292,7 +293,12 @@ class Shipments:
     def _next_attempt(self, entry: _Entry, refusal: Refusal) -> int | None:
         newer = self._identity.credentials.certificate_sha256 != entry.used
         temporary = refusal.code.temporary or (
-            entry.due.kind == Kind.STATUS.value and refusal.name in TEMPORARY_FOR_RECEIPTS
+            entry.due.kind == Kind.STATUS.value
+            and (
+                refusal.name in TEMPORARY_FOR_RECEIPTS
+                # An axis restored from an older copy lacks the document until its sender has sent it again.
+                or (refusal.name == "document_unknown" and is_about_known(self._store, entry.due.document_id))
+            )
         )
         if newer and (temporary or refusal.name.startswith("certificate_")):
             return self._clock.now()

@@ -14,7 +14,7 @@ from agencies.units import Primary
 from axis.core.envelope import Envelope, Kind, parse
 from axis.core.exchange import ANSWERS, RECALL, UPDATE, Said, Saying, exchanges_of
 
-__all__ = ["exchanges", "keep_status"]
+__all__ = ["exchanges", "is_about_known", "keep_status"]
 
 Json = dict[str, Any]
 
@@ -42,6 +42,18 @@ def keep_status(connection: sqlite3.Connection, side: str, envelope: Envelope, a
             status.note,
             at,
         ),
+    )
+
+
+def is_about_known(store: Store, status_id: str) -> bool:
+    """Whether a status is about a document that the axis accepted once: its acceptance is here."""
+    return bool(
+        store.rows(
+            "SELECT 1 FROM status s WHERE document_id = ? AND (EXISTS (SELECT 1 FROM received"
+            " WHERE document_id = s.about) OR EXISTS (SELECT 1 FROM sent WHERE document_id = s.about"
+            " AND acceptance_signed IS NOT NULL))",
+            status_id,
+        )
     )
 
 

@@ -6,7 +6,6 @@ waits for the software's decision, the refused receipt is signed in the same tra
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,9 @@ from agencies.edxml.packet import StatusPacket
 from agencies.effects import document_changed
 from agencies.events import Events
 from agencies.identity import Identity
+from agencies.key_ids import found_document, id_randomness
 from agencies.originals import meant_by, named_document
+from agencies.restored import require_caught_up
 from agencies.status_store import exchanges
 from agencies.store import Store
 from agencies.units import primary
@@ -178,12 +179,21 @@ class Statuses:
 
     async def _queue(self, said: Sequence[_Said], key: str, content: bytes, trace_id: str) -> Json:
         """Sign, store and queue; with the refused receipts that follow from them."""
-        outgoing = [self._signed(one, trace_id) for one in said]
-        refused = [each for one in said for each in self._refusing(one)]
+        if key:
+            require_caught_up(self._store)
+        found = [self._found(one, key, number) for number, one in enumerate(said)]
+        left = [(number, one) for number, one in enumerate(said) if found[number] is None]
+        outgoing = {number: self._signed(one, key, number, trace_id) for number, one in left}
+        refused = [each for _, one in left for each in self._refusing(one)]
         answer: Json = {
             "statuses": [
-                {"document_id": each.document_id, "from": one.sender, "to": one.recipient, "code": one.code}
-                for one, each in zip(said, outgoing, strict=True)
+                {
+                    "document_id": found[number] or outgoing[number].document_id,
+                    "from": one.sender,
+                    "to": one.recipient,
+                    "code": one.code,
+                }
+                for number, one in enumerate(said)
             ]
         }
 
@@ -191,7 +201,7 @@ class Statuses:
             earlier = answer_in(connection, "statuses", key, content)
             if earlier is not None:
                 return earlier
-            for each in outgoing:
+            for each in outgoing.values():
                 outbox.put(connection, each)
             for about, receipt in refused:
                 inbox.decide(connection, about, receipt)
@@ -200,11 +210,10 @@ class Statuses:
 
         stored = await self._store.write(change)
         if stored is answer:
-            for one, each in zip(said, outgoing, strict=True):
-                get_logger().info(
-                    "status_queued", document_id=each.document_id, about=one.about, code=one.code
-                )
-                self._events.publish(document_changed(each.document_id, "queued"))
+            for number, one in left:
+                document_id = outgoing[number].document_id
+                get_logger().info("status_queued", document_id=document_id, about=one.about, code=one.code)
+                self._events.publish(document_changed(document_id, "queued"))
             self._on_queued()
             self._on_decided()
         return stored
@@ -240,11 +249,23 @@ class Statuses:
             for row in rows
         ]
 
-    def _signed(self, said: _Said, trace_id: str) -> outbox.Outgoing:
+    def _found(self, said: _Said, key: str, number: int) -> str | None:
+        """A status that was said under this key before the copy was lost, if the axis has it."""
+        randomness = id_randomness(self._store, "statuses", key, number)
+        document_id = found_document(self._store, randomness) if key else None
+        if document_id is None:
+            return None
+        row = self._store.row("SELECT sender_unit, code, note FROM status WHERE document_id = ?", document_id)
+        same = (said.sender, said.code, said.note)
+        if row is None or (row["sender_unit"], row["code"], row["note"]) != same:
+            raise Refusal("idempotency_conflict")
+        return document_id
+
+    def _signed(self, said: _Said, key: str, number: int, trace_id: str) -> outbox.Outgoing:
         now = self._clock.now()
         message = document_pb2.Status(
             axis_id=self._identity.axis_id,
-            document_id=new_document_id(now, secrets.token_bytes(10)),
+            document_id=new_document_id(now, id_randomness(self._store, "statuses", key, number)),
             sender_unit=said.sender,
             acting_organisation=self._identity.code,
             recipients=[said.recipient],

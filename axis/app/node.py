@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from axis.app.engines import Engines, open_engines
 from axis.app.home import Home, SystemClock, boot_seconds, read_home
+from axis.app.rotation import Rotation
 from axis.control import HomeLock
 from axis.core.decide import Found
 from axis.core.state import FactCertificates
@@ -65,6 +66,7 @@ class Node:
     deadlines: Deadlines
     enrolment: Enrolment
     registry: Registry
+    rotation: Rotation
     #: What an operator can do with the cluster; None for an axis on one machine.
     cluster: ClusterActs | None
     #: What enrolment tokens carry; `serve` sets the address that it really listens on.
@@ -130,7 +132,7 @@ def _wire(
     sequencer = Sequencer(
         journal,
         clock,
-        lambda signed: home.sign(signed, clock.now()),
+        lambda signed: home.own.sign(signed, clock.now()),
         metrics=metrics,
         timer=boot_seconds if isinstance(clock, SystemClock) else None,
     )
@@ -191,6 +193,7 @@ def _node(
         deadlines=Deadlines(journal, sequencer, clock),
         enrolment=enrolment,
         registry=Registry(journal, sequencer, enrolment, clock),
+        rotation=Rotation(home, journal, enrolment, clock),
         cluster=engines.cluster,
         url=home.settings.public_url,
         sequencing=asyncio.create_task(sequencer.run(), name="sequencer"),

@@ -42,6 +42,13 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
     async def status(_: dict[str, Any]) -> object:
         return _status(node, serving)
 
+    async def rotate(a: dict[str, Any]) -> object:
+        within = a.get("within_days")
+        return await node.rotation.rotate(None if within is None else int(within))
+
+    async def take(a: dict[str, Any]) -> object:
+        return await node.rotation.take({str(name): str(pem).encode() for name, pem in a["files"].items()})
+
     return {
         "org.add": add,
         "org.token": lambda a: registry.token(str(a["code"])),
@@ -52,6 +59,8 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
         "org.resume": lambda a: registry.resume(str(a["code"])),
         "cert.list": lambda a: registry.certificates(),
         "cert.revoke": lambda a: registry.revoke(str(a["serial"]), str(a["reason"])),
+        "keys.rotate": rotate,
+        "keys.take": take,
         "document.requeue": lambda a: registry.requeue(
             str(a["document_id"]), str(a["to"]), _text(a, "reason")
         ),

@@ -325,6 +325,18 @@ _ALL: Final = (
         "There is no such path, or it does not take this method.",
         "See /docs and /openapi.json of an agency node, docs/wire-protocol.md of the axis.",
     ),
+    _temporary(
+        "catching_up",
+        503,
+        "The agency node was restored from a copy and is reading from the axis what it did since.",
+        "Try again in a moment with the same Idempotency-Key; the node must be running and reach the axis.",
+    ),
+    _final(
+        "keys_replaced",
+        403,
+        "The agency node was restored from a copy whose keys were replaced, or revoked, after it was made.",
+        "Ask the axis's operator for a new token and run agency init --home HOME --token TOKEN.",
+    ),
     _final(
         "packet_signature_invalid",
         422,

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
-from axispb.v1 import journal_pb2
+from axispb.v1 import facts_pb2, journal_pb2
 
 from agencies import config
+from agencies.app import Node
 from agencies.backup import back_up, restore
 from agencies.clock import SystemClock
+from agencies.local_node import initialise
 from agencies.restored import is_catching_up
 from axis.app.backup import restore as restore_axis
+from axis.app.home import init_home
 from axis.archive.blocks import ArchiveInvalid
-from axis.archive.read import HomeThere
+from axis.archive.read import HomeThere, is_draft
 from axis.archive.write import ArchiveExists
+from axis.control import HomeLock
 from tests.e2e.test_agency_exchange import until, volumes_agree
-from tests.e2e.test_axis_backup import CHANGES, rewritten
-from tests.support.country import Country, country_in
+from tests.e2e.test_agency_restore import copy as copy_journal
+from tests.e2e.test_agency_restore import free_port, serving_again
+from tests.e2e.test_axis_backup import CHANGES, nothing_in_flight, rewritten
+from tests.support.country import LIMIT, Country, country_in
 
 LARGE = b"large " * 50_000
 
@@ -87,9 +97,21 @@ async def test_a_copy_taken_beside_a_running_node_is_restored(country: Country) 
     beside = await delivered(country, "G14", "Trong khi", b"beside")
     await copying
     late = await delivered(country, "G14", "Muộn", b"late")
+    await delivered(country, "G22", "Muộn")
+    paths = ("/v1/inbox", "/v1/documents")
+    cursors = {path: (await country.json("GET", "G22", path))["next"] for path in paths}
     await lost(country)
     await restored(country)
+    await until(lambda: caught_up(country))
     after = await delivered(country, "G14", "Sau", b"after")
+    await delivered(country, "G22", "Sau")
+    for path, cursor in cursors.items():
+        # Where the software stands: what came since the copy once more, nothing that came later is missed.
+        subjects = [
+            one["subject"]
+            for one in (await country.json("GET", "G22", f"{path}?after={cursor}"))["documents"]
+        ]
+        assert subjects[-2:] == ["Muộn", "Sau"]
     await until(lambda: volumes_are_equal(country))
     found = await inbox_of(country, "G22")
     assert found == {
@@ -158,6 +180,76 @@ async def test_what_the_software_has_decided_stands(country: Country) -> None:
     assert late_receipts(country) == 0
 
 
+async def said(country: Country, document_id: str, code: str, key: str) -> list[str]:
+    answer = await country.json(
+        "POST",
+        "G22",
+        f"/v1/inbox/{document_id}/statuses",
+        json={"code": code},
+        headers={"Idempotency-Key": key},
+        status=202,
+    )
+    return [str(one["document_id"]) for one in answer["statuses"]]
+
+
+async def test_what_was_sent_after_the_copy_is_found_again_and_never_sent_twice(country: Country) -> None:
+    came = await delivered(country, "G14", "Đến")
+    before = await keyed(country, "trước", "before", b"old")
+    await copied(country)
+    contents = (b"own small", LARGE + b"own", b"")
+    ours = await keyed(country, "một", "k1", *contents)
+    (status,) = await said(country, came, "01", "s1")
+    for document_id in (before, ours):
+        assert (await country.outcome("G22", document_id))["state"] == "delivered"
+    await until(lambda: accepted_status(country, status))
+    at_the_axis = accepted_by(country, "G22")
+    inbox = await inbox_of(country, "G14")
+    await lost(country)
+    await restored(country)
+    # Whoever did not hear the answer asks again with its key: the same document, not another one.
+    await until(lambda: caught_up(country))
+    assert await keyed(country, "một", "k1", *contents) == ours
+    assert await keyed(country, "trước", "before", b"old") == before
+    assert await said(country, came, "01", "s1") == [status]
+    for request, files in (("hai", contents), ("một", (b"other",))):
+        await keyed(country, request, "k1", *files, status=422)
+    found = await country.json("GET", "G22", f"/v1/documents/{ours}")
+    assert (found["state"], found["subject"]) == ("delivered", "một")
+    await until(lambda: contents_are(country, ours, *contents))
+    after = await keyed(country, "một", "k2", b"new")
+    assert (await country.outcome("G22", after))["state"] == "delivered"
+    await until(lambda: volumes_are_equal(country))
+    assert len(accepted_by(country, "G22")) == len(at_the_axis) + 1
+    assert len(await inbox_of(country, "G14")) == len(inbox) + 1
+
+
+async def keyed(country: Country, subject: str, key: str, *contents: bytes, status: int = 202) -> str:
+    headers, request = {"Idempotency-Key": key}, {"to": ["G14"], "subject": subject}
+    answer = await country.post("G22", request, *contents, headers=headers, status=status)
+    assert answer.get("code") == (None if status == 202 else "idempotency_conflict")
+    return str(answer.get("document_id"))
+
+
+def accepted_by(country: Country, code: str) -> list[str]:
+    """Ids of all that the axis accepted from an organisation."""
+    rows = country.axis.node.journal.facts("document/", limit=10_000)
+    facts = [(key.removeprefix("document/"), facts_pb2.DocumentFact.FromString(raw)) for key, raw, _ in rows]
+    return [document_id for document_id, fact in facts if fact.sender_host == code]
+
+
+async def accepted_status(country: Country, document_id: str) -> bool:
+    return document_id in accepted_by(country, "G22")
+
+
+async def contents_are(country: Country, document_id: str, *contents: bytes) -> bool:
+    for number, content in enumerate(contents):
+        url = f"{country.nodes['G22'].api_url}/v1/documents/{document_id}/attachments/{number}"
+        async with country.session.get(url) as response:
+            if response.status != 200 or await response.read() != content:
+                return False
+    return True
+
+
 async def test_a_home_copied_by_hand_takes_over_what_the_axis_answers(country: Country) -> None:
     """A snapshot of the machine, say: nothing tells the node that it is an older one."""
     await of_software(country)
@@ -180,6 +272,93 @@ async def test_a_home_copied_by_hand_takes_over_what_the_axis_answers(country: C
     found = await country.json("GET", "G22", f"/v1/inbox/{refused}")
     assert (found["state"], found["deliveries"][0]["reason"]) == ("refused", "gửi nhầm")
     assert late_receipts(country) == 2, "kept as evidence, once each, not counted"
+
+
+async def test_keys_replaced_after_the_copy_are_named(country: Country) -> None:
+    await copied(country)
+    home = country.folder / "G22"
+    await initialise(home, (await country.operator("org.token", code="G22"))["token"], (), None)
+    came, ours = await delivered(country, "G14", "Khóa mới"), await delivered(country, "G22", "Ký mới")
+    await lost(country)
+    await restored(country)
+    # The old keys still count: what the new ones signed is found, and somebody is told.
+    await until(lambda: caught_up(country))
+    assert (await country.json("GET", "G22", f"/v1/inbox/{came}"))["state"] == "received"
+    assert (await country.json("GET", "G22", f"/v1/documents/{ours}"))["state"] == "delivered"
+    await until(lambda: volumes_are_equal(country))
+    assert late_receipts(country) == 0
+    assert (await country.json("GET", "G22", "/v1/node"))["axis"]["keys_replaced"]
+    alarms = [e.data["what"] for e in country.nodes["G22"].parts.events.after(0) if e.name == "alarm"]
+    assert set(alarms) == {"keys_replaced"}
+    # Once they are revoked the axis answers nothing else, and the node says what is to be done.
+    for one in (await country.operator("cert.list"))["certificates"]:
+        if one["org"] == "G22":
+            await country.operator("cert.revoke", serial=one["serial"], reason="superseded")
+    await until(lambda: in_trouble(country, "keys_replaced"))
+    await initialise(home, (await country.operator("org.token", code="G22"))["token"], (), None)
+    await until(lambda: in_trouble(country, ""))
+    assert await delivered(country, "G22", "Lại ký")
+    assert not (await country.json("GET", "G22", "/v1/node"))["axis"]["keys_replaced"]
+
+
+async def in_trouble(country: Country, code: str) -> bool:
+    return bool((await country.json("GET", "G22", "/v1/node"))["axis"]["trouble"] == code)
+
+
+async def test_both_restored_from_older_copies_come_to_the_same(tmp_path: Path) -> None:
+    """The axis's copy is the older one: what it lacks the nodes offer again, what they lack they find."""
+    await asyncio.to_thread(init_home, tmp_path / "axis", f"127.0.0.1:{free_port()}", "127.0.0.1:0")
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
+        country: Any = Country(tmp_path, None, session, SystemClock())  # type: ignore[arg-type]
+        try:
+            await both_restored(country)
+        finally:
+            await asyncio.gather(*(node.stop() for node in country.nodes.values()))
+
+
+async def both_restored(country: Country) -> None:
+    async with serving_again(country):
+        for code in ("G14", "G22"):
+            await country.join(code)
+            await country.start(code)
+        first = await delivered(country, "G14", "Một", b"one")
+    copy_journal(country.axis_home, country.folder / "copy")
+    async with serving_again(country):
+        second = await delivered(country, "G14", "Hai", b"two")
+        third = await delivered(country, "G22", "Ba", b"three", LARGE)
+        (status,) = await said(country, second, "03", "s")
+        await until(lambda: accepted_status(country, status))
+        before = {code: await inbox_of(country, code) for code in ("G14", "G22")}
+        await copied(country)
+        lately = await delivered(country, "G14", "Bốn", b"four")
+        await lost(country)
+        await country.nodes.pop("G14").stop()
+    copy_journal(country.folder / "copy", country.axis_home)
+    async with serving_again(country):
+        assert status not in accepted_by(country, "G22")
+        await restored(country)
+        # A status whose document its sender has not offered again yet waits for that.
+        await until(lambda: refused_for_now(country, status, "document_unknown"))
+        await country.start("G14")
+        ids = {first, second, third, status, lately}
+        await until(lambda: all_accepted(country, ids))
+        await until(lambda: caught_up(country))
+        await until(lambda: nothing_in_flight(country))
+        await until(lambda: volumes_are_equal(country))
+        assert set(accepted_by(country, "G14") + accepted_by(country, "G22")) == ids
+        found = {code: await inbox_of(country, code) for code in ("G14", "G22")}
+        assert found["G14"] == before["G14"]
+        assert found["G22"] == before["G22"] | {lately: hashes(b"four")}
+
+
+async def refused_for_now(country: Country, document_id: str, code: str) -> bool:
+    query = "SELECT state, code FROM sent WHERE document_id = ?"
+    row = country.nodes["G22"].parts.store.row(query, document_id)
+    return row is not None and (row["state"], row["code"]) == ("queued", code)
+
+
+async def all_accepted(country: Country, ids: set[str]) -> bool:
+    return ids <= set(accepted_by(country, "G14") + accepted_by(country, "G22"))
 
 
 async def caught_up(country: Country, code: str = "G22") -> bool:
@@ -228,6 +407,91 @@ def test_the_commands(home: Path, tmp_path: Path) -> None:
     assert "is there already" in agency("backup", "--home", str(home), "--out", out, status=2).stderr
     assert json.loads(agency("restore", out, "--home", new, "--json").stdout)["head"] == made["head"]
     assert "is there already" in agency("restore", out, "--home", str(home), status=2).stderr
+
+
+async def test_before_it_has_caught_up_a_node_decides_nothing(home: Path, tmp_path: Path) -> None:
+    """Its axis is out of reach."""
+    back_up(home, tmp_path / "a.tar", now=now())
+    restore(tmp_path / "a.tar", tmp_path / "new", now=now())
+    async with (
+        Node(tmp_path / "new") as node,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session,
+    ):
+        country: Any = Country(tmp_path, None, session, SystemClock(), {"G22": node})  # type: ignore[arg-type]
+        assert (await country.json("GET", "G22", "/v1/node"))["axis"]["catching_up"]
+        ((document_id, _),) = (await inbox_of(country, "G22")).items()
+        request, key = {"to": ["G14"], "subject": "?"}, {"Idempotency-Key": "k"}
+        refused = await country.post("G22", request, b"?", headers=key, status=503)
+        assert (refused["code"], refused["temporary"], refused["retry_after"]) == ("catching_up", True, 2)
+        decision = {"outcome": "received", "reason": ""}
+        path = f"/v1/inbox/{document_id}/receipt"
+        refused = await country.json("POST", "G22", path, json=decision, status=503)
+        assert refused["code"] == "catching_up"
+        refused = await country.json(
+            "POST", "G22", f"/v1/inbox/{document_id}/statuses", json={"code": "01"}, headers=key, status=503
+        )
+        assert refused["code"] == "catching_up"
+        # Without a key it cannot have been handed in before.
+        assert (await country.post("G22", request, b"?"))["state"] == "queued"
+
+
+def test_a_restore_that_breaks_off_leaves_nothing_that_starts(home: Path, tmp_path: Path) -> None:
+    back_up(home, tmp_path / "a.tar", now=now())
+    for syncs in range(1, 100, 3):
+        new = tmp_path / f"new {syncs}"
+        if not killed_at_sync(syncs, tmp_path / "a.tar", new):
+            break
+        if new.exists():  # the name's own sync was still to come
+            assert not list(tmp_path.glob(f".new {syncs}.restore-*"))
+            verify_whole(new)
+            continue
+        (draft,) = tmp_path.glob(f".new {syncs}.restore-*")
+        if is_draft(draft) or not (draft / "agency.toml").exists():
+            with pytest.raises(config.ConfigError):
+                asyncio.run(started(draft))
+        else:
+            verify_whole(draft)
+    assert syncs > 8
+    verify_whole(new)  # the last one lived
+
+
+def killed_at_sync(number: int, archive: Path, new: Path) -> bool:
+    """Restore in a process that dies, as by kill -9, at its n-th fsync; whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        left, sync = number, os.fsync
+
+        def dying(descriptor: int) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                os._exit(9)
+            sync(descriptor)
+
+        os.fsync = dying
+        try:
+            restore(archive, new, now=now())
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+async def started(home: Path) -> None:
+    async with Node(home, online=False):
+        pass
+
+
+def verify_whole(home: Path) -> None:
+    asyncio.run(started(home))
+    with contextlib.closing(sqlite3.connect(home / "agency.sqlite")) as store:
+        assert store.execute("SELECT value FROM setting WHERE name = 'catching_up'").fetchone() == ("1",)
+        assert store.execute("SELECT count(*) FROM received").fetchone() == (1,)
+
+
+def test_a_home_in_use_is_not_written_over(home: Path, tmp_path: Path) -> None:
+    back_up(home, tmp_path / "a.tar", now=now())
+    with HomeLock(home), pytest.raises(HomeThere):
+        restore(tmp_path / "a.tar", home, now=now())
 
 
 @pytest.mark.parametrize("name", [name for name in CHANGES if name not in ("another head", "another root")])

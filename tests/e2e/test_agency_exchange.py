@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from axispb.v1 import journal_pb2
@@ -18,7 +18,7 @@ from axispb.v1 import journal_pb2
 from agencies import config, enrol, keys
 from agencies.clock import SystemClock
 from axis.core.errors import Refusal
-from axis.views.volumes import FIELDS, Selection, volumes
+from axis.views.volumes import FIELDS, Kind, Selection, volumes
 from tests.support.country import LIMIT, Country, country_in
 
 
@@ -66,16 +66,18 @@ async def test_a_document_travels_and_its_receipt_comes_back(country: Country) -
 async def volumes_agree(country: Country) -> None:
     views = country.axis.node.views
     assert await views.reached(country.axis.node.journal.head().sequence, LIMIT)
-    reader = views.reader()
-    try:
-        found: Any = volumes(reader, Selection(), country.axis.node.clock.now())
-    finally:
-        reader.close()
-    of_axis = {row["code"]: row for row in found["rows"]}
-    for code in country.nodes:
-        (row,) = [r for r in (await country.json("GET", code, "/v1/volumes"))["rows"] if r["code"] == code]
-        for name in FIELDS:
-            assert row[name] == of_axis[code][name], (code, name)
+    for kind in get_args(Kind):
+        reader = views.reader()
+        try:
+            found: Any = volumes(reader, Selection(kind=kind), country.axis.node.clock.now())
+        finally:
+            reader.close()
+        of_axis = {row["code"]: row for row in found["rows"]}
+        for code in country.nodes:
+            rows = (await country.json("GET", code, f"/v1/volumes?kind={kind}"))["rows"]
+            (row,) = [row for row in rows if row["code"] == code]
+            for name in FIELDS:
+                assert row[name] == of_axis[code][name], (kind, code, name)
 
 
 async def test_idempotency_over_http(country: Country) -> None:

@@ -18,7 +18,7 @@ import structlog
 
 from tests.simulation import invariants
 from tests.simulation.chance import Chance
-from tests.simulation.country import Country
+from tests.simulation.country import CLOSED, Country
 from tests.simulation.loop import run
 from tests.simulation.template import DECIDES, HOSTED, NODES, Template
 
@@ -28,17 +28,35 @@ __all__ = ["few_words", "memory_folder", "portion", "simulate"]
 OVER = 30.0
 #: Of this many schedules one has its journal in a file, and is audited.
 AUDITED = 25
+#: Of this many one has an axis of two nodes.
+CLUSTERED = 4
+#: Of this many one lasts for days, mostly a month.
+MONTHS = 3
 
 
-def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: int = 3) -> None:
-    """One schedule in a folder of its own; AssertionError says how to run it again."""
+def simulate(
+    template: Template,
+    folder: Path,
+    plan: Any,
+    seed: int,
+    documents: int = 3,
+    *,
+    lose: bool = False,
+) -> None:
+    """One schedule in a folder of its own; AssertionError says how to run it again.
+
+    `lose`: one agency's machine is lost, and a copy takes its place.
+    """
     folder.mkdir()
     audited = not isinstance(plan, Chance) or seed % AUDITED == 0
-    country = Country(template, folder, plan, seed, sqlite=audited)
+    country = Country(template, folder, plan, seed, sqlite=audited, clustered=seed % CLUSTERED == 1)
 
     async def main() -> None:
         try:
-            await _day(country, documents)
+            await _day(country, documents, lose=lose)
+            if lose:
+                invariants.forget_what_was_lost(country)
+                invariants.check_own_volumes(country)
             invariants.check(country, audited=audited)
         finally:
             await country.stop()
@@ -56,12 +74,17 @@ def simulate(template: Template, folder: Path, plan: Any, seed: int, documents: 
         shutil.rmtree(folder)
 
 
-async def _day(country: Country, documents: int) -> None:
+async def _day(country: Country, documents: int, *, lose: bool) -> None:
     """Documents handed in during the first twenty seconds, while others decide, answer and operate."""
     await country.start()
     clerk = asyncio.create_task(country.decide())
     work = [_send(country, number) for number in range(documents)]
-    await asyncio.gather(*work, _answer(country), _requeue(country), _suspend(country), _close(country))
+    work += [_answer(country), _requeue(country), _suspend(country), _close(country)]
+    if country.seed % MONTHS == 2 and not lose:
+        work.append(_wait(country))
+    if lose:
+        work.append(_lose(country))
+    await asyncio.gather(*work)
     await asyncio.sleep(max(0.0, OVER - asyncio.get_running_loop().time()))
     await country.quiet()
     clerk.cancel()
@@ -112,7 +135,24 @@ async def _close(country: Country) -> None:
     """The operator gives a delivery up that may be in flight."""
     await asyncio.sleep(country.random.uniform(5, 25))
     for document_id in list(country.files)[:1]:
-        await country.operate("close", document_id, DECIDES, "gone")
+        await country.operate("close", document_id, DECIDES, CLOSED)
+
+
+async def _wait(country: Country) -> None:
+    """Deadlines pass: of the day, of deliveries, and of documents that their node could not send."""
+    chance = country.random
+    await asyncio.sleep(chance.uniform(2, 25))
+    await country.days_pass(chance.choice((0.7, 29.9995, 30.0, 31.0, 45.0)), chance.choice(NODES))
+
+
+async def _lose(country: Country) -> None:
+    """An agency's machine burns down; its home was copied a while before."""
+    chance = country.random
+    agency = country.agencies[chance.choice(NODES)]
+    await asyncio.sleep(chance.uniform(1, 15))
+    agency.copy()
+    await asyncio.sleep(chance.uniform(1, 15))
+    agency.lose()
 
 
 @contextmanager

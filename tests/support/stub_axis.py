@@ -66,6 +66,8 @@ class StubAxis:
         self.gates: dict[str, asyncio.Event] = {}
         self.tamper: Callable[[api_pb2.FeedItem], None] = lambda item: None
         self.receipt_code = ""
+        #: What stands in the place of a receipt that is answered with `receipt_code`.
+        self.standing: Callable[[Envelope], api_pb2.Standing | None] = lambda receipt: None
         self.serve_content: Callable[[bytes], bytes] = lambda content: content
         #: What a stranger's header says of a content's size.
         self.size_of: Callable[[bytes], int] = len
@@ -403,7 +405,10 @@ class StubAxis:
         for message in batch.receipts:
             self.receipts.append(Envelope.from_message(message))
             self.sequence += 1
-            results.append(api_pb2.ReceiptResult(sequence=self.sequence, code=self.receipt_code))
+            stands = self.standing(Envelope.from_message(message))
+            results.append(
+                api_pb2.ReceiptResult(sequence=self.sequence, code=self.receipt_code, standing=stands)
+            )
         return _answer(api_pb2.ReceiptResults(results=results))
 
     async def _have(self, request: web.Request) -> web.Response:

@@ -24,6 +24,8 @@ ADDED = [
     "signed_header_differs",
     "timestamp_skewed",
     "route_unknown",
+    "catching_up",
+    "keys_replaced",
     "packet_signature_invalid",
 ]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 from axispb.v1 import api_pb2, evidence_pb2
 
 from axis.core import state
-from axis.core.commands import RecordCertificate, Revoke
+from axis.core.commands import RecordCertificate, Revoke, Suspend
 from axis.core.document import DELIVERY_LIFE_MS
 from axis.core.envelope import Kind
 from axis.core.errors import Refusal
@@ -43,6 +43,12 @@ class LocalIssuer:
     ) -> tuple[bytes, bytes]:
         self._check()
         return self.authority.issue_organisation(organisation, tls_request, sign_request, START)
+
+    async def issue_axis(
+        self, *, tls_request: bytes, sign_request: bytes, names: Sequence[str]
+    ) -> tuple[bytes, bytes]:
+        self._check()
+        return self.authority.issue_axis(tls_request, sign_request, names, START)
 
     async def revoke(self, serial: str, reason: str, at: int) -> None:
         self._check()
@@ -125,6 +131,24 @@ async def test_add_gives_a_token_that_says_everything(office: Office) -> None:
     assert token["expires_at"] == office.world.clock.now() + 7 * DAY
     assert answer["expires_at"].endswith("+07:00")
     assert (await office.registry.token("000.00.00.G22"))["code"] == "G22"
+
+
+async def test_a_command_waits_for_what_other_nodes_have_appended(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended at another node a moment ago: "not suspended" would be no answer to a resumption."""
+    journal, confirmed = office.world.journal, [False]
+
+    async def confirm() -> bool:
+        if confirmed[0]:
+            await office.world.sequencer.submit(Suspend("G22"))  # what the other node has appended
+        return confirmed[0]
+
+    await office.registry.add("G22", "Văn phòng Chính phủ")
+    monkeypatch.setattr(journal, "confirm", confirm)
+    assert (await refusal(office.registry.resume("G22"))).name == "unavailable"
+    confirmed[0] = True
+    assert (await office.registry.resume("G22"))["changed"]
 
 
 async def test_import_goes_on_where_it_was_refused(office: Office) -> None:
@@ -211,6 +235,20 @@ async def test_without_an_issuer_enrolment_is_for_later(authority: Authority) ->
         assert (await refusal(office.enrol("G22", KeyPair.new(), KeyPair.new()))).name == "unavailable"
         assert await office.enrolment.reconcile() == 0
         await office.enrolment.tell_issuer("ab", "superseded", 1)
+        assert not office.enrolment.can_issue
+        requests = (KeyPair.new().request(), KeyPair.new().request())
+        assert (await refusal(office.enrolment.renew_axis(*requests, ["localhost"]))).name == "unavailable"
+
+
+async def test_the_axis_s_own_certificates_are_journalled_once(office: Office) -> None:
+    assert office.enrolment.can_issue
+    requests = (KeyPair.new().request(), KeyPair.new().request())
+    made = await office.enrolment.renew_axis(*requests, ["axis.example"])
+    facts = [state.certificate(office.world.journal, info.sha256) for info in made]
+    assert [(fact.organisation, fact.usage) for fact in facts if fact] == [("axis", "tls"), ("axis", "sign")]
+    head = office.world.journal.head()
+    assert await office.enrolment.renew_axis(*requests, ["axis.example"]) == made
+    assert office.world.journal.head() == head
 
 
 async def test_reconcile_brings_both_lists_together(office: Office) -> None:

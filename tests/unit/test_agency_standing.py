@@ -1,0 +1,213 @@
+"""What the axis says that stands of a node's own receipts and documents: taken over only if it verifies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axispb.v1 import api_pb2, document_pb2
+
+from agencies import keys
+from agencies.store import get_setting
+from axis.core.document import new_document_id
+from axis.core.envelope import Envelope, Kind, signed_bytes
+from axis.core.errors import Refusal
+from axis.core.receipt import Binding, build_receipt
+from tests.unit.test_agency_node import World, claimed, made_world, parsed
+
+
+@asynccontextmanager
+async def world_of(folder: Path, **settings: Any) -> AsyncIterator[World]:
+    async with made_world(folder, **settings) as made:
+        await made.until(lambda: made.node.parts.receiver.connected)
+        yield made
+
+
+def own_signature(world: World, signed: bytes) -> Envelope:
+    return Envelope(signed, keys.load_credentials(world.home).sign(signed, world.clock.now()))
+
+
+def stands_for(
+    world: World, item: api_pb2.FeedItem, *, signer: str = "", foreign: bool = False, **changes: Any
+) -> api_pb2.Standing:
+    """A refused receipt of this node's own for the document of an item, as an earlier life would have it."""
+    document_id = claimed(item)
+    bound = Binding.of(Envelope.from_message(item.envelope), Envelope.from_message(item.acceptance))
+    if foreign:
+        bound = Binding(bound.signed_sha256, bound.signature_sha256, bytes(32))
+    said = {"recipient_unit": "G22", "attempt": 1, "received": False} | changes
+    message = build_receipt(
+        axis_id=world.axis.axis_id,
+        document_id=document_id,
+        bound=bound,
+        acting_organisation="G22",
+        stored_at=1_000,
+        reason="earlier",
+        **said,
+    )
+    signed = signed_bytes(Kind.RECEIPT, message)
+    envelope = world.axis.sign(signed, signer) if signer else own_signature(world, signed)
+    return api_pb2.Standing(
+        unit="G22",
+        attempt=1,
+        outcome="refused",
+        sequence=item.sequence,
+        at=item.at,
+        receipt=envelope.to_message(),
+    )
+
+
+LIES: dict[str, dict[str, Any]] = {
+    "signed by another": {"signer": "G14"},
+    "of another unit": {"recipient_unit": "H26"},
+    "of another attempt": {"attempt": 2},
+    "of another outcome": {"received": True},
+    "of another acceptance": {"foreign": True},
+}
+
+
+async def test_a_receipt_that_stands_is_taken_over_instead_of_another(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.axis.tamper = lambda item: item.standing.append(stands_for(world, item))
+        item = world.axis.accept(world.axis.document("G14", "G22"))
+        found = await world.until(lambda: world.got(claimed(item)))
+        assert [(d["state"], d["reason"], d["receipt"]) for d in found["deliveries"]] == [
+            ("refused", "earlier", "taken")
+        ]
+        rows = world.node.parts.store.rows("SELECT event, at FROM counted ORDER BY event")
+        assert [(row["event"], row["at"]) for row in rows] == [("addressed", item.at), ("refused", item.at)]
+        assert world.axis.receipts == []
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_what_does_not_verify_is_not_taken_over(tmp_path: Path, lie: str) -> None:
+    async with world_of(tmp_path) as world:
+        world.axis.tamper = lambda item: item.standing.append(stands_for(world, item, **LIES[lie]))
+        document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+        await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
+        assert [parsed(receipt).reason for receipt in world.axis.receipts] == [""]
+        assert world.got(document_id)["state"] == "received"
+
+
+@pytest.mark.parametrize("lie", ["", *LIES])
+async def test_an_answer_says_what_stands(tmp_path: Path, lie: str) -> None:
+    async with world_of(tmp_path) as world:
+        item: Any = None
+        world.axis.receipt_code = "outcome_conflict"
+        world.axis.standing = lambda _: stands_for(world, item, **LIES.get(lie, {}))
+        item = world.axis.accept(world.axis.document("G14", "G22"))
+        (found,) = await world.until(
+            lambda: [
+                d for d in world.got(claimed(item))["deliveries"] if d["receipt"] in ("taken", "stopped")
+            ]
+        )
+        rows = world.node.parts.store.rows("SELECT event, at FROM counted WHERE event <> 'addressed'")
+        counted = [(row["event"], row["at"]) for row in rows]
+        if lie:
+            assert (found["state"], found["receipt"], counted) == ("received", "stopped", [])
+        else:
+            assert (found["state"], found["receipt"]) == ("refused", "taken")
+            assert counted == [("refused", item.at)]
+
+
+async def test_what_stands_waits_for_a_directory_as_new(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        item: Any = None
+
+        def later(_: Envelope) -> api_pb2.Standing:
+            stands = stands_for(world, item)
+            stands.sequence = world.axis.sequence + 10 * (len(world.axis.receipts) < 2)
+            return stands
+
+        world.axis.receipt_code = "delivery_closed"
+        world.axis.standing = later
+        item = world.axis.accept(world.axis.document("G14", "G22"))
+        found = await world.until(lambda: world.got(claimed(item)))
+        await world.until(lambda: world.axis.receipts)
+        await world.until(lambda: queued_code(world) == "unavailable")
+        world.clock.jump(5_000)
+        found = await world.until(lambda: one_if_taken(world, claimed(item)))
+        assert found["state"] == "refused"
+        assert len({receipt.signed for receipt in world.axis.receipts}) == 1, "the same bytes again"
+
+
+def queued_code(world: World) -> str:
+    row = world.node.parts.store.row("SELECT code FROM receipt WHERE state = 'queued'")
+    return str(row["code"]) if row is not None else ""
+
+
+def one_if_taken(world: World, document_id: str) -> Any:
+    (one,) = world.got(document_id)["deliveries"]
+    return one if one["receipt"] == "taken" else None
+
+
+# --- documents of our own that the store does not know
+
+
+def own_document(world: World, *files: bytes, to: str = "G14") -> Envelope:
+    for content in files:
+        world.axis.contents[hashlib.sha256(content).digest()] = content
+    message = document_pb2.Document(
+        axis_id=world.axis.axis_id,
+        document_id=new_document_id(world.clock.now(), bytes(10)),
+        sender_unit="G22",
+        acting_organisation="G22",
+        recipients=[to],
+        created_at=world.clock.now(),
+        fields=document_pb2.Fields(subject="Earlier"),
+        attachments=[
+            document_pb2.Attachment(name="a.pdf", size=len(each), sha256=hashlib.sha256(each).digest())
+            for each in files
+        ],
+    )
+    return own_signature(world, signed_bytes(Kind.DOCUMENT, message))
+
+
+def complete(world: World) -> bool:
+    return not world.node.parts.store.rows("SELECT 1 FROM setting WHERE name LIKE 'found/%'")
+
+
+async def test_its_attachments_are_asked_for_until_they_are_right(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.axis.serve_content = lambda content: b"wrong"
+        document_id = claimed(world.axis.accept(own_document(world, b"one", b"two")))
+        await world.until(lambda: world.state(document_id) == "accepted")
+        alarms = [e.data["what"] for e in world.node.parts.events.after(0) if e.name == "alarm"]
+        assert alarms == ["own_document_unknown"], "this home was not restored: somebody should look"
+        await world.until(lambda: "contents" in world.axis.calls)
+        await world.restart()
+        assert not complete(world)
+        world.axis.serve_content = lambda content: content
+        world.clock.jump(400_000)
+        await world.until(lambda: complete(world))
+        async with world.node.parts.blobs.open(hashlib.sha256(b"two").digest()) as chunks:
+            assert b"".join([chunk async for chunk in chunks]) == b"two"
+        assert world.axis.submitted == []
+        assert len(world.node.parts.store.rows("SELECT 1 FROM counted WHERE event = 'sent'")) == 1
+
+
+async def test_one_sent_to_ourselves_is_known_while_its_content_is_kept_away(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.axis.refuse["contents"] = [Refusal("unavailable")] * 100
+        world.axis.refuse["documents"] = [Refusal("unavailable")] * 100
+        document_id = claimed(world.axis.accept(own_document(world, b"one", to="G22")))
+        await world.until(lambda: world.state(document_id) == "accepted")
+        with pytest.raises(Refusal):
+            world.got(document_id)
+        world.axis.refuse.clear()
+        world.clock.jump(400_000)
+        await world.until(lambda: world.got(document_id)["state"] == "received")
+
+
+async def test_a_home_has_one_secret_for_its_keys(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        first = await world.node.parts.store.write(lambda c: get_setting(c, "key_secret"))
+        await world.restart()
+        assert world.node.parts.store.setting("key_secret") == first
+        assert len(first) == 64
+        ids = {await world.send("G14", key=key) for key in ("a", "b", "", "")}
+        assert len({one[15:] for one in ids}) == 4
