@@ -17,11 +17,13 @@ RUN set -eu; cd /build/src; \
     /app/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[cluster]'; \
     /app/bin/python -m pip uninstall --yes --quiet pip
 COPY deploy/container /app/container
+COPY deploy/nats /app/nats
 
 FROM ${BASE_IMAGE}
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
     AXIS_HOME=/data AGENCY_HOME=/data HEALTH_PORT=8090
-RUN mkdir -m 0700 /data /enrolment && chown 10001:10001 /data /enrolment
+# Where volumes are mounted, by init those of a cluster too.
+RUN for each in data enrolment cluster axis-2 nats-1 nats-2 nats-3; do install -d -m 0700 -o 10001 -g 10001 "/$each"; done
 COPY --from=build /app /app
 USER 10001:10001
 WORKDIR /tmp

@@ -36,8 +36,9 @@ bench: install  ## The whole journey, edXML packets, and the journal on SQLite a
 	$(BIN)/python -m bench.edxml
 	$(BIN)/python -m bench.journal
 
-chaos: install system  ## Break nodes, servers, links, disks, clocks under load (SECONDS=n SEED=n ENGINE=embedded), count losses
-	$(BIN)/python -m bench.chaos --engine $(or $(ENGINE),cluster) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
+chaos: install system  ## Break nodes, servers, links, disks, clocks under load (SECONDS=n SEED=n KINDS=a,b ENGINE=embedded), count losses
+	$(BIN)/python -m bench.chaos --engine $(or $(ENGINE),cluster) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) \
+	  --kinds "$(KINDS)"
 
 PROFILE ?= default
 COMPOSE = $(BIN)/python -m deploy.compose
@@ -58,8 +59,9 @@ proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
 
 .PHONY: system
-system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; faketime sets clocks wrong
+system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; faketime sets clocks wrong; systemd judges its units
 	@for tool in openssl git curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v xmlsec1 >/dev/null || missing="$$missing xmlsec1 libxmlsec1-openssl"; \
 	ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	if [ -n "$$missing" ]; then \

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -89,9 +89,16 @@ class Contents:
         row = self._store.row("SELECT length(content) AS size FROM content WHERE sha256 = ?", sha256)
         return row["size"] if row is not None else self._files.size(sha256)
 
-    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+    async def collect(
+        self,
+        now: int,
+        is_named: Callable[[bytes], bool],
+        confirm: Callable[[], Awaitable[bool]] | None = None,
+    ) -> int:
         """Delete what nobody names and whose pin ended over an hour ago."""
         rows = self._store.rows("SELECT sha256 FROM content WHERE pinned_until < ?", now - _GRACE_MS)
+        if confirm is not None and not await confirm():
+            return 0
         doomed = []
         for row in rows:
             if not is_named(row["sha256"]):

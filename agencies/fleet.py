@@ -20,6 +20,7 @@ from agencies.config import ConfigError
 from axis import logs
 from axis.control import HomeBusy
 from axis.core.errors import Refusal
+from axis.supervisor import supervised
 
 __all__ = ["main", "serve"]
 
@@ -41,7 +42,8 @@ async def serve(homes: Sequence[Path], api: str | None = None, autoreply: Sequen
             print(f"agency ready: {node.parts.identity.code} API {node.api_url}", flush=True)
         waits = [asyncio.create_task(stop.wait())]
         waits += [asyncio.create_task(node.parts.stopping.wait()) for node in nodes]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        async with supervised(f"serving {', '.join(node.parts.identity.code for node in nodes)}"):
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         failed = not stop.is_set()
         for wait in waits:
             wait.cancel()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from axispb.v1 import api_pb2, evidence_pb2
 
@@ -16,6 +15,7 @@ from agencies.config import ReceiptMode
 from agencies.edxml.signature import PacketSignature
 from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received
 from agencies.fetch import Fetched
+from agencies.held import check_opened
 from agencies.identity import Identity
 from agencies.judge import Accepted, addressed_to, judge_accepted, judge_notice
 from agencies.own_certificates import OwnCertificates
@@ -31,7 +31,7 @@ from agencies.restored import is_catching_up
 from agencies.standing import adoption
 from agencies.store import Store
 from agencies.units import Primary
-from axis.core.envelope import Envelope, Kind, parse
+from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from axis.core.lifecycle import InboxState
 from axis.core.receipt import Binding
@@ -283,7 +283,7 @@ class Handler:
         message = notice.message
         effects = [notice_effect(message, notice.envelope, item.at)]
         if message.kind == evidence_pb2.NOTICE_KIND_DEAD:
-            self._check_known(message)
+            check_opened(self._store, self._identity.code, item, message)
             effects.append(lambda connection: _closed_here(connection, message, item.at))
         elif message.host == self._identity.code:
             requeued = self._requeued(item, message)
@@ -300,35 +300,6 @@ class Handler:
         except Refusal as refusal:
             return Judged([self._invalid(item, refusal, [unit], attempt)])
         return Judged([], self._incoming(accepted, item, [unit], attempt=attempt))
-
-    def _check_known(self, message: evidence_pb2.Notice) -> None:
-        """A notice of death waits for the document that it is about, sent or received."""
-        for table in ("sent", "received"):
-            row = self._store.row(
-                f"SELECT acceptance_signed FROM {table} WHERE document_id = ?", message.document_id
-            )
-            known = row["acceptance_signed"] if row is not None else None
-            if known is not None and hashlib.sha256(known).digest() == message.acceptance_sha256:
-                self._check_first_attempt(message, known)
-                return
-        raise Refusal("unavailable", f"the document {message.document_id} has not come yet")
-
-    def _check_first_attempt(self, message: evidence_pb2.Notice, acceptance: bytes) -> None:
-        """A first attempt that came to us, but is still held, is not closed before it is stored.
-
-        The document may be here already by a later attempt; the first one would then be opened for ever.
-        """
-        if message.attempt != 1:
-            return
-        deliveries = cast(evidence_pb2.Acceptance, parse(acceptance, Kind.ACCEPTANCE)).deliveries
-        if (message.recipient_unit, self._identity.code) not in {(one.unit, one.host) for one in deliveries}:
-            return
-        if not self._store.row(
-            "SELECT 1 FROM receipt WHERE document_id = ? AND unit = ? AND attempt = 1",
-            message.document_id,
-            message.recipient_unit,
-        ):
-            raise Refusal("unavailable", f"the first attempt of {message.document_id} has not come yet")
 
     def _issued(self, item: api_pb2.FeedItem) -> Effect:
         happened = self._own_certificates.check([item.certificate])

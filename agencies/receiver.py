@@ -44,6 +44,8 @@ _IDLE_SECONDS: Final = 60.0
 #: Between polls that fail: an axis that is back should not wait long for its nodes.
 _LONGEST_PAUSE: Final = 5.0
 _HELD_FOR: Final = 30 * DAY_MS
+#: A node that was away for a month tries what it finds so often before it gives up what is older than that.
+_TRIES_AT_LEAST: Final = 20
 
 
 class Receiver:
@@ -256,7 +258,7 @@ class Receiver:
             get_logger().exception("item_failed", sequence=item.sequence)
             result = Held(Refusal("unavailable", repr(error)))
         now = self._clock.now()
-        over = now - item.at > _HELD_FOR
+        over = now - item.at > _HELD_FOR and attempts >= _TRIES_AT_LEAST
         at = now + back_off(attempts, self._settings.max_back_off_seconds, self._random)
 
         def change(connection: sqlite3.Connection) -> Happened:

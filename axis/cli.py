@@ -62,8 +62,8 @@ def serve(
     journal: Annotated[
         str | None,
         typer.Option(
-            help="nats://HOST:PORT,… to share the journal with other nodes (kept in axis.toml);"
-            " default: what axis.toml says, else this home's own file."
+            help="nats://HOST:PORT,… to share the journal with other nodes, sqlite: to leave them and go on"
+            " alone (kept in axis.toml); default: what axis.toml says, else this home's own file."
         ),
     ] = None,
 ) -> None:
@@ -73,17 +73,32 @@ def serve(
     from axis import logs
     from axis.app.serve import serve as run
 
-    if journal is not None:
-        from axis.app.home import set_journal
-
-        set_journal(home, journal)
     logs.configure(json=not sys.stderr.isatty())
+    if journal is not None:
+        _keep_journal(home, journal)
 
     def announce(line: str) -> None:
         print(line, flush=True)
 
     if not asyncio.run(run(home, announce)):
         raise typer.Exit(2)
+
+
+def _keep_journal(home: Path, url: str) -> None:
+    """Where the journal is from now on."""
+    import asyncio
+
+    from axis.app.home import read_home, set_journal
+    from axis.control import HomeLock
+
+    if not url.startswith("sqlite:"):
+        set_journal(home, url)
+    elif read_home(home).settings.journal:
+        from axis.app.leaving import leave
+
+        with HomeLock(home):
+            head = asyncio.run(leave(read_home(home)))
+        typer.echo(f"{home} has left the cluster and goes on alone from frame {head.number}", err=True)
 
 
 @org.command("add")
@@ -232,7 +247,7 @@ def _print_done(answer: dict[str, Any], text: str, as_json: bool) -> None:
 
 def _mount() -> None:
     """Commands that live in modules of their own."""
-    for name in ("axis.cli_query", "axis.cli_demo", "axis.cli_cluster", "axis.cli_backup"):
+    for name in ("axis.cli_query", "axis.cli_demo", "axis.cli_cluster", "axis.cli_backup", "axis.cli_keys"):
         try:
             register: Callable[[typer.Typer], None] = importlib.import_module(name).register
         except ModuleNotFoundError as error:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from axis.cli_run import print_json
+from axis.cli_run import print_json, table
+
+if TYPE_CHECKING:
+    from axis.app.home import Home as HomeFiles
 
 __all__ = ["register"]
+
+#: A stream of millions of frames is filled at some thousand a second.
+_ACT_SECONDS: Final = 3600.0
 
 Home = Annotated[Path, typer.Option(envvar="AXIS_HOME", help="The axis's folder.", file_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
@@ -66,20 +73,79 @@ def join(
 
 
 @journal.command("reseed")
-def journal_reseed(home: Home, as_json: Json = False) -> None:
-    """Make the stream again, or longer, from this home's journal; its node must be stopped.
+def journal_reseed(
+    home: Home,
+    reopen: Annotated[
+        bool, typer.Option(help="Also a stream that was closed, when the home that went on alone is lost.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the stream again, or longer, from this home's journal; its node may run.
 
-    Run it on the node that has the longest journal. Exit 1 where the stream holds other frames.
+    Run it on the node that has the longest journal. Exit 1 where another has more, or the stream holds
+    other frames.
     """
     from axis import logs
     from axis.app.clustered import reseed
-    from axis.app.home import read_home
-    from axis.control import HomeLock
 
     logs.configure(json=False, level=logging.INFO)
-    with HomeLock(home):
-        seeded = asyncio.run(reseed(read_home(home)))
+
+    async def stopped() -> dict[str, Any]:
+        seeded = await reseed(_in_cluster(home), reopen=reopen)
+        return {"published": seeded.published, "last": seeded.last}
+
+    answer = asyncio.run(_asked(home, "journal.reseed", {"reopen": reopen}, stopped))
     if as_json:
-        print_json({"published": seeded.published, "last": seeded.last})
+        print_json(answer)
     else:
-        typer.echo(f"{seeded.published} frames published; the stream ends at frame {seeded.last}", err=True)
+        typer.echo(
+            f"{answer['published']} frames published; the stream ends at frame {answer['last']}", err=True
+        )
+
+
+@cluster.command("status")
+def cluster_status(home: Home, as_json: Json = False) -> None:
+    """Show how the journal's stream and the axis nodes stand. Exit 1 where they do not agree."""
+    from axis.app.clustered import status
+
+    answer = asyncio.run(_asked(home, "cluster.status", {}, lambda: status(_in_cluster(home))))
+    stream = answer["stream"]
+    whole = bool(stream) and stream["phase"] == "live" and stream["led"]
+    sound = whole and all(node["frame"] <= stream["last"] and not node["doubt"] for node in answer["nodes"])
+    if as_json:
+        print_json(answer | {"sound": sound})
+    else:
+        if stream:
+            led = f"led by {stream['leader']}" if stream["led"] else "without a leader that has a majority"
+            typer.echo(f"stream {stream['name']}: {stream['phase']}, ends at frame {stream['last']}, {led}")
+        else:
+            typer.echo("the journal has no stream in this cluster")
+        table(answer["nodes"], ("node", "frame", "sequence", "sha256", "doubt"))
+    if not sound:
+        raise typer.Exit(1)
+
+
+def _in_cluster(home: Path) -> HomeFiles:
+    """The home, which must be in a cluster."""
+    from axis.app.home import read_home
+    from axis.config import ConfigError
+
+    read = read_home(home)
+    if not read.settings.journal:
+        raise ConfigError(f"{home} is in no cluster: its journal is its own file")
+    return read
+
+
+async def _asked(
+    home: Path, operation: str, arguments: dict[str, Any], stopped: Callable[[], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """The running node's answer; beside a stopped one what `stopped` gives, under the home's lock."""
+    from axis import control
+
+    _in_cluster(home)
+    try:
+        answer: dict[str, Any] = await control.call(home, operation, arguments, _ACT_SECONDS)
+    except control.NotRunning:
+        with control.HomeLock(home):
+            return await stopped()
+    return answer

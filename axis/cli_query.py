@@ -156,9 +156,12 @@ def audit(
             typer.echo(f"{problem.sequence or '-'} [{problem.code}]: {problem.detail}")
         counts = f"{report.records} records, {report.signatures_checked} signatures"
         verdict = "all in order" if not report.problems else f"{len(report.problems)} problems"
+        if report.incomplete:
+            verdict = "nothing wrong found, attachments left to read"
         typer.echo(f"{counts}: {verdict}; root hash {report.root_hash}", err=True)
     if report.problems:
-        raise typer.Exit(1)
+        # Not being able to look is no answer.
+        raise typer.Exit(2 if report.incomplete else 1)
 
 
 def views_rebuild(home: Home, as_json: Json = False) -> None:

@@ -89,6 +89,7 @@ def rebuild(home: Path) -> dict[str, object]:
 
 def audit_home(home: Path, quick: bool) -> AuditReport:
     """Audit a home's files, running or not; the views are brought up first if they belong to the journal."""
+    from axis.app.attachments import shared_attachments
     from axis.app.home import read_home
 
     settings = read_home(home)
@@ -99,14 +100,15 @@ def audit_home(home: Path, quick: bool) -> AuditReport:
         odd = (Problem(0, "journal_broken", f"no node would start with it: {error}"),)
     except (Refusal, sqlite3.DatabaseError) as error:
         odd = (Problem(0, "views_behind", f"the views cannot be brought up: {error}"),)
-    with _progress("audit") as tell:
+    with _progress("audit") as tell, shared_attachments(settings) as shared:
         report = audit(
             settings.journal_path,
             settings.views_path,
-            # In a cluster no node holds every attachment.
-            None if settings.settings.journal else settings.blobs_path,
+            settings.blobs_path,
             anchors=settings.anchors.anchors,
             quick=quick,
+            # In a cluster no node holds every attachment.
+            elsewhere=shared.look if settings.settings.journal else None,
             progress=lambda what, done, of: tell(done, of, what),
         )
     return replace(report, problems=(*odd, *report.problems))

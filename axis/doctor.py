@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-
 from axis import config, control
+from axis.app.home import read_home
+from axis.core import state
 from axis.core.errors import Refusal
+from axis.core.trust import CertificateInfo
 from axis.flow.timekeeper import AHEAD_MS
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StorageFull
@@ -27,6 +29,8 @@ __all__ = ["Check", "examine"]
 
 _DAY: Final = 86_400
 _WARN_DAYS: Final = 30
+#: The axis's own: they must reach every node of a cluster, and everything ends with them.
+_OWN_WARN_DAYS: Final = 60
 _FREE_BYTES: Final = 1024**3
 _SYNCHRONISE: Final = "Synchronise the clock (Decision 28/2018, article 13)."
 
@@ -49,7 +53,7 @@ def examine(home: Path) -> list[Check]:
     """Look at everything. Raises config.ConfigError if this is no axis home."""
     settings = config.load(home)
     checks = [Check("configuration", True, f"agency API {settings.listen}, console {settings.console}")]
-    for look in (_running, _permissions, _certificates, _disk, _journal, _views):
+    for look in (_running, _permissions, _certificates, _organisations, _disk, _journal, _views):
         checks += _safely(look, home)
     return checks
 
@@ -79,7 +83,7 @@ def _running(home: Path) -> Iterator[Check]:
 
 
 def _permissions(home: Path) -> Iterator[Check]:
-    secret = [home, home / "pki", home / "keys", *home.glob("keys/*.key"), *home.glob("pki/*.key")]
+    secret = [home, home / "pki", home / "keys", *home.glob("keys/**/*.key"), *home.glob("pki/*.key")]
     secret += [path for path in (home / "console.token", home / "journal.sqlite") if path.exists()]
     wrong = [path for path in secret if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     foreign = [path for path in secret if path.exists() and path.stat().st_uid != os.geteuid()]
@@ -95,26 +99,46 @@ def _permissions(home: Path) -> Iterator[Check]:
 
 def _certificates(home: Path) -> Iterator[Check]:
     now = time.time()
-    for usage in ("tls", "sign"):
-        certificate = x509.load_pem_x509_certificates((home / "keys" / f"{usage}.crt").read_bytes())[0]
-        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    own = read_home(home).own
+    for usage, info in (("tls", own.current.tls), ("sign", own.current.sign)):
+        ends = datetime.fromtimestamp(info.not_after / 1000, UTC)
         days = int((ends.timestamp() - now) // _DAY)
-        ok = begins.timestamp() <= now and days >= _WARN_DAYS
+        begun = info.not_before / 1000 <= now
         detail = f"the axis's {usage} certificate is good until {ends:%Y-%m-%d} ({days} days)"
-        remedy = "" if ok else "Check the clock; issue new certificates for the axis."
-        yield Check("certificates", ok, detail, remedy)
-    path = home / "views.sqlite"
-    if path.is_file():
-        with closing(open_readonly(path)) as connection:
-            rows = connection.execute(
-                "SELECT organisation, max(not_after) FROM certificates WHERE revoked_sequence = 0"
-                " AND organisation <> 'axis' GROUP BY organisation HAVING max(not_after) < ?",
-                ((now + _WARN_DAYS * _DAY) * 1000,),
-            ).fetchall()
-        soon = ", ".join(row[0] for row in rows[:20])
-        detail = f"expire within {_WARN_DAYS} days: {soon}" if rows else "no organisation's expires soon"
-        remedy = "axis org token CODE, and let them enrol again." if rows else ""
-        yield Check("organisations", not rows, detail, remedy)
+        revoked = _is_revoked(home, info)
+        if revoked:
+            detail = f"the axis's {usage} certificate is revoked: nodes believe nothing that it signs"
+        remedy = "axis keys rotate" if revoked or days < _OWN_WARN_DAYS else ""
+        yield Check("certificates", begun and not remedy, detail, remedy if begun else _SYNCHRONISE)
+    if own.interrupted:
+        yield Check("rotation", False, "a change of the axis's keys was broken off", "axis keys rotate")
+
+
+def _organisations(home: Path) -> Iterator[Check]:
+    path, now = home / "views.sqlite", time.time()
+    if not path.is_file():
+        return
+    with closing(open_readonly(path)) as connection:
+        if read_position(connection) is None:
+            return  # never built, or about to be built anew: the views' own check says so
+        rows = connection.execute(
+            "SELECT organisation, max(not_after) FROM certificates WHERE revoked_sequence = 0"
+            " AND organisation <> 'axis' GROUP BY organisation HAVING max(not_after) < ?",
+            ((now + _WARN_DAYS * _DAY) * 1000,),
+        ).fetchall()
+    soon = ", ".join(row[0] for row in rows[:20])
+    detail = f"expire within {_WARN_DAYS} days: {soon}" if rows else "no organisation's expires soon"
+    remedy = "axis org token CODE, and let them enrol again." if rows else ""
+    yield Check("organisations", not rows, detail, remedy)
+
+
+def _is_revoked(home: Path, info: CertificateInfo) -> bool:
+    journal = SqliteJournal.open(home / "journal.sqlite", readonly=True)
+    try:
+        fact = state.certificate(journal, info.sha256)
+    finally:
+        asyncio.run(journal.close())
+    return fact is not None and fact.revoked_sequence > 0
 
 
 def _disk(home: Path) -> Iterator[Check]:
@@ -147,6 +171,9 @@ def _views(home: Path) -> Iterator[Check]:
         yield Check("views", True, "not built yet")
         return
     with closing(open_readonly(path)) as connection:
+        if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            yield Check("views", True, "not built yet")
+            return
         position = read_position(connection)
     remedy = "" if position else "axis views rebuild"
     yield Check("views", position is not None, f"at record {position.sequence if position else 0}", remedy)

@@ -2,7 +2,8 @@
 
 Requests with a limit, and two kinds of failure told apart: the cluster *refused* (it said so, with its
 code), or it did not *answer* (lost, late, no leader): then nothing is known. Neither says what is stored;
-that is for the engines to find out.
+that is for the engines to find out. Which server is asked is the connection's matter (`axis.cluster`); here
+stands which answers prove that it is of use.
 
 Sources: NATS JetStream wire API (subjects `$JS.API.…`, error codes of nats-server), ADR-1 and ADR-8 of NATS.
 """
@@ -20,12 +21,7 @@ from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
-
-from axis.logs import get_logger
+from axis.cluster import Connection, Judge, NotAnswered
 
 __all__ = ["JetStream", "Message", "NotAnswered", "Refused", "StreamState", "cluster_tls", "servers_of"]
 
@@ -37,18 +33,14 @@ NO_ROOM: Final = frozenset({10023, 10028, 10047, 10077, 10122})
 
 #: No suitable peers, insufficient resources, no leader: of a cluster that is only just coming up.
 _NOT_YET: Final = frozenset({10005, 10008, 10009, 10023})
+#: Said by a server that reaches no leader.
+_NO_LEADER: Final = frozenset({10008, 10009})
 
 #: Less than the shortest time after which NATS servers elect another leader.
 _LEASE_NS: Final = 3_000_000_000
-_CONNECT_SECONDS: Final = 2
-_PING_SECONDS: Final = 2
-_RECONNECT_SECONDS: Final = 0.2
+_AGAIN_SECONDS: Final = 0.2
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _DEFAULT_PORT: Final = 4222
-
-
-class NotAnswered(Exception):
-    """The cluster did not answer in time, or cannot be reached: what was asked may have been done."""
 
 
 class Refused(Exception):
@@ -84,7 +76,7 @@ class StreamState:
     """
 
     created: str
-    metadata: Mapping[str, str]
+    config: Mapping[str, Any]
     first: int
     last: int
     leader: str
@@ -124,64 +116,37 @@ def cluster_tls(folder: Path, servers: Sequence[str]) -> ssl.SSLContext | None:
 
 
 class JetStream:
-    """One connection, which finds its way back to any of the servers by itself. Make one with `connect`."""
+    """What can be asked of a cluster. Make one with `connect`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     @classmethod
     async def connect(
         cls, servers: Sequence[str], tls: ssl.SSLContext | None, *, name: str, timeout: float = 15.0
     ) -> JetStream:
         """Connect to one of `servers` (`nats://HOST:PORT`). Raises NotAnswered after `timeout` seconds."""
-
-        async def lost() -> None:
-            if not client.is_closed:
-                get_logger().warning("cluster_connection_lost", servers=list(servers))
-
-        async def back() -> None:
-            url = client.connected_url
-            get_logger().info("cluster_connection_back", server=url.netloc if url else "")
-
-        async def failed(error: Exception) -> None:
-            get_logger().debug("cluster_connection_failed", detail=f"{type(error).__name__}: {error}")
-
-        client = Client()
-        options: dict[str, Any] = {"tls": tls} if tls is not None else {}
-        try:
-            async with asyncio.timeout(timeout):
-                await client.connect(
-                    servers=list(servers),
-                    name=name,
-                    connect_timeout=_CONNECT_SECONDS,
-                    reconnect_time_wait=_RECONNECT_SECONDS,  # type: ignore[arg-type]  # any number will do
-                    max_reconnect_attempts=-1,
-                    ping_interval=_PING_SECONDS,
-                    max_outstanding_pings=2,
-                    disconnected_cb=lost,
-                    reconnected_cb=back,
-                    error_cb=failed,
-                    **options,
-                )
-        except (NatsError, OSError, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            raise NotAnswered(f"no NATS server answers at {', '.join(servers)}: {why}") from error
-        return cls(client)
+        return cls(await Connection.connect(servers, tls, name=name, timeout=timeout))
 
     @property
-    def connected(self) -> bool:
-        """Whether there is a connection at the moment."""
-        return self._client.is_connected
+    def server(self) -> str:
+        """The server that is asked at the moment; empty while there is no connection."""
+        return self._connection.server
 
     async def ask(self, operation: str, body: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
         """One call of the JetStream API, `$JS.API.<operation>`. Raises Refused, NotAnswered."""
-        return await self._request(f"$JS.API.{operation}", json.dumps(body).encode(), None, timeout)
+        return await self._ask(operation, body, timeout, _led)
+
+    async def _ask(
+        self, operation: str, body: Mapping[str, Any], timeout: float, judge: Judge
+    ) -> dict[str, Any]:
+        return await self._request(f"$JS.API.{operation}", json.dumps(body).encode(), None, timeout, judge)
 
     async def publish(
         self, subject: str, data: bytes, headers: Mapping[str, str] | None = None, timeout: float = 2.0
     ) -> int:
         """Have a stream store a message; its sequence. Raises Refused, NotAnswered."""
-        answer = await self._request(subject, data, headers, timeout)
+        answer = await self._request(subject, data, headers, timeout, _stored)
         sequence = answer.get("seq")
         if not isinstance(sequence, int) or answer.get("duplicate"):
             raise NotAnswered(f"an odd acknowledgement: {answer}")
@@ -211,7 +176,11 @@ class JetStream:
             except Refused as refused:
                 if refused.code not in _NOT_YET or monotonic() > until:
                     raise
-            await asyncio.sleep(_RECONNECT_SECONDS)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def change_stream(self, config: Mapping[str, Any], timeout: float = 10.0) -> StreamState:
+        """Give a stream another configuration. Raises Refused, NotAnswered."""
+        return _state(await self.ask(f"STREAM.UPDATE.{config['name']}", config, timeout))
 
     async def message(self, stream: str, sequence: int, timeout: float = 2.0) -> Message | None:
         """The message at a place, as the leader has it, or None. Raises Refused, NotAnswered."""
@@ -223,7 +192,7 @@ class JetStream:
 
     async def _message(self, stream: str, which: Mapping[str, Any], timeout: float) -> Message | None:
         try:
-            answer = await self.ask(f"STREAM.MSG.GET.{stream}", which, timeout)
+            answer = await self._ask(f"STREAM.MSG.GET.{stream}", which, timeout, _read)
         except Refused as refused:
             if refused.code == NO_MESSAGE:
                 return None
@@ -238,45 +207,56 @@ class JetStream:
 
     async def tell(self, subject: str, data: bytes) -> None:
         """Tell whoever listens; nobody keeps it, and it may be lost."""
-        try:
-            await self._client.publish(subject, data)
-        except (NatsError, OSError) as error:
-            get_logger().debug("cluster_not_told", subject=subject, detail=str(error))
+        await self._connection.tell(subject, data)
 
     async def listen(self, subject: str, hear: Callable[[bytes], Awaitable[None]]) -> None:
         """Call `hear` for everything that is told from now on, until the connection is closed."""
+        await self._connection.listen(subject, hear)
 
-        async def received(message: Msg) -> None:
-            await hear(message.data)
+    async def answer(self, subject: str, give: Callable[[bytes], bytes]) -> None:
+        """Answer everybody who asks at `subject`, until the connection is closed."""
+        await self._connection.answer(subject, give)
 
-        await self._client.subscribe(subject, cb=received)
+    async def survey(self, subject: str, data: bytes, seconds: float, most: int) -> list[bytes]:
+        """What everybody who hears at `subject` answers within `seconds`, at most `most`. NotAnswered."""
+        return await self._connection.survey(subject, data, seconds, most)
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""
-        if not self._client.is_closed:
-            await self._client.close()
+        await self._connection.close()
 
     async def _request(
-        self, subject: str, data: bytes, headers: Mapping[str, str] | None, timeout: float
+        self, subject: str, data: bytes, headers: Mapping[str, str] | None, timeout: float, judge: Judge
     ) -> dict[str, Any]:
-        if not self.connected:
-            # The library would keep what is sent now and send it when it is back, however much later.
-            raise NotAnswered("not connected to the cluster")
-        try:
-            answer = await self._client.request(
-                subject, data, timeout=timeout, headers=dict(headers) if headers else None
-            )
-            value = json.loads(answer.data)
-        except NoRespondersError as error:
-            raise NotAnswered("no leader answers at the moment") from error
-        except (NatsError, OSError, TimeoutError, ValueError) as error:
-            raise NotAnswered(f"{type(error).__name__}: {error}") from error
-        if not isinstance(value, dict):
-            raise NotAnswered("an answer that is none")
+        value = await self._connection.request(subject, data, headers, timeout, judge)
         if "error" in value:
-            said = value["error"]
-            raise Refused(int(said.get("err_code") or said.get("code") or 0), str(said.get("description")))
+            raise Refused(_code(value), str(value["error"].get("description")))
         return value
+
+
+# --- what an answer says of the server through which it came
+
+
+def _led(answer: Mapping[str, Any]) -> bool:
+    """An operation: the leader's word counts if it has a majority, where it says whether."""
+    if "error" in answer:
+        return _code(answer) not in _NO_LEADER
+    return "state" not in answer or _state(answer).led
+
+
+def _stored(answer: Mapping[str, Any]) -> bool | None:
+    """What was stored, a majority has; what is refused, a leader alone may refuse."""
+    return True if "error" not in answer else _read(answer)
+
+
+def _read(answer: Mapping[str, Any]) -> bool | None:
+    """A leader that has lost the others goes on to answer reads."""
+    return False if _code(answer) in _NO_LEADER else None
+
+
+def _code(answer: Mapping[str, Any]) -> int:
+    said = answer.get("error") or {}
+    return int(said.get("err_code") or said.get("code") or 0)
 
 
 def _state(answer: Mapping[str, Any]) -> StreamState:
@@ -285,7 +265,7 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
     heard = sum(not each.get("offline") and each.get("active", _LEASE_NS) < _LEASE_NS for each in replicas)
     return StreamState(
         created=str(answer["created"]),
-        metadata=answer["config"].get("metadata") or {},
+        config=answer["config"],
         first=int(state["first_seq"]),
         last=int(state["last_seq"]),
         leader=str(cluster.get("leader") or ""),

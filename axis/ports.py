@@ -6,7 +6,7 @@ uses. Nothing here imports an engine.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +23,7 @@ __all__ = [
     "Issuer",
     "Journal",
     "JournalBroken",
+    "JournalHalted",
     "KeyTaken",
     "Landed",
     "OutcomeUnknown",
@@ -81,6 +82,13 @@ class JournalBroken(Exception):
     """Stored bytes are not what was written: a torn or changed frame. Says which."""
 
 
+class JournalHalted(Exception):
+    """Nothing is appended until the journal's copies are whole again (shared journals only).
+
+    Nothing was stored. Unlike JournalBroken it ends by itself, once somebody has mended what it names.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
     """A record with its place."""
@@ -130,8 +138,8 @@ class Journal(Facts, Protocol):
         """Add `frame`, which follows `expected`, with `changes` = reduce(frame, facts at expected).
 
         Raises Conflict when the head is not `expected`; KeyTaken when a key of `changes` is taken;
-        StorageFull; JournalBroken; OutcomeUnknown (shared journals only). Cancellation: the append finishes
-        all the same; the caller learns the outcome only from the head.
+        StorageFull; JournalBroken; OutcomeUnknown and JournalHalted (shared journals only). Cancellation:
+        the append finishes all the same; the caller learns the outcome only from the head.
         """
         ...
 
@@ -237,7 +245,9 @@ class Blobs(Protocol):
     def open(self, sha256: bytes, offset: int = 0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Stream a blob from `offset` in chunks of at most 256 KiB; BlobMissing on entering.
 
-        For callers who have decided that the reader may have it.
+        For callers who have decided that the reader may have it. Of a blob that is not at this node nothing
+        is known but what other nodes said: then also BlobMismatch (of another size than said) and
+        OutcomeUnknown, on entering or while reading, and whoever has read it all checks its SHA-256.
         """
         ...
 
@@ -245,10 +255,18 @@ class Blobs(Protocol):
         """The size of a stored blob."""
         ...
 
-    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+    async def collect(
+        self,
+        now: int,
+        is_named: Callable[[bytes], bool],
+        confirm: Callable[[], Awaitable[bool]] | None = None,
+    ) -> int:
         """Delete blobs whose every pin ended over an hour before `now` and that `is_named` denies.
 
-        Returns how many were deleted. A blob that is being uploaded is left alone.
+        Returns how many were deleted. A blob that is being uploaded is left alone. Where others may name
+        blobs too, `confirm` brings what `is_named` knows up to now and says whether that has succeeded: it is
+        called once, after the engine has noted what it may delete and before any name is asked for; without
+        success nothing is deleted.
         """
         ...
 
@@ -274,6 +292,15 @@ class Issuer(Protocol):
 
         The same pair of keys for the same organisation gives the same certificates again.
         Raises Refusal `field_invalid` for a request whose own signature or key is unacceptable.
+        """
+        ...
+
+    async def issue_axis(
+        self, *, tls_request: bytes, sign_request: bytes, names: Sequence[str]
+    ) -> tuple[bytes, bytes]:
+        """The axis's own two certificates; the one for TLS is good for these host names and addresses.
+
+        Otherwise as `issue`; with other names the same key gets another certificate.
         """
         ...
 

@@ -30,7 +30,7 @@ from agencies.store import Store
 from axis.flow.directory import DirectoryPages
 from axis.journal.sqlite import SqliteJournal
 from bench.history import History
-from bench.measure import own_usage, reset_peak
+from bench.measure import file_bytes, own_usage, reset_peak
 from bench.units import COUNTRY, made_certificates, made_units
 
 __all__ = ["main"]
@@ -239,7 +239,9 @@ async def _all(units: int) -> dict[str, Any]:
         return {
             "units": units,
             "polls": polls,
+            "journal_bytes": file_bytes(folder / "journal.sqlite"),
             "first_synchronisation": _child("first", folder),
+            "agency_bytes": file_bytes(folder / "agency.sqlite"),
             "node": _child("start", folder),
             "commands_seconds": _commands(folder, units),
         }

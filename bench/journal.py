@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from axis import logs
 from axis.app.home import SystemClock
 from axis.core import state
 from axis.core.decide import NoteRejected
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--servers", default="", help=argparse.SUPPRESS)
     parser.add_argument("--keys", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    logs.configure(json=False, level=logging.WARNING)
     if asked.node is not None:
         print(json.dumps(asyncio.run(_node(asked.node, asked.servers, asked.keys, asked.seconds))))
         return

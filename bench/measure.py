@@ -1,12 +1,15 @@
-"""What the kernel says of running processes: CPU time, peak memory; and what folders take on disk."""
+"""What the kernel says of running processes: CPU time, peak memory, writes; and what folders take on disk."""
 
 from __future__ import annotations
 
 import os
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Usage", "disk_bytes", "own_usage", "reset_peak"]
+from axis.readonly import open_readonly
+
+__all__ = ["Usage", "disk_bytes", "file_bytes", "own_usage", "reset_peak", "written_bytes"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -42,3 +45,28 @@ def reset_peak(pid: int) -> None:
 def disk_bytes(folder: Path) -> int:
     """Bytes allocated by everything below a folder."""
     return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
+
+
+def written_bytes(pid: int) -> int:
+    """Bytes that a process has caused to be written to disks (proc(5), io); 0 on a tmpfs."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.partition(":")[2]) for line in lines if line.startswith("write_bytes:"))
+
+
+def file_bytes(path: Path) -> int:
+    """The length of a file. Of a SQLite file, beside its writer: its used pages once the WAL is folded in.
+
+    0 for what only accompanies a SQLite file (`-wal`, `-shm`), and for what is no file (any more).
+    """
+    if path.name.endswith(("-wal", "-shm")) or not path.is_file():
+        return 0
+    if path.suffix != ".sqlite":
+        with suppress(FileNotFoundError):  # removed meanwhile
+            return path.stat().st_size
+        return 0
+    with closing(open_readonly(path, timeout=10)) as file:
+        pages, free, size = (
+            file.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    return int((pages - free) * size)

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,15 +58,13 @@ class IssuerProcess:
         self, *, organisation: str, tls_request: bytes, sign_request: bytes
     ) -> tuple[bytes, bytes]:
         """See `axis.ports.Issuer`."""
-        tls, sign = await self._ask(
-            {
-                "operation": "issue",
-                "organisation": organisation,
-                "tls_request": base64.b64encode(tls_request).decode("ascii"),
-                "sign_request": base64.b64encode(sign_request).decode("ascii"),
-            }
-        )
-        return base64.b64decode(tls), base64.b64decode(sign)
+        return await self._pair("issue", tls_request, sign_request, organisation=organisation)
+
+    async def issue_axis(
+        self, *, tls_request: bytes, sign_request: bytes, names: Sequence[str]
+    ) -> tuple[bytes, bytes]:
+        """See `axis.ports.Issuer`."""
+        return await self._pair("issue_axis", tls_request, sign_request, names=list(names))
 
     async def revoke(self, serial: str, reason: str, at: int) -> None:
         """See `axis.ports.Issuer`."""
@@ -88,6 +86,19 @@ class IssuerProcess:
         self._closed = True
         async with self._turn:
             await self._end(politely=True)
+
+    async def _pair(
+        self, operation: str, tls_request: bytes, sign_request: bytes, **more: object
+    ) -> tuple[bytes, bytes]:
+        tls, sign = await self._ask(
+            {
+                "operation": operation,
+                "tls_request": base64.b64encode(tls_request).decode("ascii"),
+                "sign_request": base64.b64encode(sign_request).decode("ascii"),
+                **more,
+            }
+        )
+        return base64.b64decode(tls), base64.b64decode(sign)
 
     async def _ask(self, request: dict[str, Any]) -> Any:
         try:

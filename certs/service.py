@@ -84,13 +84,17 @@ def main() -> None:
 
 
 def _issue(authority: Authority, request: dict[str, Any], now: int) -> list[str]:
-    certificates = authority.issue_organisation(
-        request["organisation"],
-        base64.b64decode(request["tls_request"]),
-        base64.b64decode(request["sign_request"]),
-        now,
-    )
+    certificates = authority.issue_organisation(request["organisation"], *_requests(request), now)
     return [_base64(certificate) for certificate in certificates]
+
+
+def _issue_axis(authority: Authority, request: dict[str, Any], now: int) -> list[str]:
+    certificates = authority.issue_axis(*_requests(request), request["names"], now)
+    return [_base64(certificate) for certificate in certificates]
+
+
+def _requests(request: dict[str, Any]) -> tuple[bytes, bytes]:
+    return base64.b64decode(request["tls_request"]), base64.b64decode(request["sign_request"])
 
 
 def _revoke(authority: Authority, request: dict[str, Any], _: int) -> None:
@@ -119,6 +123,7 @@ def _hello(_: Authority, __: dict[str, Any], ___: int) -> str:
 _OPERATIONS: Final[dict[str, Callable[[Authority, dict[str, Any], int], Any]]] = {
     "hello": _hello,
     "issue": _issue,
+    "issue_axis": _issue_axis,
     "revoke": _revoke,
     "listed": _listed,
 }

@@ -6,6 +6,8 @@ The setting `journal` decides: empty for an axis on one machine, `nats://HOST:PO
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from axis.app.home import Home
 from axis.blobs.files import FileBlobs
@@ -13,10 +15,22 @@ from axis.config import ConfigError
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import Blobs, Journal
 
-__all__ = ["open_engines"]
+if TYPE_CHECKING:
+    from axis.app.cluster_acts import ClusterActs
+
+__all__ = ["Engines", "open_engines"]
 
 
-async def open_engines(home: Home, opened: AsyncExitStack) -> tuple[Journal, Blobs]:
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What stands behind the ports; `cluster` where it is shared with other nodes."""
+
+    journal: Journal
+    blobs: Blobs
+    cluster: ClusterActs | None = None
+
+
+async def open_engines(home: Home, opened: AsyncExitStack) -> Engines:
     """The home's journal and blobs; `opened` closes them.
 
     Raises JournalBroken, StorageFull, ConfigError; Refusal `unavailable` when the cluster does not answer.
@@ -26,7 +40,7 @@ async def open_engines(home: Home, opened: AsyncExitStack) -> tuple[Journal, Blo
     if not home.settings.journal:
         blobs = FileBlobs.open_root(home.blobs_path)
         opened.push_async_callback(blobs.close)
-        return file, blobs
+        return Engines(file, blobs)
     try:
         # Only then: an axis on one machine needs no NATS.
         from axis.app.clustered import open_clustered
@@ -34,4 +48,5 @@ async def open_engines(home: Home, opened: AsyncExitStack) -> tuple[Journal, Blo
         raise ConfigError(
             f"a journal in a cluster needs the extra document-axis[cluster]: {error}"
         ) from error
-    return await open_clustered(home, file, opened)
+    clustered = await open_clustered(home, file, opened)
+    return Engines(clustered.journal, clustered.blobs, clustered.acts)

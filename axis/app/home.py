@@ -11,19 +11,14 @@ import asyncio
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from axis import config
+from axis.app.own_keys import OwnKeys, pem, read_pem, request
 from axis.control import HomeLock
-from axis.core import cms
 from axis.core.decide import Found, RecordCertificate
 from axis.core.trust import Anchors, read_certificate
 from axis.durable import sync_folder, write_whole
@@ -48,7 +43,7 @@ VIEWS_FILE: Final = "views.sqlite"
 #: Folder under `keys/` of a home's keys for the cluster: ca.pem, tls.crt, tls.key.
 CLUSTER_KEYS: Final = "cluster"
 _CLUSTER_FILES: Final = ("ca.pem", "tls.key", "tls.crt")
-_OWN_KEYS: Final = ("anchors.pem", "chain.pem", "tls.key", "tls.crt", "sign.key", "sign.crt")
+_TRUST_FILES: Final = ("anchors.pem", "chain.pem")
 _PRIVATE: Final = 0o700
 
 
@@ -80,8 +75,7 @@ class Home:
     path: Path
     settings: config.Settings
     anchors: Anchors
-    #: Signs bytes as the axis, at a time in milliseconds.
-    sign: Callable[[bytes, int], bytes]
+    own: OwnKeys
 
     @property
     def journal_path(self) -> Path:
@@ -104,6 +98,11 @@ class Home:
         return self.path / "keys"
 
     @property
+    def cluster_keys_path(self) -> Path:
+        """The folder of its keys for the cluster; it need not be there."""
+        return self.keys_path / CLUSTER_KEYS
+
+    @property
     def pki_path(self) -> Path:
         """The certificate authority's home; it may be elsewhere, and need not be there."""
         return Path(self.settings.issuer_home) if self.settings.issuer_home else self.path / "pki"
@@ -114,19 +113,10 @@ def read_home(path: Path) -> Home:
     settings = config.load(path)
     keys = path / "keys"
     try:
-        anchors = Anchors(_read_pem(keys / "anchors.pem"), _read_pem(keys / "chain.pem"))
-        key = serialization.load_pem_private_key((keys / "sign.key").read_bytes(), None)
-        certificate = _read_pem(keys / "sign.crt")[0]
+        anchors = Anchors(read_pem(keys / "anchors.pem"), read_pem(keys / "chain.pem"))
     except (OSError, ValueError, IndexError) as error:
         raise config.ConfigError(f"{keys}: {error}") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise config.ConfigError(f"{keys / 'sign.key'} is no EC key")
-
-    def sign(signed: bytes, at: int) -> bytes:
-        # With the intermediates, so that the anchors are all that a verifier needs.
-        return cms.sign(signed, key, certificate, anchors.intermediates, at)
-
-    return Home(path, settings, anchors, sign)
+    return Home(path, settings, anchors, OwnKeys.read(keys, anchors))
 
 
 def init_home(
@@ -172,7 +162,8 @@ def join_home(source: Path, home: Path, listen: str, console: str, *, url: str =
     with HomeLock(home):
         if (home / config.SETTINGS_FILE).exists():
             raise HomeExists(f"{home} is an axis home already")
-        _copy_keys(first.keys_path, home / "keys", _OWN_KEYS)
+        _copy_keys(first.keys_path, home / "keys", _TRUST_FILES)
+        _write_keys(home / "keys", first.own.current.files)
         if (first.keys_path / CLUSTER_KEYS).is_dir():
             _copy_keys(first.keys_path / CLUSTER_KEYS, home / "keys" / CLUSTER_KEYS, _CLUSTER_FILES)
         journal = SqliteJournal.open(first.journal_path, readonly=True)
@@ -188,15 +179,11 @@ def join_home(source: Path, home: Path, listen: str, console: str, *, url: str =
 
 
 def set_journal(home: Path, url: str) -> None:
-    """Keep in the settings where the journal is shared: `nats://HOST:PORT,…`. Raises config.ConfigError."""
+    """Keep in the settings where the journal is shared: `nats://HOST:PORT,…`. Raises config.ConfigError.
+
+    The way back is `axis.app.leaving`.
+    """
     settings = config.load(home)
-    if url.startswith("sqlite:"):
-        if settings.journal:
-            raise config.ConfigError(
-                f"{home} is in a cluster, and attachments that other nodes took are there:"
-                " it cannot go on alone yet"
-            )
-        return
     if not url.startswith("nats://"):
         raise config.ConfigError(f"{url!r} is not nats://HOST:PORT,HOST:PORT,…")
     if settings.journal != url:
@@ -210,9 +197,13 @@ def give_cluster_keys(home: Path, source: Path) -> None:
 
 
 def _copy_keys(source: Path, target: Path, names: Iterable[str]) -> None:
+    _write_keys(target, {name: (source / name).read_bytes() for name in names})
+
+
+def _write_keys(target: Path, files: Mapping[str, bytes]) -> None:
     target.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-    for name in names:
-        write_whole(target / name, (source / name).read_bytes(), 0o600 if name.endswith(".key") else 0o644)
+    for name, data in files.items():
+        write_whole(target / name, data, 0o600 if name.endswith(".key") else 0o644)
 
 
 def _make_keys(home: Path, names: Iterable[str]) -> None:
@@ -223,42 +214,25 @@ def _make_keys(home: Path, names: Iterable[str]) -> None:
     pki, keys = home / "pki", home / "keys"
     authority = Authority.open(pki) if pki.exists() else Authority.create(pki, now)
     keys.mkdir(mode=_PRIVATE, exist_ok=True)
-    requests = [_request(keys / f"{usage}.key") for usage in ("tls", "sign")]
+    requests = [request(keys / f"{usage}.key") for usage in ("tls", "sign")]
     tls, sign = authority.issue_axis(requests[0], requests[1], list(names), now)
-    write_whole(keys / "anchors.pem", _pem(authority.anchors))
-    write_whole(keys / "chain.pem", _pem(authority.intermediates))
-    write_whole(keys / "tls.crt", _pem((tls, *authority.intermediates)))
-    write_whole(keys / "sign.crt", _pem((sign, *authority.intermediates)))
-
-
-def _request(path: Path) -> bytes:
-    """A certificate request (DER) for the key at `path`, which is made if it is not there."""
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except FileNotFoundError:
-        key = ec.generate_private_key(ec.SECP256R1())
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_whole(path, pem, 0o600)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise config.ConfigError(f"{path} is no EC key")
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "axis")])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.DER)
+    write_whole(keys / "anchors.pem", pem(authority.anchors))
+    write_whole(keys / "chain.pem", pem(authority.intermediates))
+    write_whole(keys / "tls.crt", pem((tls, *authority.intermediates)))
+    write_whole(keys / "sign.crt", pem((sign, *authority.intermediates)))
 
 
 async def _found_journal(home: Path) -> None:
     """The journal's first records: which axis this is, and its own two certificates."""
     keys, path = home / "keys", home / "journal.sqlite"
-    anchors = Anchors(_read_pem(keys / "anchors.pem"), _read_pem(keys / "chain.pem"))
+    anchors = Anchors(read_pem(keys / "anchors.pem"), read_pem(keys / "chain.pem"))
     journal = SqliteJournal.open(path, journal_id=None if path.exists() else str(uuid.uuid4()))
     sequencer = Sequencer(journal, SystemClock(), lambda signed: b"")  # nothing is accepted here
     running = asyncio.create_task(sequencer.run())
     try:
         await sequencer.submit(Found(anchors.axis_id, anchors.anchors, anchors.intermediates))
         for usage in ("tls", "sign"):
-            info = read_certificate(_read_pem(keys / f"{usage}.crt")[0])
+            info = read_certificate(read_pem(keys / f"{usage}.crt")[0])
             await sequencer.submit(RecordCertificate(info))
     finally:
         sequencer.drain()
@@ -271,14 +245,3 @@ def _host_names(host: str, names: Iterable[str]) -> list[str]:
     own = ["localhost", "127.0.0.1", "::1", "axis", socket.gethostname()]
     listening = [] if host in ("0.0.0.0", "::") else [host]
     return list(dict.fromkeys(name for name in (*listening, *own, *names) if name))
-
-
-def _pem(certificates: Iterable[bytes]) -> bytes:
-    return b"".join(
-        x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM) for der in certificates
-    )
-
-
-def _read_pem(path: Path) -> list[bytes]:
-    certificates = x509.load_pem_x509_certificates(path.read_bytes())
-    return [certificate.public_bytes(serialization.Encoding.DER) for certificate in certificates]

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from axis.app.engines import open_engines
+from axis.app.engines import Engines, open_engines
 from axis.app.home import Home, SystemClock, boot_seconds, read_home
+from axis.app.rotation import Rotation
 from axis.control import HomeLock
 from axis.core.decide import Found
 from axis.core.state import FactCertificates
@@ -35,6 +37,9 @@ from axis.flow.submissions import Submissions
 from axis.flow.units import Units
 from axis.ports import Blobs, Clock, Issuer, Journal
 from axis.views.projection import Views
+
+if TYPE_CHECKING:
+    from axis.app.cluster_acts import ClusterActs
 
 __all__ = ["Node", "open_home"]
 
@@ -61,6 +66,9 @@ class Node:
     deadlines: Deadlines
     enrolment: Enrolment
     registry: Registry
+    rotation: Rotation
+    #: What an operator can do with the cluster; None for an axis on one machine.
+    cluster: ClusterActs | None
     #: What enrolment tokens carry; `serve` sets the address that it really listens on.
     url: str
     #: The task that runs the sequencer. It ends when the node stops, or has failed.
@@ -83,13 +91,13 @@ async def open_home(
     home = read_home(path)
     async with AsyncExitStack() as opened:
         opened.enter_context(HomeLock(path))
-        journal, blobs = await open_engines(home, opened)
+        engines = await open_engines(home, opened)
         views = Views.open(home.views_path)
         opened.callback(views.close)
         issuer = await _issuer(home) if with_issuer else None
         if issuer is not None:
             opened.push_async_callback(issuer.close)
-        node = _wire(home, journal, blobs, views, issuer, clock or SystemClock(), metrics or NoMetrics())
+        node = _wire(home, engines, views, issuer, clock or SystemClock(), metrics or NoMetrics())
         opened.push_async_callback(_drain, node)
         anchors = home.anchors
         await node.sequencer.submit(Found(anchors.axis_id, anchors.anchors, anchors.intermediates))
@@ -114,18 +122,17 @@ async def _issuer(home: Home) -> Issuer | None:
 
 def _wire(
     home: Home,
-    journal: Journal,
-    blobs: Blobs,
+    engines: Engines,
     views: Views,
     issuer: Issuer | None,
     clock: Clock,
     metrics: Metrics,
 ) -> Node:
-    anchors = home.anchors
+    anchors, journal = home.anchors, engines.journal
     sequencer = Sequencer(
         journal,
         clock,
-        lambda signed: home.sign(signed, clock.now()),
+        lambda signed: home.own.sign(signed, clock.now()),
         metrics=metrics,
         timer=boot_seconds if isinstance(clock, SystemClock) else None,
     )
@@ -152,20 +159,20 @@ def _wire(
         sequencer=sequencer,
         rejections=Rejections(sequencer, clock),
     )
-    node = _node(home, blobs, views, desk, directory, feed, enrolment)
+    node = _node(home, engines, views, desk, directory, feed, enrolment)
     return node  # named, because the enrolment asks it for its address
 
 
 def _node(
     home: Home,
-    blobs: Blobs,
+    engines: Engines,
     views: Views,
     desk: Desk,
     directory: DirectoryPages,
     feed: Feed,
     enrolment: Enrolment,
 ) -> Node:
-    journal, sequencer, clock = desk.journal, desk.sequencer, desk.clock
+    journal, sequencer, clock, blobs = desk.journal, desk.sequencer, desk.clock, engines.blobs
     ingress = Ingress(desk, blobs)
     return Node(
         home=home,
@@ -186,6 +193,8 @@ def _node(
         deadlines=Deadlines(journal, sequencer, clock),
         enrolment=enrolment,
         registry=Registry(journal, sequencer, enrolment, clock),
+        rotation=Rotation(home, journal, enrolment, clock),
+        cluster=engines.cluster,
         url=home.settings.public_url,
         sequencing=asyncio.create_task(sequencer.run(), name="sequencer"),
     )

@@ -5,11 +5,14 @@ Arguments and answers are JSON. `axis.cli` and the demo are the callers; docs/op
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from axis.app.node import Node
 from axis.control import Operation
 from axis.core.errors import Refusal
+
+if TYPE_CHECKING:
+    from axis.app.cluster_acts import ClusterActs
 
 __all__ = ["operations"]
 
@@ -29,8 +32,22 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
     async def views_sync(_: dict[str, Any]) -> object:
         return await _views_sync(node, serving)
 
+    async def cluster_status(_: dict[str, Any]) -> object:
+        return await _cluster(node).status()
+
+    async def journal_reseed(a: dict[str, Any]) -> object:
+        seeded = await _cluster(node).reseed(reopen=bool(a.get("reopen")))
+        return {"published": seeded.published, "last": seeded.last}
+
     async def status(_: dict[str, Any]) -> object:
         return _status(node, serving)
+
+    async def rotate(a: dict[str, Any]) -> object:
+        within = a.get("within_days")
+        return await node.rotation.rotate(None if within is None else int(within))
+
+    async def take(a: dict[str, Any]) -> object:
+        return await node.rotation.take({str(name): str(pem).encode() for name, pem in a["files"].items()})
 
     return {
         "org.add": add,
@@ -42,13 +59,23 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
         "org.resume": lambda a: registry.resume(str(a["code"])),
         "cert.list": lambda a: registry.certificates(),
         "cert.revoke": lambda a: registry.revoke(str(a["serial"]), str(a["reason"])),
+        "keys.rotate": rotate,
+        "keys.take": take,
         "document.requeue": lambda a: registry.requeue(
             str(a["document_id"]), str(a["to"]), _text(a, "reason")
         ),
         "document.close": lambda a: registry.close(str(a["document_id"]), str(a["to"]), str(a["reason"])),
+        "cluster.status": cluster_status,
+        "journal.reseed": journal_reseed,
         "views.sync": views_sync,
         "node.status": status,
     }
+
+
+def _cluster(node: Node) -> ClusterActs:
+    if node.cluster is None:
+        raise Refusal("field_invalid", "this axis is in no cluster: its journal is its home's own file")
+    return node.cluster
 
 
 def _text(arguments: dict[str, Any], name: str) -> str:

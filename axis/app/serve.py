@@ -32,6 +32,7 @@ from axis.http.server import AgencyServer
 from axis.http.tls import server_context
 from axis.logs import get_logger
 from axis.ports import Clock, OutcomeUnknown, StorageFull
+from axis.supervisor import supervised
 
 __all__ = ["Running", "serve", "serving"]
 
@@ -67,7 +68,9 @@ async def serve(home: Path, announce: Callable[[str], None]) -> bool:
         get_logger().info("node_ready", agency_api=running.agency_url, home=str(home))
         announce(running.ready_line)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(running.failed.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        # Not the ready line: the console's link in it is a secret.
+        async with supervised(f"serving at {running.agency_url}"):
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         get_logger().info("node_stopping")
@@ -102,12 +105,15 @@ async def _listening(node: Node) -> AsyncIterator[str]:
     """The agency API; its address."""
     home, limits = node.home, node.home.settings.limits
     application, gate = _application(node)
+    certificate, key = home.own.current.tls_files
     context = server_context(
-        certificate=home.keys_path / "tls.crt",
-        key=home.keys_path / "tls.key",
+        certificate=certificate,
+        key=key,
         anchors=home.anchors.anchors,
         intermediates=home.anchors.intermediates,
     )
+    # Connections that are open keep what they began with.
+    home.own.on_change(lambda found: context.load_cert_chain(*found.tls_files))
     server = AgencyServer(
         application,
         context,
@@ -201,6 +207,16 @@ async def _collect(node: Node) -> None:
     if node.sequencer.clock_doubt:
         return  # by a wrong clock every pin may seem to have ended
     named = node.journal.get
-    deleted = await node.blobs.collect(node.clock.now(), lambda sha256: bool(named(blob_key(sha256))))
+
+    async def confirm() -> bool:
+        # A node that is behind lacks the frames, and so the names, that other nodes have appended.
+        confirmed = await node.journal.confirm()
+        if not confirmed:
+            get_logger().info("blobs_not_collected", detail="the journal's head is not confirmed")
+        return confirmed
+
+    deleted = await node.blobs.collect(
+        node.clock.now(), lambda sha256: bool(named(blob_key(sha256))), confirm
+    )
     if deleted:
         get_logger().info("blobs_collected", deleted=deleted)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -45,7 +45,11 @@ class Writer:
         """Add a file under a name. Raises FileNotFoundError; ArchiveInvalid if its size changes meanwhile."""
         with path.open("rb") as source:
             size = os.fstat(source.fileno()).st_size
-            digest = self._put(Member(name, size), source)
+            self.add_pieces(name, size, _pieces(source, size))
+
+    def add_pieces(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
+        """Add what comes in pieces, `size` bytes in all. Raises ArchiveInvalid if they are not."""
+        digest = self._put(Member(name, size), pieces)
         line = {"name": name, "size": size, "sha256": digest}
         self._lines.write(json.dumps(line).encode() + b"\n")
         self.members += 1
@@ -62,25 +66,34 @@ class Writer:
             shutil.copyfileobj(self._lines, whole, _CHUNK)
             size = whole.tell()
             whole.seek(0)
-            self._put(Member(MANIFEST, size), whole)
+            self._put(Member(MANIFEST, size), _pieces(whole, size))
         self._file.write(bytes(2 * BLOCK_BYTES))
 
     def close(self) -> None:
         """Let the manifest's draft go."""
         self._lines.close()
 
-    def _put(self, member: Member, source: IO[bytes]) -> str:
+    def _put(self, member: Member, pieces: Iterable[bytes]) -> str:
         self._file.write(member.header)
         digest, left = hashlib.sha256(), member.size
-        while left:
-            piece = source.read(min(_CHUNK, left))
-            if not piece:
-                raise ArchiveInvalid(f"{member.name} became shorter while it was copied")
+        for piece in pieces:
+            left -= len(piece)
+            if left < 0:
+                break
             digest.update(piece)
             self._file.write(piece)
-            left -= len(piece)
+        if left:
+            raise ArchiveInvalid(f"{member.name} came shorter, or longer, than it was to be")
         self._file.write(bytes(padding(member.size)))
         return digest.hexdigest()
+
+
+def _pieces(source: IO[bytes], size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file, or what there is of them."""
+    left = size
+    while left and (piece := source.read(min(_CHUNK, left))):
+        left -= len(piece)
+        yield piece
 
 
 @contextmanager

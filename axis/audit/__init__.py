@@ -19,7 +19,7 @@ from typing import Final
 
 from axis.audit.books import Books
 from axis.audit.chain import Chain
-from axis.audit.contents import check_blobs
+from axis.audit.contents import Elsewhere, check_blobs
 from axis.audit.index import check_file, check_index, stored_root
 from axis.audit.judge import Judge
 from axis.audit.report import AuditReport, Findings, Problem
@@ -44,10 +44,11 @@ def audit(
     *,
     anchors: Sequence[bytes] | None = None,
     quick: bool = False,
+    elsewhere: Elsewhere | None = None,
     progress: Progress | None = None,
 ) -> AuditReport:
     """Audit the files of one axis; `anchors` (DER) are those that the home trusts, `blobs` the blobs' folder:
-    every attachment is read, unless `quick`.
+    every attachment is read, unless `quick`. `elsewhere` is asked for those that the folder lacks.
 
     Works beside a running node: up to the head at the start, and then to where index and views stand when
     they are compared. Raises FileNotFoundError without a journal, sqlite3.DatabaseError when the file cannot
@@ -56,7 +57,7 @@ def audit(
     if not journal.is_file():
         raise FileNotFoundError(f"no journal at {journal}")
     with closing(_open(journal)) as connection, closing(Words()) as words:
-        return _Audit(connection, words, anchors, progress).run(views, blobs, quick)
+        return _Audit(connection, words, anchors, progress).run(views, blobs, quick, elsewhere)
 
 
 class _Audit:
@@ -77,7 +78,9 @@ class _Audit:
         self._chain = Chain(connection, _journal_id(connection, self._findings), self._findings)
         self._judge = Judge(self._books, self._findings, words, anchors)
 
-    def run(self, views: Path | None, blobs: Path | None, quick: bool) -> AuditReport:
+    def run(
+        self, views: Path | None, blobs: Path | None, quick: bool, elsewhere: Elsewhere | None
+    ) -> AuditReport:
         _, number, sequence, *_ = self._head()
         self._walk(number, sequence)
         equal = views is not None and self._compare_views(views)
@@ -95,7 +98,9 @@ class _Audit:
         if blobs is not None:
             tell = self._progress
             counting = (lambda done, of: tell("attachments", done, of)) if tell else None
-            check_blobs(self._books, blobs, self._findings, quick=quick, progress=counting)
+            check_blobs(
+                self._books, blobs, self._findings, quick=quick, elsewhere=elsewhere, progress=counting
+            )
         chain = self._chain
         return AuditReport(
             head=f"{chain.journal_id}:{chain.sequence}:{chain.sha256.hex()}",

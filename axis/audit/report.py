@@ -9,7 +9,8 @@ Codes of problems: those of `axis.core.errors` for signatures and certificates, 
   `delivery_unknown`, `receipt_mismatch`, `late_receipt_mismatch`, `notice_mismatch`, `outcome_repeated`;
 - what is computed from them: `index_row_…` and `view_row_changed`, `…_missing`, `…_added`, `views_missing`,
   `views_elsewhere`, `views_unreadable`;
-- content: `blob_missing`, `blob_mismatch`.
+- content: `blob_missing`, `blob_mismatch`, `blob_unreadable`; `blobs_unreachable` when a home's cluster does
+  not answer, which says nothing about what is stored.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["AuditReport", "Findings", "Problem"]
+__all__ = ["UNREACHABLE", "AuditReport", "Findings", "Problem"]
+
+#: Attachments could not be read because a cluster does not answer.
+UNREACHABLE: Final = "blobs_unreachable"
 
 #: Of one code, so that one dropped frame does not bury everything else under what follows from it.
 _KEPT: Final = 50
@@ -43,6 +47,11 @@ class AuditReport:
     signatures_checked: int
     volumes_equal: bool
     problems: tuple[Problem, ...]
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether nothing was found wrong, but attachments could not be read."""
+        return bool(self.problems) and all(problem.code == UNREACHABLE for problem in self.problems)
 
     def as_json(self) -> dict[str, object]:
         """The contract's shape."""

@@ -2,18 +2,24 @@
 
 Each chunk's header says how large the blob is and when its upload began, so that a reader knows where it
 ends, and a collector leaves alone what is being published.
+
+What other nodes published is untrusted until it is hashed. A reader is given no more than the header says,
+each chunk of exactly the length that its place has; whether they are the right bytes, whoever knows the
+SHA-256 checks when it has them all (agency nodes do, `agencies.fetch`; here `axis.blobs.taking`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from axis.jetstream import JetStream, Message, NotAnswered, Refused
-from axis.ports import BlobMissing, OutcomeUnknown
+from axis.ports import BlobMismatch, BlobMissing, OutcomeUnknown
 
 __all__ = ["Chunks", "store"]
+
+T = TypeVar("T")
 
 #: Of one message. Larger ones hold up the journal's appends on the same servers.
 _PIECE_BYTES: Final = 128 * 1024
@@ -25,6 +31,8 @@ _RETRY_SECONDS: Final = 0.25
 #: Publishing ends well before a first chunk may be collected.
 _PUBLISH_SECONDS: Final = 30 * 60.0
 _YOUNG_MS: Final = 45 * 60 * 1000
+#: Of a number in a header.
+_DIGITS: Final = 18
 
 
 async def store(
@@ -50,8 +58,9 @@ async def store(
 class Chunks:
     """The stream of one axis's chunks."""
 
-    def __init__(self, cluster: JetStream, stream: str) -> None:
-        self.stream = stream
+    def __init__(self, cluster: JetStream, name: str) -> None:
+        """`name`: the journal's id."""
+        self.stream = f"blobs-{name}"
         self._cluster = cluster
 
     @property
@@ -78,25 +87,42 @@ class Chunks:
         await asyncio.gather(*(one(*blob) for blob in blobs))
 
     async def read(self, sha256: bytes, offset: int) -> AsyncIterator[bytes]:
-        """The bytes from `offset`. BlobMissing when the blob is not there; OutcomeUnknown."""
+        """The bytes from `offset`, unchecked. BlobMissing when the blob is not there; OutcomeUnknown.
+
+        BlobMismatch, at once or while reading, where the chunks are not of the size that they say.
+        """
         number, skip = divmod(offset, _PIECE_BYTES)
         first = await self.piece(sha256, number)
         if first is None:
             if await self.piece(sha256, 0) is None:
                 raise BlobMissing(sha256.hex())
             return _nothing()
-        return self._rest(sha256, number, skip, first)
+        size = _header(first, "axis-size")
+        return self._rest(sha256, number, skip, size, _checked(first, sha256, number, size))
+
+    async def size(self, sha256: bytes, named: int) -> int:
+        """The size of a blob whose every chunk is there; `named` is what it should have. Reads one chunk.
+
+        Raises BlobMissing, BlobMismatch, OutcomeUnknown.
+        """
+        count = 1
+        if named > _PIECE_BYTES:
+            numbers = await _tried(lambda: self._subjects(f"{self.stream}.{sha256.hex()}.*"))
+            count = len(numbers)
+            if {subject.rpartition(".")[2] for subject in numbers} != set(map(str, range(count))):
+                raise BlobMissing(f"{sha256.hex()}: not every chunk is there")
+        last = await self.piece(sha256, count - 1) if count else None
+        if last is None:
+            raise BlobMissing(sha256.hex())
+        size = _header(last, "axis-size")
+        _checked(last, sha256, count - 1, size)
+        if size > count * _PIECE_BYTES:
+            raise BlobMissing(f"{sha256.hex()}: not every chunk is there")
+        return size
 
     async def piece(self, sha256: bytes, number: int) -> Message | None:
         """One chunk. OutcomeUnknown after some tries."""
-        error: Exception | None = None
-        for _ in range(_TRIES):
-            try:
-                return await self._cluster.newest(self.stream, self._subject(sha256, number))
-            except (Refused, NotAnswered) as failed:
-                error = failed
-            await asyncio.sleep(_RETRY_SECONDS)
-        raise OutcomeUnknown(f"the cluster did not give the attachment: {error}") from error
+        return await _tried(lambda: self._cluster.newest(self.stream, self._subject(sha256, number)))
 
     async def may_go(self, sha256: bytes, now: int) -> bool:
         """Whether it is there, and no upload of it can be under way."""
@@ -104,20 +130,25 @@ class Chunks:
         return first is not None and _header(first, "axis-at") < now - _YOUNG_MS
 
     async def stored(self) -> list[bytes]:
-        """Of every blob in the stream. The servers list subjects in pages. Refused, NotAnswered."""
-        subjects: dict[str, Any] = {}
-        while True:
-            asked = {"subjects_filter": f"{self.stream}.*.0", "offset": len(subjects)}
-            answer = await self._cluster.ask(f"STREAM.INFO.{self.stream}", asked, 10.0)
-            page = answer["state"].get("subjects") or {}
-            subjects |= page
-            if not page or len(subjects) >= int(answer.get("total") or 0):
-                return [bytes.fromhex(subject.split(".")[1]) for subject in subjects]
+        """Of every blob in the stream. Refused, NotAnswered."""
+        subjects = await self._subjects(f"{self.stream}.*.0")
+        return [bytes.fromhex(subject.split(".")[1]) for subject in subjects]
 
     async def purge(self, sha256: bytes, upto: int) -> bool:
         """Remove a blob's chunks up to a place of the stream. Refused, NotAnswered."""
         asked = {"filter": f"{self.stream}.{sha256.hex()}.*", "seq": upto + 1}
         return bool((await self._cluster.ask(f"STREAM.PURGE.{self.stream}", asked, 10.0)).get("purged"))
+
+    async def _subjects(self, wanted: str) -> dict[str, Any]:
+        """Which there are. The servers list them in pages."""
+        subjects: dict[str, Any] = {}
+        while True:
+            asked = {"subjects_filter": wanted, "offset": len(subjects)}
+            answer = await self._cluster.ask(f"STREAM.INFO.{self.stream}", asked, 10.0)
+            page = answer["state"].get("subjects") or {}
+            subjects |= page
+            if not page or len(subjects) >= int(answer.get("total") or 0):
+                return subjects
 
     def _subject(self, sha256: bytes, number: int) -> str:
         return f"{self.stream}.{sha256.hex()}.{number}"
@@ -136,17 +167,31 @@ class Chunks:
             number += len(batch)
             batch = [piece for _ in range(_WINDOW) if (piece := await anext(pieces, b""))]
 
-    async def _rest(self, sha256: bytes, number: int, skip: int, first: Message) -> AsyncIterator[bytes]:
-        count = -(-_header(first, "axis-size") // _PIECE_BYTES)
-        piece: Message | None = first
-        while piece is not None:
-            if piece.data[skip:]:
-                yield piece.data[skip:]
+    async def _rest(
+        self, sha256: bytes, number: int, skip: int, size: int, data: bytes
+    ) -> AsyncIterator[bytes]:
+        while True:
+            if data[skip:]:
+                yield data[skip:]
             skip, number = 0, number + 1
-            if number >= count:
+            if number * _PIECE_BYTES >= size:
                 return
             piece = await self.piece(sha256, number)
-        raise BlobMissing(f"{sha256.hex()}: chunk {number} is gone")
+            if piece is None:
+                raise BlobMissing(f"{sha256.hex()}: chunk {number} is gone")
+            data = _checked(piece, sha256, number, size)
+
+
+async def _tried(ask: Callable[[], Awaitable[T]]) -> T:
+    """What the cluster answers. OutcomeUnknown after some tries."""
+    error: Exception | None = None
+    for _ in range(_TRIES):
+        try:
+            return await ask()
+        except (Refused, NotAnswered) as failed:
+            error = failed
+        await asyncio.sleep(_RETRY_SECONDS)
+    raise OutcomeUnknown(f"the cluster did not give the attachment: {error}") from error
 
 
 def _headers(size: int, now: int) -> dict[str, str]:
@@ -158,8 +203,18 @@ def _header(message: Message, wanted: str) -> int:
     for line in message.headers.decode("ascii", "replace").splitlines():
         name, _, value = line.partition(":")
         if name.strip().lower() == wanted and value.strip().isdigit():
-            return int(value)
+            return int(value.strip()[:_DIGITS])
     return 0
+
+
+def _checked(message: Message, sha256: bytes, number: int, size: int) -> bytes:
+    """What chunk `number` of a blob of `size` bytes holds; BlobMismatch where it cannot be that chunk."""
+    expected = min(_PIECE_BYTES, size - number * _PIECE_BYTES)
+    if len(message.data) != expected or _header(message, "axis-size") != size:
+        raise BlobMismatch(
+            f"{sha256.hex()}: chunk {number} has {len(message.data)} bytes, {expected} of {size} are due"
+        )
+    return message.data
 
 
 async def _pieces(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 from axis.blobs.disk import folders
 
-__all__ = ["files_to_copy", "has_blob"]
+__all__ = ["add_small", "files_to_copy", "has_blob"]
 
 
 def files_to_copy(
@@ -37,6 +37,13 @@ def has_blob(root: Path, rows: sqlite3.Connection, sha256: bytes) -> bool:
         _one(rows, "SELECT 1 FROM contents WHERE sha256 = ?", sha256)
         or (root / name[:2] / name[2:]).is_file()
     )
+
+
+def add_small(rows: Path, blobs: Iterable[tuple[bytes, bytes]]) -> None:
+    """Add small blobs, given by (SHA-256, content), to a copy of `blobs.sqlite`: all of them or none."""
+    with closing(sqlite3.connect(rows)) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")  # what is copied goes into an archive that is synced
+        connection.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", blobs)
 
 
 def _one(rows: sqlite3.Connection, query: str, sha256: bytes) -> bool:

@@ -16,7 +16,7 @@ import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from io import FileIO
@@ -152,13 +152,20 @@ class FileBlobs:
         except FileNotFoundError:
             return None
 
-    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+    async def collect(
+        self,
+        now: int,
+        is_named: Callable[[bytes], bool],
+        confirm: Callable[[], Awaitable[bool]] | None = None,
+    ) -> int:
         """Delete what nobody pins or names; see ports.Blobs."""
         if self._readonly:
             raise PermissionError(f"{self._root} is open read-only")
         ended_before = now - GRACE_MS
         deleted = 0
         stored = await self._in_thread(lambda: list(self.hashes()))
+        if confirm is not None and not await confirm():
+            return 0
         for looked_at, sha256 in enumerate(stored):
             if looked_at % _BATCH == _BATCH - 1:
                 await asyncio.sleep(0)

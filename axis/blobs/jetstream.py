@@ -7,7 +7,8 @@ of its own. So what one node has taken another may accept, a moment later.
 
 Collecting is safe against uploads at other nodes: publishing takes half an hour at most, a first chunk
 younger than 45 minutes is left alone, and nothing is removed beyond the place where the stream stood before
-the pins were looked at.
+the pins were looked at. It is safe against documents that other nodes accept, because names are asked for at
+a head of the journal that was confirmed after that place was read.
 
 Not handled here: object storage (another engine behind the same port could keep the chunks there).
 """
@@ -15,9 +16,8 @@ Not handled here: object storage (another engine behind the same port could keep
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256 as digest_of
 from pathlib import Path
@@ -25,10 +25,11 @@ from time import monotonic
 from typing import Any, Final
 
 from axis.blobs.announced import Announced, Pin
+from axis.blobs.announcement import PINS_TOGETHER, Announcement, read_announcement
 from axis.blobs.chunks import Chunks, store
 from axis.blobs.files import FileBlobs
 from axis.blobs.rules import GRACE_MS
-from axis.jetstream import JetStream, NotAnswered, Refused, StreamState
+from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
 from axis.logs import get_logger
 from axis.ports import OutcomeUnknown
 
@@ -47,11 +48,14 @@ _LOCAL: Final = ""  # owner of this node's own copies
 class JetStreamBlobs:
     """ports.Blobs over a cluster and this node's folder. Make one with `open_root`."""
 
-    def __init__(self, local: FileBlobs, announced: Announced, cluster: JetStream, name: str) -> None:
+    def __init__(
+        self, local: FileBlobs, announced: Announced, cluster: JetStream, name: str, replicas: int = 3
+    ) -> None:
         self._local = local
         self._announced = announced
         self._cluster = cluster
-        self._chunks, self._pins = Chunks(cluster, f"blobs-{name}"), f"pins-{name}"
+        self._chunks, self._pins = Chunks(cluster, name), f"pins-{name}"
+        self._replicas = replicas
         self._following: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
         self._chunks_made = ""  # when the stream of chunks was made, which tells it from an earlier one
@@ -67,10 +71,9 @@ class JetStreamBlobs:
         `name`: the journal's id. Raises NotAnswered, StorageFull.
         """
         local = FileBlobs.open_root(root)
-        blobs = cls(local, Announced(root / "announced.sqlite"), cluster, name)
+        blobs = cls(local, Announced(root / "announced.sqlite"), cluster, name, replicas)
         try:
-            for config in (_chunks_config(blobs._chunks, replicas), _pins_config(blobs._pins, replicas)):
-                await _made(cluster, config)
+            await blobs._make_streams()
             await blobs._look()
         except BaseException:
             await blobs.close()
@@ -109,8 +112,8 @@ class JetStreamBlobs:
                 if not self._lasts(pin.sha256, now)
             }
             await self._chunks.publish_small(list(wanted.items()), now)
-            for start in range(0, len(pins), _PAGE):
-                await self._announce(pins[start : start + _PAGE])
+            for start in range(0, len(pins), PINS_TOGETHER):
+                await self._announce(pins[start : start + PINS_TOGETHER])
 
     @contextmanager
     def _marked(self, hashes: Sequence[bytes]) -> Iterator[None]:
@@ -142,21 +145,38 @@ class JetStreamBlobs:
             return newest[0]
         return size
 
-    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+    async def collect(
+        self,
+        now: int,
+        is_named: Callable[[bytes], bool],
+        confirm: Callable[[], Awaitable[bool]] | None = None,
+    ) -> int:
         """Delete what nobody pins or names, here and in the cluster; see ports.Blobs.
 
         OutcomeUnknown when the cluster does not answer: what was not deleted now is another time.
         """
         try:
-            return await self._collect(now, is_named)
+            return await self._collect(now, is_named, confirm)
         except (NotAnswered, Refused) as error:
             raise OutcomeUnknown(f"attachments were not collected: {error}") from error
 
-    async def _collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+    async def _collect(
+        self,
+        now: int,
+        is_named: Callable[[bytes], bool],
+        confirm: Callable[[], Awaitable[bool]] | None,
+    ) -> int:
         before = await self._state(self._chunks.stream)
+        if not before.led:
+            raise NotAnswered("the leader of the stream of chunks has no majority")
         await self._look()  # every pin that was announced before the place in `before`
+        stored = await self._chunks.stored()
+        # Only now: a frame that names a chunk up to that place, by a pin that has ended over an hour ago, is
+        # below a head confirmed after it. Names are never taken back, so a later head says no less.
+        if confirm is not None and not await confirm():
+            return 0
         deleted = 0
-        for looked_at, sha256 in enumerate(await self._chunks.stored(), 1):
+        for looked_at, sha256 in enumerate(stored, 1):
             if looked_at % _BATCH == 0:
                 await asyncio.sleep(0)
             newest = self._announced.newest(sha256)
@@ -177,14 +197,24 @@ class JetStreamBlobs:
     async def seed(self, now: int) -> int:
         """Publish every blob that this node holds, whatever was announced of it; how many.
 
-        For a home that founds a cluster, or mends it.
+        For a home that founds a cluster, or mends it: also where the streams themselves are gone.
         """
+        await self._make_streams()
+        await self._look()
         count = 0
         for sha256 in list(self._local.hashes()):
             if (size := self._local.size(sha256)) is not None:
                 await self._publish(sha256, size, now)
                 count += 1
         return count
+
+    async def _make_streams(self) -> None:
+        """Where they are missing."""
+        for config in (
+            _chunks_config(self._chunks, self._replicas),
+            _pins_config(self._pins, self._replicas),
+        ):
+            await _made(self._cluster, config)
 
     async def close(self) -> None:
         """Stop following and release the files. Idempotent."""
@@ -210,11 +240,8 @@ class JetStreamBlobs:
     async def _announce(self, pins: Sequence[Pin]) -> None:
         if not pins:
             return
-        body = {
-            "chunks": self._chunks_made,
-            "pins": [[pin.sha256.hex(), pin.owner, pin.size, pin.until] for pin in pins],
-        }
-        await store(self._cluster, f"{self._pins}.pin", json.dumps(body).encode())
+        said = Announcement(self._chunks_made, tuple(pins))
+        await store(self._cluster, f"{self._pins}.pin", said.as_bytes())
         self._announced.take(pins)
         await self._cluster.tell(f"{self._pins}.told", b"")
 
@@ -261,7 +288,7 @@ class JetStreamBlobs:
                 pin
                 for message in found
                 if message is not None
-                for pin in _pins_in(message.data, self._chunks_made)
+                for pin in _pins_in(message, self._chunks_made)
             ]
             self._announced.take(pins, created, upto)
             place = upto
@@ -296,16 +323,11 @@ async def _made(cluster: JetStream, config: dict[str, Any]) -> None:
         raise NotAnswered(f"the cluster does not make the stream {config['name']}: {refused}") from refused
 
 
-def _pins_in(data: bytes, chunks_made: str) -> list[Pin]:
+def _pins_in(message: Message, chunks_made: str) -> list[Pin]:
     """The pins that an announcement gives blobs of this stream of chunks; one that is none gives none."""
     try:
-        said = json.loads(data)
-        if said["chunks"] != chunks_made:
-            return []
-        return [
-            Pin(bytes.fromhex(sha256), str(owner), int(size), int(until))
-            for sha256, owner, size, until in said["pins"]
-        ]
-    except (ValueError, TypeError, LookupError):
-        get_logger().warning("announcement_odd", bytes=len(data))
+        said = read_announcement(message.data)
+    except ValueError as error:
+        get_logger().warning("announcement_odd", sequence=message.sequence, detail=str(error))
         return []
+    return list(said.pins) if said.chunks == chunks_made else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from axis.blobs.rules import CHUNK_BYTES, GRACE_MS, SMALL_BYTES
@@ -77,11 +77,19 @@ class MemoryBlobs:
         body = self._blobs.get(sha256)
         return None if body is None else len(body)
 
-    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+    async def collect(
+        self,
+        now: int,
+        is_named: Callable[[bytes], bool],
+        confirm: Callable[[], Awaitable[bool]] | None = None,
+    ) -> int:
         """Delete what nobody pins or names; see ports.Blobs."""
+        stored = list(self._blobs)
+        if confirm is not None and not await confirm():
+            return 0
         gone = [
             sha256
-            for sha256 in self._blobs
+            for sha256 in stored
             if not self._uploading[sha256]
             and all(until < now - GRACE_MS for until in self._pins.get(sha256, {}).values())
             and not is_named(sha256)

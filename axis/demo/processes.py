@@ -8,11 +8,11 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["NodeProcess", "StartFailed"]
+__all__ = ["NodeProcess", "StartFailed", "end_with_parent"]
 
 _PR_SET_PDEATHSIG: Final = 1
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -22,9 +22,19 @@ class StartFailed(Exception):
     """A node did not become ready; the message says where its log is."""
 
 
-def _end_with_parent() -> None:
-    # Runs in the child between fork and exec: a demonstration that was killed leaves nothing running.
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a child must run between fork and exec to get this signal when its parent ends, even if killed.
+
+    The parent is the thread that starts it.
+    """
+    parent = os.getpid()
+
+    def tie() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it ended before
+            os._exit(1)
+
+    return tie
 
 
 class NodeProcess:
@@ -62,7 +72,7 @@ class NodeProcess:
                 stderr=log,
                 env=os.environ | self.environment,
                 start_new_session=True,  # Ctrl-C reaches us alone; we end the nodes in order
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent(signal.SIGTERM),
             )
         assert self._process.stdout is not None
         try:

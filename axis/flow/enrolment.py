@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from axispb.v1 import api_pb2, facts_pb2
 from cryptography import x509
@@ -57,6 +57,11 @@ class Enrolment:
         # One at a time: two nodes that race with one token must not both get certificates made.
         self._one_at_a_time = asyncio.Lock()
 
+    @property
+    def can_issue(self) -> bool:
+        """Whether this node has an issuer, which may still be out of reach."""
+        return self._issuer is not None
+
     async def token(self, code: str) -> Token:
         """A new token for a registered unit. Earlier ones stay good until they are used or expire."""
         primary = state.resolve(self._journal, code) or code
@@ -95,6 +100,21 @@ class Enrolment:
             answer = await self._sequencer.submit(Enrol(code, secret_sha256, *infos))
         get_logger().info("organisation_enrolled", organisation=code, serials=[info.serial for info in infos])
         return self._response(code, answer.tls_serial, answer.sign_serial)
+
+    async def renew_axis(
+        self, tls_request: bytes, sign_request: bytes, names: Sequence[str]
+    ) -> tuple[CertificateInfo, CertificateInfo]:
+        """The axis's own certificates for two requests; journalled, so everybody knows them from here on.
+
+        The same requests and names get the same ones. Raises Refusal `unavailable`, `certificate_revoked`.
+        """
+        if self._issuer is None:
+            raise Refusal("unavailable", "this node has no issuer")
+        self._sequencer.check_clock()
+        pair = await self._issuer.issue_axis(tls_request=tls_request, sign_request=sign_request, names=names)
+        tls, sign = map(read_certificate, pair)
+        await asyncio.gather(*(self._sequencer.submit(RecordCertificate(info)) for info in (tls, sign)))
+        return tls, sign
 
     async def _check(
         self, secret_sha256: bytes, tls_key: bytes, sign_key: bytes

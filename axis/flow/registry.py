@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from axispb.v1 import facts_pb2
 
 from axis.core import state
-from axis.core.decide import Close, DeliveryAnswer, Done, Register, Requeue, Resume, Revoke, Suspend
+from axis.core.decide import Close, Command, DeliveryAnswer, Done, Register, Requeue, Resume, Revoke, Suspend
 from axis.core.errors import Refusal
 from axis.core.trust import read_certificate
 from axis.core.volumes import VIETNAM
@@ -41,7 +41,7 @@ class Registry:
     ) -> dict[str, Any]:
         """Register a unit, or change it, and give it a token: {"code", "token", "expires_at"}."""
         command = Register(code, name, parent, tuple(old_codes), mail)
-        done: Done = await self._sequencer.submit(command)
+        done: Done = await self._decided(command)
         get_logger().info("unit_registered", unit=code, changed=done.changed)
         return await self.token(done.subject)
 
@@ -69,13 +69,13 @@ class Registry:
 
     async def suspend(self, code: str, reason: str = "") -> dict[str, Any]:
         """Suspend a unit: {"code", "changed"}. Its open polls end at once."""
-        done: Done = await self._sequencer.submit(Suspend(code, reason))
+        done: Done = await self._decided(Suspend(code, reason))
         get_logger().warning("unit_suspended", unit=done.subject, reason=reason, changed=done.changed)
         return {"code": done.subject, "changed": done.changed}
 
     async def resume(self, code: str) -> dict[str, Any]:
         """End a suspension: {"code", "changed"}."""
-        done: Done = await self._sequencer.submit(Resume(code))
+        done: Done = await self._decided(Resume(code))
         get_logger().warning("unit_resumed", unit=done.subject, changed=done.changed)
         return {"code": done.subject, "changed": done.changed}
 
@@ -111,7 +111,7 @@ class Registry:
 
     async def revoke(self, serial: str, reason: str) -> dict[str, Any]:
         """Revoke a certificate: {"serial", "org", "usage", "changed"}. In force at once."""
-        done: Done = await self._sequencer.submit(Revoke(serial.lower().removeprefix("0x"), reason))
+        done: Done = await self._decided(Revoke(serial.lower().removeprefix("0x"), reason))
         fact = cast(
             facts_pb2.CertificateFact, state.certificate_by_serial(self._journal, done.subject)
         )  # the journal that has revoked it has it
@@ -128,14 +128,27 @@ class Registry:
 
     async def requeue(self, document_id: str, to: str, reason: str = "") -> dict[str, Any]:
         """Open the next attempt of a dead or refused delivery: {"document_id", "to", "attempt", "host"}."""
-        return _delivery(await self._sequencer.submit(Requeue(document_id, to, reason)), "delivery_requeued")
+        return _delivery(await self._decided(Requeue(document_id, to, reason)), "delivery_requeued")
 
     async def close(self, document_id: str, to: str, reason: str) -> dict[str, Any]:
         """End a delivery that is in flight: {"document_id", "to", "attempt", "host"}."""
-        return _delivery(await self._sequencer.submit(Close(document_id, to, reason)), "delivery_closed")
+        return _delivery(await self._decided(Close(document_id, to, reason)), "delivery_closed")
+
+    async def _decided(self, command: Command) -> Any:
+        await self._confirm()
+        return await self._sequencer.submit(command)
+
+    async def _confirm(self) -> None:
+        """Read what other nodes have appended: the operator may just have been answered by one of them.
+
+        What was suspended there would else be "not suspended" here, and go on being so.
+        """
+        if not await self._journal.confirm():
+            raise Refusal("unavailable", "the cluster does not confirm the journal's head", retry_after=1)
 
     async def _import(self, page: list[Register], before: int) -> int:
         # Submitted together for one frame a page; decided in order.
+        await self._confirm()
         answers = await asyncio.gather(*map(self._sequencer.submit, page), return_exceptions=True)
         for number, answer in enumerate(answers, before + 1):
             if isinstance(answer, Refusal):

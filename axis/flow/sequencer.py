@@ -31,7 +31,16 @@ from axis.core.frame import MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, Head
 from axis.flow.metrics import Metrics, NoMetrics
 from axis.flow.timekeeper import Timekeeper
 from axis.logs import get_logger
-from axis.ports import Clock, Conflict, Journal, JournalBroken, KeyTaken, OutcomeUnknown, StorageFull
+from axis.ports import (
+    Clock,
+    Conflict,
+    Journal,
+    JournalBroken,
+    JournalHalted,
+    KeyTaken,
+    OutcomeUnknown,
+    StorageFull,
+)
 
 __all__ = ["Sequencer"]
 
@@ -124,7 +133,8 @@ class Sequencer:
 
         Raises the Refusal that was decided; `unavailable` when too much is waiting or the clock is wrong;
         `shutting_down`; `storage_full` (nothing was stored); `journal_forked` once the journal has
-        contradicted itself. Cancellation does not take a command back: it may have been decided already.
+        contradicted itself, or while its copies are not whole. Cancellation does not take a command back: it
+        may have been decided already.
         """
         if self._broken:
             raise Refusal("journal_forked", self._broken)
@@ -229,6 +239,10 @@ class Sequencer:
             return False
         except (KeyTaken, JournalBroken) as error:
             self._stop([waiting for waiting, _ in turn.decided], error)
+            return False
+        except JournalHalted as error:
+            # Until the cluster's copies are whole again: then the next turn lands.
+            _refuse([waiting for waiting, _ in turn.decided], Refusal("journal_forked", str(error)))
             return False
         except OutcomeUnknown as error:
             get_logger().warning("append_unknown", frame=frame.head.number, detail=str(error))

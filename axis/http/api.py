@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,7 @@ from axis.flow.units import Units
 from axis.http.gate import ENROL, PEER, RECEIPTS, SUBMISSIONS, SUBMIT, TRACE, Gate
 from axis.http.limits import Limiter
 from axis.http.streams import chunks, message, protobuf, send
-from axis.logs import is_trace_id
+from axis.logs import get_logger, is_trace_id
 from axis.ports import BlobMismatch, BlobMissing, Blobs, Clock
 
 __all__ = ["AgencyApi", "Flows"]
@@ -205,10 +205,13 @@ class AgencyApi:
         try:
             async with self._flows.blobs.open(content.sha256, start or 0) as data:
                 if isinstance(response, web.Response):
-                    response.body = b"".join([chunk async for chunk in data])
+                    response.body = await _whole(data, content.size - (start or 0))
                     return response
+                # Not hashed here, wherever it comes from: the receiving node checks what it has got against
+                # the signed header, and asks again for what is not that.
                 await send(request, response, data, self._idle)
-        except BlobMissing as error:
+        except (BlobMissing, BlobMismatch) as error:
+            get_logger().error("attachment_unreadable", sha256=content.sha256.hex(), detail=str(error))
             raise Refusal("unavailable", "the attachment cannot be read now") from error
         return response
 
@@ -236,13 +239,25 @@ class AgencyApi:
                 continue
             try:
                 async with self._flows.blobs.open(content.sha256) as data:
-                    body = b"".join([chunk async for chunk in data])
-            except BlobMissing:
+                    body = await _whole(data, content.size)
+            except (BlobMissing, BlobMismatch):
                 continue
             key = api_pb2.ContentKey(document_id=document_id, number=number)
             found.append(api_pb2.Content(key=key, data=body))
             room -= content.size
         return found
+
+
+async def _whole(data: AsyncIterator[bytes], size: int) -> bytes:
+    """All of a small content, `size` bytes as the journal says, never more; BlobMismatch."""
+    body = bytearray()
+    async for chunk in data:
+        body += chunk
+        if len(body) > size:
+            break
+    if len(body) != size:
+        raise BlobMismatch(f"{len(body)} of {size} bytes came, or more")
+    return bytes(body)
 
 
 def _download(size: int, start: int | None) -> web.StreamResponse:

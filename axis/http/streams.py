@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from axis.core.errors import Refusal
 from axis.logs import get_logger
+from axis.ports import BlobMismatch, BlobMissing, OutcomeUnknown
 
 __all__ = ["PROTOBUF", "chunks", "message", "protobuf", "send"]
 
@@ -59,7 +60,10 @@ def protobuf(answer: Message, status: int = 200) -> web.Response:
 async def send(
     request: web.Request, response: web.StreamResponse, data: AsyncIterator[bytes], idle: float
 ) -> None:
-    """Write a body as fast as the client reads it. One that reads nothing for `idle` seconds is cut off."""
+    """Write a body as fast as the client reads it. One that reads nothing for `idle` seconds is cut off.
+
+    So is one whose content cannot be read to its end: another answer would arrive as a part of this one.
+    """
     try:
         await response.prepare(request)
         async for chunk in data:
@@ -67,8 +71,15 @@ async def send(
                 await response.write(chunk)
     except (TimeoutError, ConnectionError) as error:
         get_logger().info("client_gone", path=request.path, reason=type(error).__name__)
-        if request.transport is not None:
-            request.transport.abort()  # closing would wait for the client to read what is buffered
+        _cut_off(request)
+    except (BlobMissing, BlobMismatch, OutcomeUnknown) as error:
+        get_logger().error("content_broke_off", path=request.path, detail=str(error))
+        _cut_off(request)
+
+
+def _cut_off(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()  # closing would wait for the client to read what is buffered
 
 
 async def _piece(request: web.Request, idle: float) -> bytes:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from axis import logs
 from bench.chaos.clocks import FaketimeMissing, faketime_library
 from bench.chaos.country import layout_of
 from bench.chaos.engine import AXIS_NODES
@@ -34,6 +36,7 @@ def main() -> int:
     parser.add_argument("--plan", action="store_true", help="print the plan and do nothing")
     parser.add_argument("--keep", type=Path, help="leave homes and logs in this new folder")
     arguments = parser.parse_args()
+    logs.configure(json=False, level=logging.WARNING)  # to stderr: stdout is for the report
     layout = layout_of(arguments.engine)
     kinds = [kind for kind in arguments.kinds.split(",") if kind] or kinds_of(layout)
     if unknown := set(kinds) - set(kinds_of(layout)):

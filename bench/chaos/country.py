@@ -17,9 +17,10 @@ from axis import control
 from axis.demo.launch import Agency
 from axis.demo.ports import Ports
 from axis.demo.processes import NodeProcess, StartFailed
-from axis.demo.units import DemoUnit, demo_units
+from axis.demo.units import MAX_UNITS, DemoUnit, demo_units
 from bench.chaos.engine import AXIS_NODES, NATS_SERVERS, AxisHome, Engine
 from bench.chaos.links import Link
+from bench.chaos.nats_links import ROUTES
 from bench.chaos.plan import Layout
 from bench.chaos.volumes import Volume
 
@@ -59,12 +60,17 @@ class Part:
 
 @dataclass(slots=True)
 class Country:
-    """The processes, started and stopped together. `with_volumes`: those homes that can be filled."""
+    """The processes, started and stopped together.
+
+    `volume_mebibytes`: of each home that the layout lets be filled. `spread`: agencies begin with different
+    axis nodes; otherwise all of them with the first.
+    """
 
     folder: Path
     engine: Engine
     layout: Layout
     volume_mebibytes: int = 0
+    spread: bool = False
     say: Callable[[str], None] = lambda text: None
     axes: dict[str, Part] = field(default_factory=dict)
     agencies: dict[str, Part] = field(default_factory=dict)
@@ -72,6 +78,8 @@ class Country:
     links: dict[str, Link] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     consoles: dict[str, str] = field(default_factory=dict)
+    #: The port on which each axis node listens.
+    ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -88,20 +96,24 @@ class Country:
         homes = await self.engine.found({name: self._home(name) for name in self.layout.axes}, ports)
         for home in homes:
             await self._start_axis(home)
-        units = {unit.code: unit for unit in demo_units(AGENCIES)}
+        units = {unit.code: unit for unit in demo_units(MAX_UNITS)}
         gate = asyncio.Semaphore(2)
         await asyncio.gather(*(self._join(gate, units[code], ports) for code in self.layout.agencies))
         await asyncio.gather(*(part.start() for part in self.agencies.values()))
 
-    async def stop(self) -> None:
-        """End the agency nodes, then the rest, in order."""
+    async def stop_nodes(self) -> None:
+        """End the agency nodes, then the axis nodes; what is behind those still answers."""
         await asyncio.gather(*(part.process.stop() for part in self.agencies.values()))
-        await self._at_one_head()
+        await self.at_one_head()
         await asyncio.gather(*(part.process.stop() for part in self.axes.values()))
+
+    async def stop(self) -> None:
+        """End everything, in order."""
+        await self.stop_nodes()
         await self.engine.stop()
         await asyncio.gather(*(link.close() for link in self.links.values()))
 
-    async def _at_one_head(self) -> None:
+    async def at_one_head(self) -> None:
         """Wait until no axis node is behind another, so that their books can be compared."""
         running = [part for part in self.axes.values() if part.process.running]
         for _ in range(_SAME_HEAD_TRIES):
@@ -123,13 +135,14 @@ class Country:
         part = self.axes[home.name] = Part(home.name, home.path, process)
         await part.start()
         self.consoles[home.name] = f"http://{home.console}"
-        for code in self.layout.agencies:
-            name = f"{code}~{home.name}"
-            link = self.links[name] = Link(name, home.listen)
-            await link.listen()
+        self.ports[home.name] = home.listen[1]
+        for name in self.layout.links:
+            if name.endswith(f"~{home.name}"):
+                link = self.links[name] = Link(name, home.listen)
+                await link.listen()
 
     async def _join(self, gate: asyncio.Semaphore, unit: DemoUnit, ports: Ports) -> None:
-        """Register and enrol a unit; its node then reaches the axis through its links only."""
+        """Register and enrol a unit; its node then reaches the axis through its links, where it has any."""
         home, api = self._home(unit.code), ports.free("127.0.0.1:0")
         async with gate:
             arguments = {"code": unit.code, "name": unit.name, "old_codes": [unit.old_code]}
@@ -144,12 +157,19 @@ class Country:
             _, errors = await asyncio.wait_for(process.communicate(), 60.0)
             if process.returncode:
                 raise StartFailed(f"agency init {unit.code}: {errors.decode(errors='replace').strip()}")
-        urls = tuple(f"https://127.0.0.1:{self.links[f'{unit.code}~{axis}'].port}" for axis in self.axes)
-        agency_config.save(home, agency_config.load(home).model_copy(update={"axis": urls}))
+        settings = agency_config.load(home)
+        agency_config.save(home, settings.model_copy(update={"axis": self._addresses(unit.code)}))
         process_log = self.folder / "logs" / f"{unit.code}.log"
         node = NodeProcess("agencies.cli", ["serve", "--home", str(home)], process_log)
         self.agencies[unit.code] = Part(unit.code, home, node)
         self.nodes.append(Agency(unit.code, unit.name, home, f"http://{api}"))
+
+    def _addresses(self, code: str) -> tuple[str, ...]:
+        """The axis nodes as a unit's node reaches them, in the order in which it tries them."""
+        names = list(self.axes)
+        first = self.layout.agencies.index(code) % len(names) if self.spread else 0
+        links = {name: self.links.get(f"{code}~{name}") for name in names[first:] + names[:first]}
+        return tuple(f"https://127.0.0.1:{link.port if link else self.ports[n]}" for n, link in links.items())
 
 
 def layout_of(engine: str) -> Layout:
@@ -157,4 +177,5 @@ def layout_of(engine: str) -> Layout:
     codes = tuple(unit.code for unit in demo_units(AGENCIES))
     axes = AXIS_NODES[engine]
     links = tuple(f"{code}~{axis}" for code in codes for axis in axes)
-    return Layout(engine, axes, codes, NATS_SERVERS[engine], links, (axes[0], codes[1]))
+    servers = NATS_SERVERS[engine]
+    return Layout(engine, axes, codes, servers, links, (axes[0], codes[1]), ROUTES if servers else ())

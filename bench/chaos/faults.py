@@ -98,12 +98,21 @@ def _nats(layout: Layout) -> Sequence[str]:
     return layout.nats
 
 
+def _axes_with_nats(layout: Layout) -> Sequence[str]:
+    return layout.axes if layout.nats else ()
+
+
+def _routes(layout: Layout) -> Sequence[str]:
+    return layout.routes
+
+
 def _stream(layout: Layout) -> Sequence[str]:
     return ("stream",) if layout.nats else ()
 
 
 def _registry() -> dict[str, Fault]:
     from bench.chaos import faults_nats as nats
+    from bench.chaos import faults_network as network
     from bench.chaos.faults_clock import jump, set_right
 
     cut_forms = ("reset", "black_hole")
@@ -133,6 +142,26 @@ def _registry() -> dict[str, Fault]:
         Fault(FaultSpec("nats_wiped", _nats, (0.0, 2.0), 6.0), nats.wipe_server, nats.start_server),
         Fault(FaultSpec("nats_flipped_byte", _nats, (0.0, 2.0), 6.0), nats.flip_byte, nats.start_server),
         Fault(FaultSpec("stream_deleted", _stream, (0.0, 1.0), 40.0), nats.delete_stream, nats.reseed),
+        Fault(
+            FaultSpec("nats_link_cut", _axes_with_nats, (3.0, 10.0), 1.0, cut_forms),
+            network.cut_nats,
+            network.mend_nats,
+        ),
+        Fault(
+            FaultSpec("nats_link_delay", _axes_with_nats, (3.0, 10.0), 1.0, amount=(0.1, 1.5)),
+            network.delay_nats,
+            network.mend_nats,
+        ),
+        Fault(
+            FaultSpec("nats_route_cut", _routes, (3.0, 12.0), 3.0, cut_forms),
+            network.cut_route,
+            network.mend_routes,
+        ),
+        Fault(
+            FaultSpec("nats_leader_cut", _stream, (5.0, 14.0), 3.0, cut_forms),
+            network.cut_leader,
+            network.mend_routes,
+        ),
     ]
     return {fault.spec.kind: fault for fault in faults}
 

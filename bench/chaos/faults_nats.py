@@ -10,7 +10,7 @@ import signal
 from typing import Final
 
 from axis import control
-from axis.journal.jetstream import stream_name
+from axis.journal.stream import stream_name
 from bench.books import command
 from bench.chaos.country import Country
 from bench.chaos.plan import NotInjected, Step
@@ -20,9 +20,11 @@ __all__ = [
     "delete_stream",
     "flip_byte",
     "go_on_server",
+    "journal_id",
     "kill_server",
     "pause_server",
     "reseed",
+    "servers_of",
     "start_server",
     "wipe_server",
 ]
@@ -33,38 +35,38 @@ _FORKED_TRIES: Final = 120
 
 async def kill_server(country: Country, step: Step) -> None:
     """kill -9."""
-    _servers(country).kill(_number(step))
+    servers_of(country).kill(_number(step))
 
 
 async def start_server(country: Country, step: Step) -> None:
     """Start it again; it is whole when it has read what it missed."""
-    servers = _servers(country)
+    servers = servers_of(country)
     servers.start(_number(step))
     await servers.ready()
 
 
 async def pause_server(country: Country, step: Step) -> None:
     """SIGSTOP."""
-    _servers(country).signal(_number(step), signal.SIGSTOP)
+    servers_of(country).signal(_number(step), signal.SIGSTOP)
 
 
 async def go_on_server(country: Country, step: Step) -> None:
     """SIGCONT."""
-    servers = _servers(country)
+    servers = servers_of(country)
     servers.signal(_number(step), signal.SIGCONT)
     await servers.ready()
 
 
 async def wipe_server(country: Country, step: Step) -> None:
     """Its disk is replaced by an empty one."""
-    servers = _servers(country)
+    servers = servers_of(country)
     servers.kill(_number(step))
     servers.wipe(_number(step))
 
 
 async def flip_byte(country: Country, step: Step) -> None:
     """One bit of the largest block file of a stopped server is wrong."""
-    servers = _servers(country)
+    servers = servers_of(country)
     servers.kill(_number(step))
     blocks = [path for path in servers.store(_number(step)).rglob("*.blk") if path.stat().st_size > 0]
     if not blocks:
@@ -80,9 +82,9 @@ async def flip_byte(country: Country, step: Step) -> None:
 
 async def delete_stream(country: Country, step: Step) -> None:
     """Somebody deletes the journal's stream; every node must notice and append nothing."""
-    cluster = await _servers(country).connect()
+    cluster = await servers_of(country).connect()
     try:
-        await cluster.ask(f"STREAM.DELETE.{stream_name(await _journal_id(country))}", {}, 10.0)
+        await cluster.ask(f"STREAM.DELETE.{stream_name(await journal_id(country))}", {}, 10.0)
     finally:
         await cluster.close()
     for part in country.axes.values():
@@ -95,26 +97,23 @@ async def delete_stream(country: Country, step: Step) -> None:
 
 
 async def reseed(country: Country, step: Step) -> None:
-    """What an operator does: stop the nodes, make the stream from the longest journal, start them."""
+    """What an operator does, beside the running nodes: make the stream from the longest journal."""
     heads = {}
     for part in country.axes.values():
         heads[part.name] = int((await control.call(part.home, "node.status", {}))["head"].split(":")[1])
-    for part in country.axes.values():
-        await part.process.stop()
-        part.down = True
     longest = country.axes[max(heads, key=lambda name: heads[name])]
     answer = await command("axis.cli", "journal reseed", longest.home)
     country.say(f"reseeded from {longest.name}: {answer}")
-    for part in country.axes.values():
-        await part.start()
 
 
-async def _journal_id(country: Country) -> str:
+async def journal_id(country: Country) -> str:
+    """The journal's id, from a running node."""
     home = next(iter(country.axes.values())).home
     return str((await control.call(home, "node.status", {}))["head"].split(":")[0])
 
 
-def _servers(country: Country) -> NatsCluster:
+def servers_of(country: Country) -> NatsCluster:
+    """The country's NATS servers."""
     servers = country.engine.servers
     assert servers is not None  # the layout has servers only where the engine does
     return servers

@@ -10,15 +10,42 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-__all__ = ["Link", "Mode"]
+__all__ = ["Breakable", "Link", "Mode", "Route"]
 
 Mode = Literal["open", "cut", "hole"]
 
 _CHUNK: Final = 64 * 1024
 _CHUNKS_UNDER_WAY: Final = 64
 _CONNECT_SECONDS: Final = 10.0
+
+
+class Breakable(Protocol):
+    """What can be cut, black-holed or slowed."""
+
+    def set(self, mode: Mode, delay: float = 0.0) -> None:
+        """See `Link.set`."""
+
+    async def close(self) -> None:
+        """End all connections and listen no more."""
+
+
+class Route:
+    """The links between two parts of which either connects to the other: they break together."""
+
+    def __init__(self, *links: Link) -> None:
+        self._links = links
+
+    def set(self, mode: Mode, delay: float = 0.0) -> None:
+        """See `Link.set`."""
+        for link in self._links:
+            link.set(mode, delay)
+
+    async def close(self) -> None:
+        """End all connections and listen no more."""
+        for link in self._links:
+            await link.close()
 
 
 class Link:
@@ -39,6 +66,11 @@ class Link:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anything is connected through it."""
+        return bool(self._writers)
 
     async def listen(self, host: str = "127.0.0.1") -> int:
         """Begin to listen on any free port; the port."""

@@ -21,7 +21,8 @@ class NotInjected(Exception):
 class Layout:
     """The names of a country's parts, known before it is started.
 
-    `links` and `routes` are named `A~B` after what they join; `volumes` after the part whose home is on one.
+    `links` (agency to axis) and `routes` (NATS server to NATS server) are named `A~B` after what they join;
+    `volumes` after the part whose home is on one.
     """
 
     engine: str
@@ -30,6 +31,7 @@ class Layout:
     nats: tuple[str, ...]
     links: tuple[str, ...]
     volumes: tuple[str, ...]
+    routes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,11 @@ async def run_chaos(settings: RunSettings, say: Callable[[str], None]) -> ChaosR
             say("the country runs")
             load = await _under_load(settings, country, report, say)
             await _compare(country, load, report, say)
+            await country.stop_nodes()
+            # While the cluster answers: it holds the attachments that another node took.
+            unequal = await check.audited({name: part.home for name, part in country.axes.items()})
         finally:
             await country.stop()
-        unequal = await check.audited({name: part.home for name, part in country.axes.items()})
     finally:
         country.unmount()
     report.problems += unequal

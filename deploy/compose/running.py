@@ -1,14 +1,17 @@
-"""Commands with a limit, and what is said meanwhile."""
+"""Commands and calls with a limit, and what is said meanwhile."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["Failed", "run", "say"]
+__all__ = ["Failed", "fetch", "run", "say"]
 
 _BEGAN = time.monotonic()
 
@@ -43,3 +46,13 @@ def run(
         tail = (done.stderr + done.stdout).decode(errors="replace").strip()[-2000:]
         raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{tail}")
     return done.stdout
+
+
+def fetch(url: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Any:
+    """The JSON that an address answers; a POST where there is a body. Failed when it does not answer 200."""
+    request = urllib.request.Request(url, body, dict(headers or {}))  # noqa: S310 - ours
+    try:
+        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
+            return json.load(answer)
+    except (OSError, ValueError) as error:
+        raise Failed(f"{url}: {error}") from error

@@ -13,7 +13,7 @@ from deploy.compose.running import Failed, run, say
 
 __all__ = ["PROFILES", "Stack", "service_of"]
 
-PROFILES = {"default": "default", "observe": "default,observe"}
+PROFILES = {"default": "default", "observe": "default,observe", "cluster": "cluster"}
 _HEALTHY_SECONDS = 120.0
 
 
@@ -32,6 +32,11 @@ class Stack:
         own = {"DOCKER_HOST": self.engine.host, "COMPOSE_PROFILES": PROFILES[self.profile]}
         further = {"BASE_IMAGE": self.base, "COMPOSE_PROJECT_NAME": self.project}
         return own | {name: value for name, value in further.items() if value}
+
+    @property
+    def axis_nodes(self) -> tuple[str, ...]:
+        """The services that are nodes of the axis; the first one's console is at 127.0.0.1:8080."""
+        return ("axis-1", "axis-2") if self.profile == "cluster" else ("axis",)
 
     def compose(self, *arguments: str, timeout: float = 120.0) -> bytes:
         """`docker-compose …`; what it wrote."""
@@ -54,6 +59,11 @@ class Stack:
             time.sleep(0.5)
         say("all containers are healthy")
 
+    def kill(self, service: str) -> None:
+        """SIGKILL, as a power cut would; nothing starts it again before `up`."""
+        self.compose("kill", "-s", "SIGKILL", service)
+        say(f"killed {service}")
+
     def down(self) -> None:
         """Stop and remove containers, networks and volumes."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "30", timeout=180.0)
@@ -70,13 +80,12 @@ class Stack:
         found = []
         for container in self.containers():
             state = container["State"]
-            name = service_of(container)
-            if name == "init":
+            if container["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"):  # runs once, and ends
                 fine = state["Status"] == "exited" and state["ExitCode"] == 0
             else:
                 fine = state["Running"] and state.get("Health", {"Status": "healthy"})["Status"] == "healthy"
             if not fine:
-                found.append(name)
+                found.append(service_of(container))
         return found
 
 

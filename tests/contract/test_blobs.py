@@ -245,6 +245,26 @@ async def test_collected_is_what_nobody_pins_or_names(blobs: Blobs) -> None:
     assert blobs.pinned(old, "G22") == (3, NOW + DAY)
 
 
+async def test_names_are_asked_for_at_a_confirmed_head_only(blobs: Blobs) -> None:
+    """Another node has accepted a document that names the blob, and this one has not heard of it yet."""
+    name, names, asked = await put(blobs, b"named elsewhere", until=NOW), set[bytes](), []
+
+    async def silent() -> bool:
+        return False
+
+    async def hears() -> bool:
+        asked.append(len(names))
+        names.add(name)
+        return True
+
+    assert await blobs.collect(NOW + DAY, never, silent) == 0
+    assert await blobs.collect(NOW + DAY, names.__contains__, hears) == 0
+    assert await get(blobs, name) == b"named elsewhere"
+    assert asked == [0]
+    names.clear()
+    assert await blobs.collect(NOW + DAY, never, hears) == 1
+
+
 async def test_a_blob_that_is_being_uploaded_is_left_alone(blobs: Blobs) -> None:
     body = content(300_000)
     name = await put(blobs, body, until=NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from axis.blobs import chunks as module
+from axis.blobs.chunks import store
 from axis.blobs.files import FileBlobs
 from axis.blobs.jetstream import JetStreamBlobs
+from axis.blobs.taking import take
 from axis.jetstream import NotAnswered
-from axis.ports import BlobMissing, OutcomeUnknown
+from axis.ports import BlobMismatch, BlobMissing, OutcomeUnknown
 from bench.nats import NatsCluster
 from tests.contract.test_blobs import DAY, HOUR, NOW, chunks, content, get, never, put, sha
 
@@ -152,6 +156,103 @@ async def test_announcements_are_read_again_from_the_place_reached(
     local = FileBlobs.open_root(tmp_path / "two", readonly=True)
     assert local.size(first) is None
     await local.close()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [[sha(b"x").hex(), "G22", True, NOW], [sha(b"x").hex(), "\ud800", 1, NOW], [sha(b"x").hex(), "G22", 1]],
+)
+async def test_an_announcement_with_an_odd_pin_is_left_out_and_the_next_is_read(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs], odd: list[Any]
+) -> None:
+    one, two = pair
+    good = [sha(b"good").hex(), "G22", 4, NOW + DAY]
+    body = json.dumps({"chunks": one._chunks_made, "pins": [good, odd]}).encode()
+    with capture_logs() as logs:
+        await store(one._cluster, f"{one._pins}.pin", body)
+        await heard(two, await put(one, b"after"))
+        assert await get(two, sha(b"after")) == b"after"
+    assert two.pinned(sha(b"good"), "G22") is None
+    assert "announcement_odd" in {log["event"] for log in logs}
+
+
+async def test_a_reader_gets_no_more_than_the_chunks_say(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs],
+) -> None:
+    """What another node published is not believed: chunks too long, too short, of another size."""
+    one, two = pair
+    body = content(300_000)
+    name = await put(one, body)
+    subject = f"{one._chunks.stream}.{name.hex()}"
+    whole = {"Axis-Size": str(len(body)), "Axis-At": str(NOW)}
+    for number, data, said in (
+        (0, body[: 128 * 1024 + 1], whole),
+        (0, body[: 128 * 1024], whole | {"Axis-Size": "9" * 5000}),
+        (1, body[:1000], whole),
+        (2, body[256 * 1024 :] + b"more", whole),
+    ):
+        await store(one._cluster, f"{subject}.{number}", data, said)
+        with pytest.raises(BlobMismatch):
+            await get(two, name)
+        start = number * 128 * 1024
+        await store(one._cluster, f"{subject}.{number}", body[start : start + 128 * 1024], whole)
+    assert await get(two, name) == body
+
+
+async def test_a_node_takes_what_it_lacks_and_goes_on_where_it_broke_off(
+    tmp_path: Path, pair: tuple[JetStreamBlobs, JetStreamBlobs]
+) -> None:
+    one, _ = pair
+    bodies = [b"%d" % number for number in range(20)] + [content(0), content(64 * 1024 + 1), content(300_000)]
+    wanted = [(await put(one, body), len(body)) for body in bodies]
+    lost = sha(b"lost")
+    shown: list[tuple[int, int]] = []
+    for _ in range(2):  # opened again: what was taken is durable
+        local = FileBlobs.open_root(tmp_path / "own")
+        with pytest.raises(BlobMissing, match=lost.hex()):
+            await take(
+                local, one._chunks, [*wanted, (lost, 300_000)], NOW, lambda *so_far: shown.append(so_far)
+            )
+        for body in bodies[:16] + bodies[21:]:
+            assert await get(local, sha(body)) == body
+        await local.close()
+    assert shown == [(16, 22), (17, 22 + 65537), (18, 22 + 65537 + 300_000)]
+    local = FileBlobs.open_root(tmp_path / "own")
+    assert await take(local, one._chunks, wanted, NOW) == 5
+    assert sorted(local.hashes()) == sorted(sha256 for sha256, _ in wanted)
+    assert await take(local, one._chunks, wanted, NOW) == 0
+    assert await local.collect(NOW + DAY, dict(wanted).__contains__) == 0
+    await local.close()
+
+
+@pytest.mark.parametrize("size", [5, 300_000])
+async def test_a_node_takes_nothing_that_is_not_what_it_is_named(
+    tmp_path: Path, pair: tuple[JetStreamBlobs, JetStreamBlobs], size: int
+) -> None:
+    one, _ = pair
+    name, other = await put(one, content(size)), b"x" * min(size, 128 * 1024)
+    headers = {"Axis-Size": str(size), "Axis-At": str(NOW)}
+    await store(one._cluster, f"{one._chunks.stream}.{name.hex()}.0", other, headers)
+    local = FileBlobs.open_root(tmp_path / "own")
+    for named in (size, size + 1):
+        with pytest.raises(BlobMismatch):
+            await take(local, one._chunks, [(name, named)], NOW)
+    assert list(local.hashes()) == []
+    await local.close()
+
+
+async def test_a_blob_counts_as_there_with_every_chunk(pair: tuple[JetStreamBlobs, JetStreamBlobs]) -> None:
+    one, _ = pair
+    for size in (0, 5, 128 * 1024, 128 * 1024 + 1, 300_000):
+        name = await put(one, content(size))
+        assert await one._chunks.size(name, size) == size
+        assert await one._chunks.size(name, 300_000) == size
+    purge = {"filter": f"{one._chunks.stream}.{name.hex()}.1"}
+    await one._cluster.ask(f"STREAM.PURGE.{one._chunks.stream}", purge, LIMIT)
+    with pytest.raises(BlobMissing):
+        await one._chunks.size(name, 300_000)
+    with pytest.raises(BlobMissing):
+        await one._chunks.size(name, 5)
 
 
 async def get_again(blobs: JetStreamBlobs, body: bytes) -> bytes:

@@ -14,12 +14,14 @@ import pytest
 from axis.core import state
 from axis.core.facts import Changes
 from axis.core.frame import Head, encode
-from axis.jetstream import JetStream
+from axis.jetstream import JetStream, NotAnswered
 from axis.journal import jetstream as module
-from axis.journal.jetstream import JetStreamJournal, subject_of
-from axis.journal.seeding import seed
+from axis.journal import standing, taking
+from axis.journal.jetstream import JetStreamJournal
+from axis.journal.seeding import Seeded, refuse_shorter, seed
 from axis.journal.sqlite import SqliteJournal
-from axis.ports import Conflict, JournalBroken, OutcomeUnknown, Reduce
+from axis.journal.stream import Phase, subject_of
+from axis.ports import Conflict, JournalBroken, JournalHalted, OutcomeUnknown, Reduce
 from bench.nats import NatsCluster
 from tests.contract.conftest import text_reduce
 
@@ -46,7 +48,9 @@ class Nodes:
 
     async def open(self, name: str, cluster: JetStream | None = None) -> JetStreamJournal:
         cluster = cluster or await self.connect()
-        journal = await JetStreamJournal.open(self.file(name), cluster, text_reduce, stream=self.stream)
+        journal = await JetStreamJournal.open(
+            self.file(name), cluster, text_reduce, stream=self.stream, node=name
+        )
         self.opened.push_async_callback(journal.close)
         return journal
 
@@ -99,7 +103,7 @@ async def test_two_nodes_append_at_once_and_hold_the_same(nodes: Nodes) -> None:
 async def test_a_node_that_was_away_reads_what_it_missed(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_READ_AHEAD", 4)
+    monkeypatch.setattr(taking, "_READ_AHEAD", 4)
     one = await nodes.open("one")
     for number in range(23):
         await add(one, f"k/{number}")
@@ -208,30 +212,96 @@ async def test_without_a_majority_nothing_is_promised(
     assert (await same(one, await nodes.open("two"))).sequence == 2
 
 
-async def test_a_deleted_stream_stops_appends_until_it_is_made_again(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_SHORT_SECONDS", 1.0)
+async def halted(journal: JetStreamJournal, why: str) -> None:
+    """Wait until a node appends nothing, and says why."""
+    async with asyncio.timeout(LIMIT):
+        while why not in journal.doubt:
+            await asyncio.sleep(0.05)
+    head = journal.head()
+    with pytest.raises(JournalHalted, match="reseed"):
+        await journal.append(head, encode(head, 1000, [b"x"]), Changes())
+
+
+async def sound(journal: JetStreamJournal) -> None:
+    """Wait until a node's journal is confirmed."""
+    async with asyncio.timeout(LIMIT):
+        while journal.doubt:
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a node waits for it waits for a second."""
+    monkeypatch.setattr(standing, "SHORT_SECONDS", 1.0)
     monkeypatch.setattr(module, "_APPEND_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_deleted_stream_halts_its_nodes_until_it_is_made_again(nodes: Nodes) -> None:
+    """Beside them: the stream is made from the file of a node that runs, and both go on by themselves."""
     cluster = await nodes.connect()
-    one = await nodes.open("one", cluster)
+    one, two = await nodes.open("one", cluster), await nodes.open("two")
     for number in range(5):
         await add(one, f"k/{number}")
+    await same(one, two)
     await cluster.ask(f"STREAM.DELETE.{nodes.stream}", {})
-    async with asyncio.timeout(LIMIT):
-        while "stream" not in one.doubt:
-            await asyncio.sleep(0.05)
-    head = one.head()
+    await asyncio.gather(halted(one, "is gone"), halted(two, "is gone"))
     with pytest.raises(JournalBroken, match="reseed"):
-        await one.append(head, encode(head, 1000, [b"x"]), Changes())
-    with pytest.raises(JournalBroken, match="reseed"):
-        await nodes.open("two")
+        await nodes.open("three")
 
-    seeded = await seed(nodes.file("one"), cluster, stream=nodes.stream)
+    seeded = await seed(one.file, cluster, stream=nodes.stream)
     assert (seeded.published, seeded.last) == (5, 5)
-    again, two = await nodes.open("one"), await nodes.open("two")
-    await add(again, "after")
-    assert (await same(again, two)).sequence == 6
+    await asyncio.gather(sound(one), sound(two))
+    await add(two, "after")
+    assert (await same(one, two, await nodes.open("three"))).sequence == 6
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_shortened_stream_is_filled_by_who_has_the_frames(nodes: Nodes) -> None:
+    """Somebody made it again from an older copy: nobody starts on it, or appends, before it is whole."""
+    cluster = await nodes.connect()
+    one, two = await nodes.open("one", cluster), await nodes.open("two")
+    await add(one, "a")
+    await same(one, two)
+    await two.close()
+    await add(one, "b")
+    await cluster.ask(f"STREAM.DELETE.{nodes.stream}", {})
+    await seed(nodes.file("two"), cluster, stream=nodes.stream)
+
+    await halted(one, "ends at frame 1")
+    with pytest.raises(JournalBroken, match="ends at frame 1, this axis's journal at frame 2"):
+        await nodes.open("two")
+    with pytest.raises(JournalBroken, match="node one has 2 frames, this one 1"):
+        refuse_shorter(nodes.file("two").head(), await one.nodes())
+
+    assert (await seed(one.file, cluster, stream=nodes.stream)).published == 1
+    await sound(one)
+    assert (await same(one, await nodes.open("two"))).sequence == 2
+
+
+@pytest.mark.usefixtures("soon")
+async def test_nothing_comes_between_the_frames_of_a_filling(nodes: Nodes) -> None:
+    """While a stream is filled, or closed, appends and a filling with another end reach nothing."""
+    cluster = await nodes.connect()
+    one = await nodes.open("one", cluster)
+    await add(one, "a")
+    stream = one.stream
+    for phase, words in ((Phase.FILLING, "is being filled: frame 1 of 9"), (Phase.CLOSED, "is closed")):
+        await stream.turn(phase, 9)
+        head = one.head()
+        frame = encode(head, 1000, [b"key b"])
+        with pytest.raises((OutcomeUnknown, JournalHalted)):
+            await one.append(head, frame, Changes(keys={"b": 2}))
+        with pytest.raises(NotAnswered):
+            await stream.fill(frame, 2, 2.0)
+        await halted(one, words)
+        with pytest.raises(JournalBroken, match=r"this home ends at frame 1|is closed"):
+            await seed(one.file, cluster, stream=nodes.stream)
+        assert await stream.read(2, 2.0) is None
+    await stream.turn(Phase.CLOSED, 1)
+    assert await seed(one.file, cluster, stream=nodes.stream, reopen=True) == Seeded(0, 1)
+    await sound(one)
+    await add(one, "b")
 
 
 async def test_two_journals_under_one_name_are_a_fork(nodes: Nodes) -> None:
@@ -255,6 +325,21 @@ async def test_a_frame_that_does_not_follow_stops_the_node(nodes: Nodes) -> None
         while "stream" not in one.doubt:
             await asyncio.sleep(0.05)
     assert "does not continue" in one.doubt
+
+
+async def test_a_fork_names_the_nodes_of_each_side(nodes: Nodes) -> None:
+    """Two nodes hold what the stream holds, the third another frame."""
+    cluster = await nodes.connect()
+    one, two = await nodes.open("one", cluster), await nodes.open("two")
+    await add(one, "first")
+    head = await same(one, two)
+    third = nodes.file("third")
+    other = encode(third.head(), 1000, [b"another first"])
+    await third.append(third.head(), other, Changes())
+    with pytest.raises(JournalBroken, match="another frame 1") as broken:
+        await nodes.open("third")
+    assert f"{head.sha256.hex()[:12]}… in the stream and at one and at two" in str(broken.value)
+    assert f"{other.head.sha256.hex()[:12]}… at third" in str(broken.value)
 
 
 @pytest.mark.parametrize("reduce", [text_reduce, state.reduce])

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
 from agencies import enrol
 from agencies.clock import SystemClock
+from axis import config, control
+from axis.app.backup import back_up, restore
 from axis.app.home import give_cluster_keys, init_home, join_home, set_journal
-from axis.app.serve import Running, serving
+from axis.app.serve import Running, _collect, serving
+from axis.archive.blocks import ArchiveInvalid
+from axis.archive.databases import copy_database
+from axis.blobs.chunks import store
+from axis.cli import app
 from axis.cli_views import audit_home
+from axis.core.errors import Refusal
+from axis.jetstream import JetStream
+from axis.journal import standing
+from axis.journal.sqlite import SqliteJournal
 from bench.nats import NatsCluster
 from tests.support.country import LIMIT, Country
 
@@ -87,3 +102,166 @@ async def test_agencies_of_either_node_exchange_documents(cluster: Cluster) -> N
     reports = [await asyncio.to_thread(audit_home, home, quick=False) for home in homes]
     assert [report.problems for report in reports] == [(), ()]
     assert reports[0].root_hash == reports[1].root_hash
+
+
+async def test_a_lost_cluster_is_made_again_beside_its_nodes(
+    cluster: Cluster, nats: NatsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stream is deleted: nothing is promised, an operator reseeds, both nodes go on by themselves."""
+    monkeypatch.setattr(standing, "SHORT_SECONDS", 1.0)
+    country = cluster.country
+    await cluster.join("G22", first=0)
+    await cluster.join("G14", first=1)
+    first = await country.post("G22", {"to": ["G14"], "subject": "Trước"}, bytes(200_000))
+    assert (await country.outcome("G22", first["document_id"]))["state"] == "delivered"
+    homes = (country.axis_home, country.folder / "axis-2")
+    assert (await cluster_status(homes[0]))["sound"]
+
+    connection = await nats.connect()
+    try:
+        for name in (await connection.ask("STREAM.NAMES", {}))["streams"]:
+            if country.axis.node.journal.head().journal_id in name:
+                await connection.ask(f"STREAM.DELETE.{name}", {})
+    finally:
+        await connection.close()
+    for home in homes:
+        async with asyncio.timeout(LIMIT):
+            while "reseed" not in (await control.call(home, "node.status", {}))["doubt"]:
+                await asyncio.sleep(0.1)
+    assert not (await cluster_status(homes[0]))["sound"]
+    waits = await country.post("G22", {"to": ["G14"], "subject": "Trong khi"})
+
+    code, answer = await axis("journal", "reseed", "--home", str(homes[1]), "--json")
+    assert code == 0
+    assert answer["published"] == answer["last"] > 0
+    assert (await country.outcome("G22", waits["document_id"]))["state"] == "delivered"
+    status = await cluster_status(homes[1])
+    assert status["sound"]
+    assert [node["node"].rpartition(":")[2] for node in status["nodes"]] == ["axis", "axis-2"]
+
+
+async def cluster_status(home: Path) -> dict[str, Any]:
+    """`axis cluster status` beside the running node; exit code 1 goes with not sound."""
+    code, answer = await axis("cluster", "status", "--home", str(home), "--json")
+    assert code == (0 if answer["sound"] else 1)
+    return answer
+
+
+async def axis(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """The `axis` command in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "axis.cli", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert process.returncode is not None
+    return process.returncode, json.loads(output)
+
+
+class Later(SystemClock):
+    """Days on: every pin has ended."""
+
+    def now(self) -> int:
+        return super().now() + 3 * 24 * 3600 * 1000
+
+
+class Behind:
+    """The journal of a node that has heard of nothing since `old`, until it asks the cluster."""
+
+    def __init__(self, old: SqliteJournal, journal: Any) -> None:
+        self.reachable = False
+        self._old, self._journal, self._heard = old, journal, False
+
+    def get(self, key: str) -> bytes | None:
+        answer: bytes | None = (self._journal if self._heard else self._old).get(key)
+        return answer
+
+    async def confirm(self) -> bool:
+        self._heard = self.reachable and await self._journal.confirm()
+        return self._heard
+
+
+async def test_a_node_that_is_behind_deletes_nothing_that_others_name(cluster: Cluster) -> None:
+    country, node = cluster.country, cluster.second.node
+    for code in ("G22", "G14"):
+        await cluster.join(code, first=0)
+    await asyncio.to_thread(copy_database, node.home.journal_path, country.folder / "old.sqlite")
+    content = bytes(range(256)) * 1200
+    sent = await country.post("G22", {"to": ["G14"], "subject": "Công văn"}, b"%PDF small", content)
+    assert (await country.outcome("G22", sent["document_id"]))["state"] == "delivered"
+
+    old = SqliteJournal.open(country.folder / "old.sqlite", readonly=True)
+    behind: Any = Behind(old, node.journal)
+    for behind.reachable in (False, True):
+        await _collect(replace(node, journal=behind, clock=Later()))
+        for attachment in (b"%PDF small", content):
+            async with node.blobs.open(sha256(attachment).digest()) as data:
+                assert b"".join([chunk async for chunk in data]) == attachment
+    await old.close()
+
+
+SMALL, LARGE = b"%PDF small", bytes(range(256)) * 1200
+
+
+async def taken_by_the_first(cluster: Cluster) -> Path:
+    """The home of the second node, once the first has taken a document with two attachments."""
+    country, node = cluster.country, cluster.second.node
+    for code in ("G22", "G14"):
+        await cluster.join(code, first=0)
+    sent = await country.post("G22", {"to": ["G14"], "subject": "Công văn"}, SMALL, LARGE)
+    assert (await country.outcome("G22", sent["document_id"]))["state"] == "delivered"
+    await node.journal.changed(country.axis.node.journal.head().sequence - 1, LIMIT)
+    assert list(node.blobs.hashes()) == []
+    return country.folder / "axis-2"
+
+
+def codes(home: Path, *, quick: bool) -> list[str]:
+    return [problem.code for problem in audit_home(home, quick=quick).problems]
+
+
+async def test_attachments_that_another_node_took_are_copied_and_audited(
+    cluster: Cluster, nats: NatsCluster
+) -> None:
+    home, folder = await taken_by_the_first(cluster), cluster.country.folder
+    about = await asyncio.to_thread(back_up, home, folder / "copy.tar")
+    await asyncio.to_thread(restore, folder / "copy.tar", folder / "alone")
+    assert {key.name for key in (folder / "alone/keys/cluster").iterdir()} == {"ca.pem", "tls.crt", "tls.key"}
+    config.save(folder / "alone", config.load(folder / "alone").model_copy(update={"journal": ""}))
+    report = await asyncio.to_thread(audit_home, folder / "alone", quick=False)
+    assert (report.problems, report.head) == ((), about["head"])
+    for quick in (False, True):
+        assert await asyncio.to_thread(codes, home, quick=quick) == []
+
+    # What the cluster has is hashed: another node may have written anything.
+    connection = await nats.connect()
+    subject = f"blobs-{about['journal_id']}.{sha256(LARGE).hexdigest()}"
+    await store(connection, f"{subject}.1", bytes(131072), {"Axis-Size": str(len(LARGE)), "Axis-At": "1"})
+    assert await asyncio.to_thread(codes, home, quick=False) == ["blob_mismatch"]
+    with pytest.raises(ArchiveInvalid, match="damaged in the cluster"):
+        await asyncio.to_thread(back_up, home, folder / "damaged.tar")
+    purge = {"filter": f"{subject}.1"}
+    await connection.ask(f"STREAM.PURGE.blobs-{about['journal_id']}", purge, LIMIT)
+    for quick in (False, True):
+        assert await asyncio.to_thread(codes, home, quick=quick) == ["blob_missing"]
+    with pytest.raises(ArchiveInvalid, match=sha256(LARGE).hexdigest()):
+        await asyncio.to_thread(back_up, home, folder / "lacking.tar")
+    assert not list(folder.glob("*damaged.tar*")) + list(folder.glob("*lacking.tar*"))
+    await connection.close()
+
+
+async def test_a_cluster_that_does_not_answer_is_said(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = await taken_by_the_first(cluster)
+    connect = JetStream.connect
+
+    async def soon(*arguments: Any, **more: Any) -> JetStream:
+        return await connect(*arguments, **more, timeout=0.5)
+
+    monkeypatch.setattr(JetStream, "connect", soon)
+    set_journal(home, "nats://127.0.0.1:1")
+    for quick in ([], ["--quick"]):
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["audit", "--home", str(home), *quick])
+        assert (done.exit_code, done.output.count("[blobs_unreachable]: 2 attachments")) == (2, 1)
+    with pytest.raises(Refusal, match="no NATS server answers"):
+        await asyncio.to_thread(back_up, home, home.parent / "copy.tar")
+    assert not list(home.parent.glob("*copy.tar*"))

@@ -6,6 +6,7 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
+from tests.simulation.stream import STORAGE_FULL, UNAVAILABLE, Current
 from tests.simulation.wire import Fate
 
 __all__ = ["Calm", "Chance", "CrashAt"]
@@ -25,6 +26,9 @@ class Calm:
 
     def fate(self, caller: str, path: str) -> Fate:
         return Fate()
+
+    def current(self, host: str, call: str) -> Current:
+        return Current()
 
 
 @dataclass
@@ -65,10 +69,16 @@ class Chance:
             "cut": (0, 0.1),
             "again": (0.02, 0.2),
             "late": (0.05, 0.3),
+            "stream lost": (0, 0.02, 0.1),
+            "stream unanswered": (0, 0.02, 0.2),
+            "stream refuses": (0, 0.05),
+            "stream late": (0, 0.05, 0.2),
+            "stream silent": (0, 0.005),
         }
         self.rates = {kind: self.random.choice(choices) for kind, choices in rates.items()}
         self._crashes_left = 8
         self._cut_off: dict[str, float] = {}
+        self._silent = 0.0, "lost"
 
     def crashes(self, host: str, point: str) -> bool:
         if not self._crashes_left or not self._happens("crash", f"{host} dies: {point}"):
@@ -104,6 +114,27 @@ class Chance:
             unanswered=self._happens("unanswered", f"{what} gets no answer"),
             cut=self._happens("cut", f"{what}: the answer breaks off"),
             hangs=self.random.random() < 0.1,
+        )
+
+    def current(self, host: str, call: str) -> Current:
+        """The stream's calls; now and then it has no leader for a while, or one of before answers."""
+        now, what = asyncio.get_running_loop().time(), f"{host} stream.{call}"
+        silent, by = self._silent
+        if now >= silent and self._happens("stream silent", f"{what}: the leader is lost"):
+            by = self.random.choice(("lost", "leaderless", "old"))
+            silent = min(self.over, now + self.random.uniform(1, 8))
+            self._silent = silent, by
+        if now < silent:
+            return Current(**{by: True})
+        refused = self._happens("stream refuses", f"{what} is refused")
+        late = self._happens("stream late", f"{what} is late")
+        return Current(
+            # Later than the caller waits, too: then it lands all the same.
+            to=self.random.uniform(0.1, 3) if late else self.random.uniform(0.0005, 0.005),
+            back=self.random.uniform(0.1, 1) if late else self.random.uniform(0.0005, 0.005),
+            lost=self._happens("stream lost", f"{what} never arrives"),
+            unanswered=self._happens("stream unanswered", f"{what} gets no answer"),
+            refused=self.random.choice((UNAVAILABLE, STORAGE_FULL)) if refused else 0,
         )
 
     def _happens(self, kind: str, what: str) -> bool:

@@ -1,4 +1,4 @@
-"""A simulated country: one axis, its agencies, and the people who use them and try again until they know."""
+"""A simulated country: an axis of one or two nodes, agencies, and people who try again until they know."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ from agencies.api_models import ReceiptInput, StatusInput
 from agencies.restored import is_catching_up
 from agencies.service import Submission
 from agencies.spool import Spool
+from agencies.times import DAY_MS
+from axis.blobs.memory import MemoryBlobs
 from axis.core.errors import Refusal
 from tests.simulation.crashing import Host, tasks_of_hosts
 from tests.simulation.loop import SimulatedClock
 from tests.simulation.machines import Agency, Axis
 from tests.simulation.template import DECIDES, NODES, Template
 
-__all__ = ["Country"]
+__all__ = ["CLOSED", "Country"]
 
 T = TypeVar("T")
 
 QUIET_WITHIN = 1800.0
+#: Why the operator closes deliveries.
+CLOSED = "gone"
 REPLACED_AFTER = 120.0
 
 
@@ -51,6 +55,7 @@ class Country:
     plan: Any
     seed: int
     sqlite: bool = False  # the axis's journal is a file, as in production
+    clustered: bool = False  # the axis has two nodes
     #: document or status → the node that has promised to send it
     promised: dict[str, str] = field(default_factory=dict)
     #: document → (SHA-256, size) of its attachments
@@ -58,6 +63,10 @@ class Country:
     #: document → how it was handed in
     handed: dict[str, Handed] = field(default_factory=dict)
     suspended: bool = False
+    aged: bool = False  # the world's time has jumped by days
+    #: agencies that are not started again for the time being
+    away: set[str] = field(default_factory=set)
+    axes: dict[str, Axis] = field(default_factory=dict)
     agencies: dict[str, Agency] = field(default_factory=dict)
 
     async def start(self) -> None:
@@ -66,12 +75,18 @@ class Country:
         self.clock = SimulatedClock()
         self.random = random.Random(self.seed * 7 + 1)
         self._restarts: set[asyncio.Task[None]] = set()
-        self.axis = Axis(self.template, self.folder / "journal.sqlite", self.plan, self.clock, self._died)
-        if self.sqlite:
-            await self.axis.use_sqlite()
-        await self.axis.start()
+        blobs, cluster = MemoryBlobs(), self.template.cluster() if self.clustered else None
+        for name in ("axis", "axis-2") if self.clustered else ("axis",):
+            path = self.folder / f"{name}.sqlite"
+            axis = Axis(name, self.template, path, self.plan, self.clock, self._died, blobs, cluster)
+            if self.sqlite:
+                await axis.use_sqlite()
+            self.axes[name] = axis
+            await axis.start()
+        self.axis = self.axes["axis"]
         for code in NODES:
-            agency = Agency(code, self.folder / code, self.axis, self.plan, self._died, self.random)
+            near = self.random.sample(list(self.axes.values()), len(self.axes))
+            agency = Agency(code, self.folder / code, near, self.plan, self._died, self.random)
             self.agencies[code] = agency
             await agency.start()
 
@@ -79,9 +94,10 @@ class Country:
         """Pull every plug."""
         self._restarts = set()
         self.stopped = True
-        for machine in (*self.agencies.values(), self.axis):
+        for machine in (*self.agencies.values(), *self.axes.values()):
             machine.host.kill()
-        await self.axis.journal.close()
+        for axis in self.axes.values():
+            await axis.journal.close()
         for agency in self.agencies.values():
             if agency.node is not None:
                 agency.node.unplugged()
@@ -96,15 +112,17 @@ class Country:
             task.add_done_callback(self._restarts.discard)
 
     async def _restart(self, host: Host) -> None:
-        machine: Any = self.axis if host.name == "axis" else self.agencies[host.name]
-        if host.name == "axis":
-            self.axis.door = None
+        machine: Any = self.axes.get(host.name) or self.agencies[host.name]
+        if host.name in self.axes:
+            machine.door = None
         await host.ended()
-        if host.name != "axis":
+        if host.name in self.agencies:
             node, machine.node = machine.node, None
             node.unplugged()
         await asyncio.sleep(self.random.uniform(0.05, 5))
-        if host.name != "axis" and machine.lost:
+        while host.name in self.away:
+            await asyncio.sleep(1.0)
+        if isinstance(machine, Agency) and machine.lost:
             await asyncio.sleep(REPLACED_AFTER)  # nothing that it sent is still on its way
             machine.restore()
         await machine.start()
@@ -127,7 +145,7 @@ class Country:
     async def _on(self, machine: Any, act: Callable[[], Any]) -> Any:
         """Something done on a machine, which may die over it."""
         host = machine.host
-        if host.dead or (isinstance(machine, Agency) and machine.node is None):
+        if host.dead or (machine.node if isinstance(machine, Agency) else machine.door) is None:
             raise ConnectionError
         task = host.start(act())
         await asyncio.wait({task})
@@ -191,7 +209,7 @@ class Country:
         agency = self.agencies[DECIDES]
         while True:
             await asyncio.sleep(2.0)
-            if agency.node is None or agency.host.dead:
+            if agency.node is None or agency.host.dead or DECIDES in self.away:
                 continue
             for row in agency.node.store.rows(
                 "SELECT DISTINCT document_id FROM receipt WHERE state = 'waiting'"
@@ -212,13 +230,28 @@ class Country:
     async def operate(self, command: str, *arguments: str) -> Any:
         """A command of the operator at the axis, repeated until it is answered; a final no is an answer."""
 
-        async def act() -> Any:
-            return await getattr(self.axis.node.registry, command)(*arguments)
+        async def once() -> Any:
+            axis = self.random.choice(list(self.axes.values()))
+            return await self._on(axis, lambda: getattr(axis.node.registry, command)(*arguments))
 
         try:
-            return await self.insist(lambda: self._on(self.axis, act))
+            return await self.insist(once)
         except Refusal as refusal:
             return refusal
+
+    async def days_pass(self, days: float, away: str) -> None:
+        """Days in which nobody does anything, and an agency that is away some time before and after.
+
+        Where `away` is the clerk's agency its node stands idle for want of a decision instead.
+        """
+        self.away.add(away)
+        if away != DECIDES:
+            self.agencies[away].host.kill()
+        await asyncio.sleep(self.random.uniform(1, 10))
+        self.aged = True
+        self.clock.ahead += round(days * DAY_MS)
+        await asyncio.sleep(self.random.uniform(0, 80))  # deadlines are looked at once a minute
+        self.away.discard(away)
 
     # --- the end
 
@@ -232,8 +265,10 @@ class Country:
     why = ""
 
     def _busy(self) -> str:
-        if self._restarts or self.axis.door is None:
+        if self._restarts or any(axis.door is None for axis in self.axes.values()):
             return "a machine is down"
+        if len({axis.journal.head() for axis in self.axes.values()}) > 1:
+            return "an axis node is behind"
         open_ = [key for key, value, _ in self.axis.journal.facts("delivery-open/") if value]
         if open_:
             return f"in flight: {open_}"

@@ -155,8 +155,8 @@ class CrashingBlobs:
     async def put_small(self, contents: Sequence[bytes], **more: Any) -> None:
         await self._effect("blobs.put_small", self.engine.put_small(contents, **more))
 
-    async def collect(self, now: int, is_named: Callable[[bytes], bool]) -> int:
-        collected: int = await self._effect("blobs.collect", self.engine.collect(now, is_named))
+    async def collect(self, now: int, is_named: Callable[[bytes], bool], *confirm: Any) -> int:
+        collected: int = await self._effect("blobs.collect", self.engine.collect(now, is_named, *confirm))
         return collected
 
     async def _effect(self, name: str, work: Coroutine[Any, Any, Any]) -> Any:

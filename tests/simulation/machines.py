@@ -12,7 +12,7 @@ import queue
 import random as random_module
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
@@ -27,15 +27,20 @@ from agencies.identity import Identity
 from agencies.restored import mark_restored
 from agencies.store import Store, _commit, _Job
 from agencies.vxp.systems import Systems
+from axis.app.engines import Engines
 from axis.app.node import Node as AxisNode
 from axis.app.node import _wire
 from axis.app.serve import _application
 from axis.blobs.memory import MemoryBlobs
+from axis.core import state
 from axis.core.errors import Refusal
 from axis.flow.metrics import NoMetrics
+from axis.jetstream import JetStream, NotAnswered, Refused
+from axis.journal.jetstream import JetStreamJournal
 from axis.journal.sqlite import SqliteJournal
-from axis.ports import Clock
-from tests.simulation.crashing import CrashingBlobs, CrashingJournal, Host, Plan
+from axis.ports import Clock, JournalBroken, OutcomeUnknown
+from tests.simulation.crashing import CrashingBlobs, CrashingJournal, Host
+from tests.simulation.stream import Cluster, Connection
 from tests.simulation.template import Template
 from tests.simulation.wire import Door, Session, Weather
 
@@ -45,14 +50,25 @@ T = TypeVar("T")
 
 
 class Axis:
-    """The axis's machine. The journal and the blobs survive."""
+    """An axis node's machine. Its journal survives; so do the blobs, which all nodes share.
+
+    `cluster`: what several nodes share their journal over; None: this one is alone.
+    """
 
     def __init__(
-        self, template: Template, path: Path, plan: Plan, clock: Clock, died: Callable[[Host], None]
+        self,
+        name: str,
+        template: Template,
+        path: Path,
+        plan: Any,
+        clock: Clock,
+        died: Callable[[Host], None],
+        blobs: MemoryBlobs,
+        cluster: Cluster | None,
     ) -> None:
-        self.template, self.path, self.plan, self.clock = template, path, plan, clock
-        self.journal: Any = template.journal()
-        self.blobs = MemoryBlobs()
+        self.name, self.template, self.path, self.plan, self.clock = name, template, path, plan, clock
+        self.journal: Any = template.journal()  # this node's own copy
+        self.blobs, self.cluster = blobs, cluster
         self.door: Door | None = None
         self._died = died
 
@@ -61,23 +77,41 @@ class Axis:
         self.journal = await self.template.journal_file(self.path)
 
     async def start(self) -> None:
-        """Start from what is durable."""
+        """Start from what is durable. A node that cannot start ends, and is started again."""
         if isinstance(self.journal, SqliteJournal):
             await self.journal.close()
             self.journal = SqliteJournal.open(self.path)
-        host = Host("axis", self.plan, self._died)
+        host = self.host = Host(self.name, self.plan, self._died)
         ready = host.start(self._start(host))
         await asyncio.wait({ready})
+        try:
+            ready.result()
+        except (asyncio.CancelledError, NotAnswered, Refused, OutcomeUnknown, JournalBroken, OSError):
+            host.kill()
+
+    async def _open(self, host: Host) -> Any:
+        """The journal as the product opens it on this host."""
+        file: Any = CrashingJournal(self.journal, host)
+        if self.cluster is None:
+            return file
+        client: Any = Connection(self.cluster, host, self.plan)
+        timer = asyncio.get_running_loop().time
+        return await JetStreamJournal.open(file, JetStream(client), state.reduce, node=self.name, timer=timer)
 
     async def _start(self, host: Host) -> None:
-        journal: Any = CrashingJournal(self.journal, host)
+        journal = await self._open(host)
         blobs: Any = CrashingBlobs(self.blobs, host)
         views: Any = None  # read from the journal at the end; nothing of the journey asks them
         node = self.node = _wire(
-            self.template.axis, journal, blobs, views, self.issuer(host), self.clock, NoMetrics()
+            self.template.axis,
+            Engines(journal, blobs),
+            views,
+            self.issuer(host),
+            self.clock,
+            NoMetrics(),
         )
-        self.host = host
-        application, _ = _application(node)
+        application, gate = _application(node)
+        gate._heads._timer = asyncio.get_running_loop().time
         await node.enrolment.reconcile()
         for work in (node.deadlines.run(), self._sum_up(node)):
             host.start(work)
@@ -100,22 +134,28 @@ class Agency:
         self,
         code: str,
         folder: Path,
-        axis: Axis,
+        axes: Sequence[Axis],
         weather: Weather,
         died: Callable[[Host], None],
         random: random_module.Random,
     ) -> None:
-        self.code, self.axis, self.weather, self.random = code, axis, weather, random
+        self.code, self.axes, self.weather, self.random = code, axes, weather, random
+        self.axis = axes[0]
+        self.urls = tuple(f"http://{axis.name}" for axis in axes)
         self.folder = folder
         self.folder.mkdir()
         self.path = folder / "agency.sqlite"
-        axis.template.new_store(self.path)
+        self.axis.template.new_store(self.path)
         self.blobs = MemoryBlobs()
         self.node: _Node | None = None
         #: The machine is gone: what starts in its place is made from the copy.
         self.lost = False
         self._copied: MemoryBlobs | None = None
         self._died = died
+
+    def door(self, name: str) -> Door | None:
+        """Where an axis node is reached now."""
+        return next(axis.door for axis in self.axes if axis.name == name)
 
     async def start(self) -> None:
         """Start from what is durable."""
@@ -164,10 +204,10 @@ class _Node(Node):
         store = self.store = SimulatedStore(agency.path, host)
         blobs: Any = CrashingBlobs(agency.blobs, host)
         contents = Contents(store, blobs)
-        settings = self._template.settings(agency.code)
+        settings = self._template.settings(agency.code, agency.urls)
         client = AxisClient(settings.axis, None, Heads(store.setting("head")))  # type: ignore[arg-type]
         certificate = self._template.certificates[agency.code]
-        client._session = Session(host, certificate, lambda: agency.axis.door, agency.weather)  # type: ignore[assignment]
+        client._session = Session(host, certificate, agency.door, agency.weather)  # type: ignore[assignment]
         directory = DirectorySync(store, client)
         identity = Identity(settings.code, self._template.credentials[agency.code], directory, self._clock)
         self._systems = Systems(store, self._clock)

@@ -18,7 +18,7 @@ import structlog
 
 from tests.simulation import invariants
 from tests.simulation.chance import Chance
-from tests.simulation.country import Country
+from tests.simulation.country import CLOSED, Country
 from tests.simulation.loop import run
 from tests.simulation.template import DECIDES, HOSTED, NODES, Template
 
@@ -28,10 +28,21 @@ __all__ = ["few_words", "memory_folder", "portion", "simulate"]
 OVER = 30.0
 #: Of this many schedules one has its journal in a file, and is audited.
 AUDITED = 25
+#: Of this many one has an axis of two nodes.
+CLUSTERED = 4
+#: Of this many one lasts for days, mostly a month.
+MONTHS = 3
 
 
 def simulate(
-    template: Template, folder: Path, plan: Any, seed: int, documents: int = 3, *, lose: bool = False
+    template: Template,
+    folder: Path,
+    plan: Any,
+    seed: int,
+    documents: int = 3,
+    clustered: bool | None = None,
+    *,
+    lose: bool = False,
 ) -> None:
     """One schedule in a folder of its own; AssertionError says how to run it again.
 
@@ -39,7 +50,8 @@ def simulate(
     """
     folder.mkdir()
     audited = not isinstance(plan, Chance) or seed % AUDITED == 0
-    country = Country(template, folder, plan, seed, sqlite=audited)
+    clustered = seed % CLUSTERED == 1 if clustered is None else clustered
+    country = Country(template, folder, plan, seed, sqlite=audited, clustered=clustered)
 
     async def main() -> None:
         try:
@@ -70,7 +82,10 @@ async def _day(country: Country, documents: int, *, lose: bool) -> None:
     clerk = asyncio.create_task(country.decide())
     losing = asyncio.create_task(_lose(country)) if lose else None
     work = [_send(country, number) for number in range(documents)]
-    await asyncio.gather(*work, _answer(country), _requeue(country), _suspend(country), _close(country))
+    work += [_answer(country), _requeue(country), _suspend(country), _close(country)]
+    if country.seed % MONTHS == 2 and not lose:
+        work.append(_wait(country))
+    await asyncio.gather(*work)
     if losing is not None:
         await losing
     await asyncio.sleep(max(0.0, OVER - asyncio.get_running_loop().time()))
@@ -123,7 +138,14 @@ async def _close(country: Country) -> None:
     """The operator gives a delivery up that may be in flight."""
     await asyncio.sleep(country.random.uniform(5, 25))
     for document_id in list(country.files)[:1]:
-        await country.operate("close", document_id, DECIDES, "gone")
+        await country.operate("close", document_id, DECIDES, CLOSED)
+
+
+async def _wait(country: Country) -> None:
+    """Deadlines pass: of the day, of deliveries, and of documents that their node could not send."""
+    chance = country.random
+    await asyncio.sleep(chance.uniform(2, 25))
+    await country.days_pass(chance.choice((0.7, 29.9995, 30.0, 31.0, 45.0)), chance.choice(NODES))
 
 
 async def _lose(country: Country) -> None:

@@ -20,7 +20,8 @@ from agencies import keys
 from agencies.store import Store, set_setting
 from axis import config
 from axis.app.home import Home
-from axis.core import cms, state
+from axis.app.own_keys import KeySet, OwnKeys, pem
+from axis.core import state
 from axis.core.commands import Enrol, Found, IssueToken, RecordCertificate, Register
 from axis.core.facts import Changes
 from axis.core.frame import Frame
@@ -28,8 +29,11 @@ from axis.core.trust import Anchors, read_certificate
 from axis.flow.sequencer import Sequencer
 from axis.journal.memory import MemoryJournal
 from axis.journal.sqlite import SqliteJournal
+from axis.journal.stream import stream_config, stream_name
+from axis.views.projection import Views
 from certs.authority import Authority
 from tests.simulation.loop import START, SimulatedClock, run
+from tests.simulation.stream import Cluster
 
 __all__ = ["HOSTED", "NODES", "Template"]
 
@@ -59,16 +63,18 @@ class Template:
         pair = authority.issue_axis(_request(tls), _request(key), ["localhost"], START)
         anchors = Anchors(authority.anchors, authority.intermediates)
 
-        def sign(signed: bytes, at: int) -> bytes:
-            return cms.sign(signed, key, pair[1], anchors.intermediates, at)
-
-        made = cls(folder, authority, Home(folder / "axis", config.Settings(), anchors, sign))
+        pems = {"tls.key": _pem(tls), "sign.key": _pem(key)}
+        pems |= {"tls.crt": pem(pair[:1]), "sign.crt": pem(pair[1:])}
+        own = OwnKeys(folder, anchors, KeySet.parse(1, folder, pems))
+        made = cls(folder, authority, Home(folder / "axis", config.Settings(), anchors, own))
         run(made._found(pair))
         store = Store(folder / "agency.sqlite")
         store.close()
         with closing(sqlite3.connect(folder / "agency.sqlite")) as connection:
             set_setting(connection, "key_secret", "5e" * 32)  # ids are the same in each run
             connection.commit()
+        with closing(Views.open(folder / "views.sqlite")) as views:
+            views.catch_up(made.journal())
         return made
 
     async def _found(self, pair: tuple[bytes, bytes]) -> None:
@@ -113,9 +119,9 @@ class Template:
     def home(self, code: str) -> Path:
         return self.folder / code
 
-    def settings(self, code: str) -> agency_config.Settings:
+    def settings(self, code: str, axis: tuple[str, ...]) -> agency_config.Settings:
         more: dict[str, Any] = {"receipt": "software"} if code == DECIDES else {}
-        return agency_config.Settings(code=code, axis=("http://axis",), max_back_off_seconds=20.0, **more)
+        return agency_config.Settings(code=code, axis=axis, max_back_off_seconds=20.0, **more)
 
     def journal(self) -> MemoryJournal:
         """A journal that stands where every schedule begins."""
@@ -131,10 +137,25 @@ class Template:
             await journal.append(journal.head(), frame, changes)
         return journal
 
+    def cluster(self) -> Cluster:
+        """A stream that stands there too."""
+        config = {**stream_config(stream_name(JOURNAL_ID), JOURNAL_ID)}
+        return Cluster(config, [frame.raw for frame, _ in self.frames])
+
     def new_store(self, path: Path) -> None:
         shutil.copyfile(self.folder / "agency.sqlite", path)
+
+    def new_views(self, path: Path) -> None:
+        """Views that stand there too: they go on from there."""
+        shutil.copyfile(self.folder / "views.sqlite", path)
 
 
 def _request(key: ec.EllipticCurvePrivateKey) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -6,13 +6,9 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axispb.v1 import api_pb2
 
-from agencies.receiver import Receiver
-from agencies.store import set_setting
 from tests.simulation.chance import Calm, Chance, CrashAt
 from tests.simulation.schedules import OVER, portion, simulate
 from tests.simulation.template import Template
@@ -71,27 +67,3 @@ def test_a_crash_at_every_point(template: Template, memory: Path, host: str) -> 
     port = "journal.append" if host == "axis" else "store.commit"
     assert number > 10
     assert {f"{port}: before", f"{port}: after"} <= places
-
-
-def test_a_cursor_stored_before_its_page_is_found_out(
-    template: Template, memory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The harness sees a defect that only a crash between two commits shows."""
-    take = Receiver.take
-
-    async def careless(self: Receiver, page: api_pb2.FeedPage, asked_in: str) -> None:
-        def ahead(connection: Any) -> None:
-            set_setting(connection, "urgent_after", str(page.urgent_next))
-            set_setting(connection, "normal_after", str(page.normal_next))
-
-        await self._store.write(ahead)
-        await take(self, page, asked_in)
-
-    monkeypatch.setattr(Receiver, "take", careless)
-
-    def one_crash_after_the_other() -> None:
-        for number in range(1, 100):
-            simulate(template, memory / f"careless-{number}", CrashAt("G14", number), seed=3, documents=2)
-
-    with pytest.raises(AssertionError, match="in flight"):
-        one_crash_after_the_other()

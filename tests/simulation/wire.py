@@ -182,10 +182,10 @@ class _Answer:
 
 
 class Session:
-    """What one agency node's client calls. `door` gives the axis's current start, or None."""
+    """What one agency node's client calls. `door` gives the current start of an axis node, or None."""
 
     def __init__(
-        self, caller: Host, certificate: bytes, door: Callable[[], Door | None], weather: Weather
+        self, caller: Host, certificate: bytes, door: Callable[[str], Door | None], weather: Weather
     ) -> None:
         self._caller, self._certificate = caller, certificate
         self._door, self._weather = door, weather
@@ -216,15 +216,15 @@ class Session:
         self._caller.at(f"{method} {target.path[:12]}: before")
         fate = self._weather.fate(self._caller.name, target.path)
         async with asyncio.timeout(timeout.total or timeout.sock_read):
-            answer = _Answer(await self._travel(raw, fate), fate.cut)
+            answer = _Answer(await self._travel(raw, target.host or "", fate), fate.cut)
             self._caller.at(f"{method} {target.path[:12]}: after")
             yield answer
 
-    async def _travel(self, raw: Raw, fate: Fate) -> Reply:
+    async def _travel(self, raw: Raw, node: str, fate: Fate) -> Reply:
         await asyncio.sleep(fate.to)
         if fate.again is not None:
-            asyncio.get_running_loop().call_later(fate.again, self._once_more, raw)
-        door = self._door()
+            asyncio.get_running_loop().call_later(fate.again, self._once_more, raw, node)
+        door = self._door(node)
         if fate.lost or door is None:
             await self._lost(fate)
         assert door is not None
@@ -239,8 +239,8 @@ class Session:
             await asyncio.Event().wait()
         raise aiohttp.ClientConnectionError("the simulated connection is cut")
 
-    def _once_more(self, raw: Raw) -> None:
+    def _once_more(self, raw: Raw, node: str) -> None:
         """A copy that something on the way has kept; nobody waits for its answer."""
-        door = self._door()
+        door = self._door(node)
         if door is not None:
             door.knock(raw).add_done_callback(lambda answer: answer.cancelled() or answer.exception())

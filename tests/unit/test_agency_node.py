@@ -19,6 +19,7 @@ from agencies.app import Node
 from agencies.clock import SystemClock
 from agencies.outbox import Lane
 from agencies.service import of_fields
+from agencies.times import DAY_MS
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from tests.support.stub_axis import StubAxis
@@ -578,6 +579,46 @@ async def test_a_first_attempt_that_is_held_is_closed_once_it_is_stored(tmp_path
             return rows == [(1, "stopped"), (2, "waiting")]
 
         await world.until(settled)
+
+
+async def test_a_later_attempt_that_is_held_is_closed_once_it_is_stored(tmp_path: Path) -> None:
+    """Its content was wrong at first, and would not come at the second attempt, which the axis closed."""
+    async with made_world(tmp_path, receipt="software") as world:
+        world.axis.serve_content = lambda content: b"X" * len(content)
+        document_id = claimed(world.axis.accept(world.axis.document("G14", "G22", files=(b"right",))))
+        attempts = "SELECT attempt, state FROM receipt ORDER BY attempt"
+
+        def are(*expected: tuple[int, str]) -> bool:
+            world.clock.jump(60_000)
+            return [tuple(row) for row in world.node.parts.store.rows(attempts)] == [*expected]
+
+        await world.until(lambda: are((1, "taken")))
+        world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_REQUEUED, 2, "G22", "G22", "G14")
+        await world.until(lambda: world.node.parts.store.row("SELECT 1 FROM held"))
+        world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_DEAD, 2, "", "G22", "G14")
+        await world.until(lambda: len(world.node.parts.store.rows("SELECT 1 FROM held")) == 2)
+        world.axis.serve_content = lambda content: content
+        await world.until(lambda: are((1, "taken"), (2, "stopped")))
+        assert not world.node.parts.store.rows("SELECT 1 FROM held")
+
+
+async def test_nothing_waits_for_a_document_that_was_given_up(world: World) -> None:
+    """Its content never came; after a month and some tries neither it nor the notice of its end is held."""
+    document = world.axis.document("G14", "G22", files=(b"lost",))
+    world.axis.contents.clear()
+    document_id = claimed(world.axis.accept(document))
+    await world.until(lambda: world.node.parts.store.row("SELECT 1 FROM held"))
+    world.clock.jump(31 * DAY_MS)
+    world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_DEAD, 1, "", "G22", "G14")
+    await world.until(lambda: len(world.node.parts.store.rows("SELECT 1 FROM held")) == 2)
+    begun = world.clock.now()
+
+    def given_up() -> bool:
+        world.clock.jump(600_000)
+        return not world.node.parts.store.rows("SELECT 1 FROM held")
+
+    await world.until(given_up)
+    assert world.clock.now() - begun < 29 * DAY_MS
 
 
 async def test_a_certificate_in_our_name_with_a_foreign_key_alarms(world: World) -> None:

@@ -34,6 +34,19 @@ def test_two_minutes_hold_every_kind_of_the_embedded_axis(seed: int) -> None:
     assert steps[-1].at + steps[-1].hold < 120
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_ten_minutes_hold_every_kind_of_a_cluster(seed: int) -> None:
+    layout = layout_of("cluster")
+    kinds = kinds_of(layout)
+    assert len(kinds) == 17
+    long, short = (
+        make_plan(layout, [FAULTS[kind].spec for kind in kinds], seed=seed, seconds=seconds)
+        for seconds in (600, 120)
+    )
+    assert {step.kind for step in long} == set(kinds)
+    assert len({step.kind for step in short}) >= 8
+
+
 def test_ten_minutes_hold_every_form_and_target_of_a_cut() -> None:
     cuts = [step for step in plan(1, 600) if step.kind == "link_cut"]
     assert {step.variant for step in cuts} == {"reset", "black_hole"}

@@ -10,7 +10,7 @@ import pytest
 from axispb.v1 import api_pb2, evidence_pb2
 
 from axis.core import state
-from axis.core.commands import RecordCertificate, Revoke
+from axis.core.commands import RecordCertificate, Revoke, Suspend
 from axis.core.document import DELIVERY_LIFE_MS
 from axis.core.envelope import Kind
 from axis.core.errors import Refusal
@@ -125,6 +125,24 @@ async def test_add_gives_a_token_that_says_everything(office: Office) -> None:
     assert token["expires_at"] == office.world.clock.now() + 7 * DAY
     assert answer["expires_at"].endswith("+07:00")
     assert (await office.registry.token("000.00.00.G22"))["code"] == "G22"
+
+
+async def test_a_command_waits_for_what_other_nodes_have_appended(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended at another node a moment ago: "not suspended" would be no answer to a resumption."""
+    journal, confirmed = office.world.journal, [False]
+
+    async def confirm() -> bool:
+        if confirmed[0]:
+            await office.world.sequencer.submit(Suspend("G22"))  # what the other node has appended
+        return confirmed[0]
+
+    await office.registry.add("G22", "Văn phòng Chính phủ")
+    monkeypatch.setattr(journal, "confirm", confirm)
+    assert (await refusal(office.registry.resume("G22"))).name == "unavailable"
+    confirmed[0] = True
+    assert (await office.registry.resume("G22"))["changed"]
 
 
 async def test_import_goes_on_where_it_was_refused(office: Office) -> None:

@@ -1,0 +1,1 @@
+"""What runs in the image's containers beside the commands `axis` and `agency`."""
