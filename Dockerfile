@@ -29,4 +29,4 @@ USER 10001:10001
 WORKDIR /tmp
 VOLUME /data
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 CMD ["python3", "-IS", "/app/container/health.py"]
-CMD ["sh", "/app/container/agency.sh"]
+CMD ["python3", "/app/container/agency.py"]

@@ -210,9 +210,11 @@ class Connection:
         if not link.client.is_connected:
             link.over.set()
         if works:
-            link.useless_since = None
+            link.proved, link.useless_since = self._timer(), None
         elif works is False:
-            link.useless_since = asked if link.useless_since is None else min(asked, link.useless_since)
+            # What was asked before the last proof says nothing against it, however late it fails.
+            since = asked if link.proved is None else max(asked, link.proved)
+            link.useless_since = since if link.useless_since is None else min(since, link.useless_since)
             useless = self._timer() - link.useless_since >= _USELESS_SECONDS
             if useless and len(self._servers) > 1 and not link.why:
                 link.why = "no request through it succeeds"
@@ -268,6 +270,8 @@ class _Link:
         self.over = asyncio.Event()
         #: Why it is left; empty where it broke by itself.
         self.why = ""
+        #: When a request last proved that the server is of use.
+        self.proved: float | None = None
         #: When the first request was asked since which none has proved that the server is of use.
         self.useless_since: float | None = None
         self._limits: set[asyncio.Timeout] = set()

@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS place (
     created TEXT    NOT NULL,
     last    INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS published (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    chunks TEXT    NOT NULL
+) STRICT;
 """
 
 _PIN: Final = (
@@ -99,6 +103,15 @@ class Announced:
             " (SELECT 1 FROM pins AS later WHERE later.sha256 = pins.sha256 AND later.until >= ?1)",
             (ended_before,),
         )
+
+    def published(self) -> str:
+        """When the stream of chunks was made that holds all of this node's own blobs; empty for none."""
+        row = self._connection.execute("SELECT chunks FROM published").fetchone()
+        return "" if row is None else str(row[0])
+
+    def note_published(self, chunks: str) -> None:
+        """All of this node's own blobs are in the stream that was made then."""
+        self._connection.execute("INSERT OR REPLACE INTO published VALUES (1, ?)", (chunks,))
 
     def close(self) -> None:
         """Release the file. Idempotent."""

@@ -3,7 +3,8 @@
 An upload is checked and stored in the node's own folder first, then published in chunks of 128 KiB, then
 announced with its owner's pin; only then it counts. Two streams: `blobs-…` holds the chunks, one subject
 each, the newest alone; `pins-…` the announcements of the last 26 hours, which every node follows into a file
-of its own. So what one node has taken another may accept, a moment later.
+of its own. So what one node has taken another may accept, a moment later. Where the stream of chunks was lost
+and made anew, each node publishes its own blobs again.
 
 Collecting is safe against uploads at other nodes: publishing takes half an hour at most, a first chunk
 younger than 45 minutes is left alone, and nothing is removed beyond the place where the stream stood before
@@ -21,13 +22,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256 as digest_of
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any, Final
 
 from axis.blobs.announced import Announced, Pin
 from axis.blobs.announcement import PINS_TOGETHER, Announcement, read_announcement
 from axis.blobs.chunks import Chunks, store
 from axis.blobs.files import FileBlobs
+from axis.blobs.republishing import AGAIN_SECONDS, republish
 from axis.blobs.rules import GRACE_MS
 from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
 from axis.logs import get_logger
@@ -60,6 +62,8 @@ class JetStreamBlobs:
         self._told = asyncio.Event()
         self._chunks_made = ""  # when the stream of chunks was made, which tells it from an earlier one
         self._uploading: Counter[bytes] = Counter()
+        self._again: asyncio.Task[None] | None = None  # publishes this node's own blobs into another stream
+        self._again_after = 0.0
         self._closed = False
 
     @classmethod
@@ -75,6 +79,8 @@ class JetStreamBlobs:
         try:
             await blobs._make_streams()
             await blobs._look()
+            if next(local.hashes(), None) is None:
+                blobs._announced.note_published(blobs._chunks_made)
         except BaseException:
             await blobs.close()
             raise
@@ -201,11 +207,12 @@ class JetStreamBlobs:
         """
         await self._make_streams()
         await self._look()
-        count = 0
+        count, made = 0, self._chunks_made
         for sha256 in list(self._local.hashes()):
             if (size := self._local.size(sha256)) is not None:
                 await self._publish(sha256, size, now)
                 count += 1
+        self._announced.note_published(made)
         return count
 
     async def _make_streams(self) -> None:
@@ -222,6 +229,9 @@ class JetStreamBlobs:
         self._told.set()
         if self._following is not None:
             await asyncio.wait({self._following})
+        if self._again is not None:
+            self._again.cancel()
+            await asyncio.wait({self._again})
         await self._local.close()
         self._announced.close()
 
@@ -260,6 +270,7 @@ class JetStreamBlobs:
         while not self._closed:
             try:
                 await self._look()
+                self._publish_again()
             except (NotAnswered, Refused) as error:
                 get_logger().debug("announcements_silent", detail=str(error))
             except Exception:
@@ -271,6 +282,29 @@ class JetStreamBlobs:
                     await self._told.wait()
             except TimeoutError:
                 continue
+
+    def _publish_again(self) -> None:
+        """Where the stream of chunks is another than the one that holds this node's own blobs."""
+        under_way = self._again is not None and not self._again.done()
+        if under_way or self._announced.published() == self._chunks_made or monotonic() < self._again_after:
+            return
+        self._again = asyncio.create_task(self._bring(self._chunks_made), name="blobs again")
+
+    async def _bring(self, made: str) -> None:
+        self._again_after = monotonic() + AGAIN_SECONDS
+        try:
+            count = await republish(
+                self._local,
+                self._chunks,
+                lambda: time_ns() // 1_000_000,
+                lambda: not self._closed and made == self._chunks_made,
+            )
+            if count is not None:
+                self._announced.note_published(made)
+                get_logger().info("blobs_published_again", blobs=count)
+        except Exception as error:
+            # What fails is tried again; the node serves what it holds all the same.
+            get_logger().warning("blobs_not_published_again", detail=str(error))
 
     async def _look(self) -> None:
         """Take in what was announced since the last look."""

@@ -28,7 +28,7 @@ def main(action: str, profile: str) -> None:
         _env()
     elif action == "up":
         engine = engines.own()
-        Stack(engine, profile, build(engine)).up()
+        Stack(engine, profile, build(engine, profile)).up()
     elif action == "down":
         _down(profile)
     else:
@@ -38,7 +38,7 @@ def main(action: str, profile: str) -> None:
 def _check(profile: str) -> None:
     engine = engines.own()
     try:
-        stack = Stack(engine, profile, build(engine), _CHECK_PROJECT)
+        stack = Stack(engine, profile, build(engine, profile), _CHECK_PROJECT)
         stack.down()  # of a run that was cut off
         try:
             stack.up()

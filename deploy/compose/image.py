@@ -1,4 +1,4 @@
-"""The image: a base that is pulled or made, wheels beside the Dockerfile, and the build."""
+"""The images: those that are pulled or made, wheels beside the Dockerfile, and the build."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.compose.engine import ROOT, Engine
@@ -17,53 +19,80 @@ from deploy.compose.running import Failed, run, say
 __all__ = ["IMAGE", "build"]
 
 IMAGE = "document-axis:local"
-_PYTHON = "python:3.11-slim-bookworm"
-_MADE = "document-axis-base:bookworm"
+_NOBODY = 65534
 _PULL_SECONDS = 60.0
 _MIRROR = "http://deb.debian.org/debian"
 
 
-def build(engine: Engine) -> str:
-    """Build the image; its base image. Raises Failed."""
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image as it is published, and how to make one that serves as well."""
+
+    published: str
+    made: str
+    packages: Sequence[str]
+    #: A folder that is the unprivileged user's.
+    data: str = ""
+    changes: Sequence[str] = ()
+
+
+_PYTHON = _Image("python:3.11-slim-bookworm", "document-axis-base:bookworm", ("python3", "python3-venv"))
+_PROMETHEUS = _Image(
+    "prom/prometheus:v3.5.0",
+    "document-axis-prometheus:bookworm",
+    ("prometheus",),
+    data="prometheus",
+    changes=('ENTRYPOINT ["prometheus"]', f"USER {_NOBODY}:{_NOBODY}"),
+)
+
+
+def build(engine: Engine, profile: str) -> dict[str, str]:
+    """Build the image; what docker-compose.yml is to know of images. Raises Failed."""
     env = {"DOCKER_HOST": engine.host, "DOCKER_BUILDKIT": "0"}
-    base = os.environ.get("BASE_IMAGE") or _base(env)
+    images = {"BASE_IMAGE": os.environ.get("BASE_IMAGE") or _found(_PYTHON, env)}
+    if profile == "observe":
+        images["PROMETHEUS_IMAGE"] = os.environ.get("PROMETHEUS_IMAGE") or _found(_PROMETHEUS, env)
     _wheels()
-    say(f"building {IMAGE} on {base}")
-    command = ["docker", "build", "--network=none", "--build-arg", f"BASE_IMAGE={base}", "-t", IMAGE]
-    run([*command, str(ROOT)], 300, env=env)
-    return base
+    say(f"building {IMAGE} on {images['BASE_IMAGE']}")
+    command = ["docker", "build", "--network=none", "--build-arg", f"BASE_IMAGE={images['BASE_IMAGE']}"]
+    run([*command, "-t", IMAGE, str(ROOT)], 300, env=env)
+    return images
 
 
-def _base(env: dict[str, str]) -> str:
-    """Python's image where it can be had, else Debian's own Python from debootstrap."""
-    for image in (_PYTHON, _MADE):
-        if run(["docker", "images", "--quiet", image], 30, env=env).strip():
-            return image
+def _found(wanted: _Image, env: Mapping[str, str]) -> str:
+    """The published image where it can be had, else one made of Debian's packages with debootstrap."""
+    for name in (wanted.published, wanted.made):
+        if run(["docker", "images", "--quiet", name], 30, env=env).strip():
+            return name
     try:
-        run(["docker", "pull", "--quiet", _PYTHON], _PULL_SECONDS, env=env)
+        run(["docker", "pull", "--quiet", wanted.published], _PULL_SECONDS, env=env)
     except Failed:
-        say(f"{_PYTHON} cannot be pulled; making a base image with debootstrap")
+        say(f"{wanted.published} cannot be pulled; making one with debootstrap")
     else:
-        return _PYTHON
+        return wanted.published
     if shutil.which("debootstrap") is None:
         noninteractive = {"DEBIAN_FRONTEND": "noninteractive"}
         run(["apt-get", "update", "-qq"], 180, env=noninteractive)
         run(["apt-get", "install", "-y", "-qq", "debootstrap"], 120, env=noninteractive)
     with tempfile.TemporaryDirectory() as folder:
-        _debootstrap(Path(folder) / "root", env)
-    return _MADE
+        _debootstrap(wanted, Path(folder) / "root", env)
+    return wanted.made
 
 
-def _debootstrap(root: Path, env: dict[str, str]) -> None:
-    command = ["debootstrap", "--variant=minbase", "--include=python3,python3-venv"]
+def _debootstrap(wanted: _Image, root: Path, env: Mapping[str, str]) -> None:
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(wanted.packages)}"]
     run([*command, "bookworm", str(root), _mirror()], 300)
     for unneeded in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
         shutil.rmtree(root / unneeded, ignore_errors=True)
+    if wanted.data:
+        (root / wanted.data).mkdir()
+        os.chown(root / wanted.data, _NOBODY, _NOBODY)
+    changes = [argument for change in wanted.changes for argument in ("--change", change)]
     with tempfile.TemporaryFile() as archive:
         subprocess.run(["tar", "-C", str(root), "-c", "."], stdout=archive, timeout=120, check=True)
         archive.seek(0)
         subprocess.run(
-            ["docker", "import", "-", _MADE],
+            ["docker", "import", *changes, "-", wanted.made],
             stdin=archive,
             stdout=subprocess.DEVNULL,
             timeout=120,

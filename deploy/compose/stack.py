@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.compose.engine import ROOT, Engine
@@ -14,33 +14,37 @@ from deploy.compose.running import Failed, run, say
 __all__ = ["PROFILES", "Stack", "service_of"]
 
 PROFILES = {"default": "default", "observe": "default,observe", "cluster": "cluster"}
+_ALL = "default,observe,cluster"
 _HEALTHY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """docker-compose on one engine with one profile; `project`: another than that of .env."""
+    """docker-compose on one engine with one profile.
+
+    `images`: what `build` gave; `project`: another than .env names.
+    """
 
     engine: Engine
     profile: str
-    base: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
     project: str = ""
 
     @property
     def env(self) -> dict[str, str]:
         """What docker and docker-compose are called with."""
         own = {"DOCKER_HOST": self.engine.host, "COMPOSE_PROFILES": PROFILES[self.profile]}
-        further = {"BASE_IMAGE": self.base, "COMPOSE_PROJECT_NAME": self.project}
-        return own | {name: value for name, value in further.items() if value}
+        return own | dict(self.images) | ({"COMPOSE_PROJECT_NAME": self.project} if self.project else {})
 
     @property
     def axis_nodes(self) -> tuple[str, ...]:
         """The services that are nodes of the axis; the first one's console is at 127.0.0.1:8080."""
         return ("axis-1", "axis-2") if self.profile == "cluster" else ("axis",)
 
-    def compose(self, *arguments: str, timeout: float = 120.0) -> bytes:
-        """`docker-compose …`; what it wrote."""
-        return run(["docker-compose", "--project-directory", str(ROOT), *arguments], timeout, env=self.env)
+    def compose(self, *arguments: str, timeout: float = 120.0, profiles: str = "") -> bytes:
+        """`docker-compose …`, with other profiles if need be; what it wrote."""
+        env = self.env | ({"COMPOSE_PROFILES": profiles} if profiles else {})
+        return run(["docker-compose", "--project-directory", str(ROOT), *arguments], timeout, env=env)
 
     def execute(self, service: str, *command: str, stdin: bytes = b"", timeout: float = 60.0) -> bytes:
         """Run a command in a service's container."""
@@ -65,8 +69,9 @@ class Stack:
         say(f"killed {service}")
 
     def down(self) -> None:
-        """Stop and remove containers, networks and volumes."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "30", timeout=180.0)
+        """Stop and remove containers, networks and volumes, whichever profile they are of."""
+        options = ("--volumes", "--remove-orphans", "--timeout", "30")
+        self.compose("down", *options, timeout=180.0, profiles=_ALL)
 
     def containers(self) -> list[dict[str, Any]]:
         """What `docker inspect` says of each container."""

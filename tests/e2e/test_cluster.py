@@ -20,7 +20,7 @@ from agencies import enrol
 from agencies.clock import SystemClock
 from axis import config, control
 from axis.app.backup import back_up, restore
-from axis.app.home import give_cluster_keys, init_home, join_home, set_journal
+from axis.app.home import give_cluster_keys, init_home, join_home, read_home, set_journal
 from axis.app.serve import Running, _collect, serving
 from axis.archive.blocks import ArchiveInvalid
 from axis.archive.databases import copy_database
@@ -94,11 +94,19 @@ async def test_agencies_of_either_node_exchange_documents(cluster: Cluster) -> N
             async with country.session.get(country.nodes[receiver].api_url + path) as response:
                 assert await response.read() == content
 
+    # The nodes share the axis's keys: the first makes new ones, the second takes them from it.
+    homes = (country.axis_home, country.folder / "axis-2")
+    rotated = await country.operator("keys.rotate")
+    files = {name: pem.decode() for name, pem in read_home(homes[0]).own.current.files.items()}
+    await cluster.second.node.journal.changed(country.axis.node.journal.head().sequence - 1, LIMIT)
+    assert await control.call(homes[1], "keys.take", {"files": files}) == rotated
+    sent = await country.post("G14", {"to": ["G22"], "subject": "Khoá mới"})
+    assert (await country.outcome("G14", sent["document_id"]))["state"] == "delivered"
+
     journals = [node.node.journal for node in (country.axis, cluster.second)]
     heads = await asyncio.gather(*(journal.changed(0, LIMIT) for journal in journals))
     assert heads[0] == heads[1] == journals[0].head()
     assert journals[0].peaks() == journals[1].peaks()
-    homes = (country.axis_home, country.folder / "axis-2")
     reports = [await asyncio.to_thread(audit_home, home, quick=False) for home in homes]
     assert [report.problems for report in reports] == [(), ()]
     assert reports[0].root_hash == reports[1].root_hash

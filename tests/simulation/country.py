@@ -32,6 +32,7 @@ T = TypeVar("T")
 QUIET_WITHIN = 1800.0
 #: Why the operator closes deliveries.
 CLOSED = "gone"
+#: How long a machine that is lost stays away: nothing that it sent is on its way any more.
 REPLACED_AFTER = 120.0
 
 
@@ -122,8 +123,8 @@ class Country:
         await asyncio.sleep(self.random.uniform(0.05, 5))
         while host.name in self.away:
             await asyncio.sleep(1.0)
-        if isinstance(machine, Agency) and machine.lost:
-            await asyncio.sleep(REPLACED_AFTER)  # nothing that it sent is still on its way
+        if host.name in self.agencies and machine.lost:
+            await asyncio.sleep(REPLACED_AFTER)
             machine.restore()
         await machine.start()
 

@@ -40,7 +40,6 @@ def simulate(
     plan: Any,
     seed: int,
     documents: int = 3,
-    clustered: bool | None = None,
     *,
     lose: bool = False,
 ) -> None:
@@ -50,8 +49,7 @@ def simulate(
     """
     folder.mkdir()
     audited = not isinstance(plan, Chance) or seed % AUDITED == 0
-    clustered = seed % CLUSTERED == 1 if clustered is None else clustered
-    country = Country(template, folder, plan, seed, sqlite=audited, clustered=clustered)
+    country = Country(template, folder, plan, seed, sqlite=audited, clustered=seed % CLUSTERED == 1)
 
     async def main() -> None:
         try:
@@ -80,14 +78,13 @@ async def _day(country: Country, documents: int, *, lose: bool) -> None:
     """Documents handed in during the first twenty seconds, while others decide, answer and operate."""
     await country.start()
     clerk = asyncio.create_task(country.decide())
-    losing = asyncio.create_task(_lose(country)) if lose else None
     work = [_send(country, number) for number in range(documents)]
     work += [_answer(country), _requeue(country), _suspend(country), _close(country)]
     if country.seed % MONTHS == 2 and not lose:
         work.append(_wait(country))
+    if lose:
+        work.append(_lose(country))
     await asyncio.gather(*work)
-    if losing is not None:
-        await losing
     await asyncio.sleep(max(0.0, OVER - asyncio.get_running_loop().time()))
     await country.quiet()
     clerk.cancel()

@@ -70,11 +70,11 @@ class Template:
         run(made._found(pair))
         store = Store(folder / "agency.sqlite")
         store.close()
+        with closing(Views.open(folder / "views.sqlite")) as views:
+            views.catch_up(made.journal())
         with closing(sqlite3.connect(folder / "agency.sqlite")) as connection:
             set_setting(connection, "key_secret", "5e" * 32)  # ids are the same in each run
             connection.commit()
-        with closing(Views.open(folder / "views.sqlite")) as views:
-            views.catch_up(made.journal())
         return made
 
     async def _found(self, pair: tuple[bytes, bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -43,6 +43,12 @@ class LocalIssuer:
     ) -> tuple[bytes, bytes]:
         self._check()
         return self.authority.issue_organisation(organisation, tls_request, sign_request, START)
+
+    async def issue_axis(
+        self, *, tls_request: bytes, sign_request: bytes, names: Sequence[str]
+    ) -> tuple[bytes, bytes]:
+        self._check()
+        return self.authority.issue_axis(tls_request, sign_request, names, START)
 
     async def revoke(self, serial: str, reason: str, at: int) -> None:
         self._check()
@@ -229,6 +235,20 @@ async def test_without_an_issuer_enrolment_is_for_later(authority: Authority) ->
         assert (await refusal(office.enrol("G22", KeyPair.new(), KeyPair.new()))).name == "unavailable"
         assert await office.enrolment.reconcile() == 0
         await office.enrolment.tell_issuer("ab", "superseded", 1)
+        assert not office.enrolment.can_issue
+        requests = (KeyPair.new().request(), KeyPair.new().request())
+        assert (await refusal(office.enrolment.renew_axis(*requests, ["localhost"]))).name == "unavailable"
+
+
+async def test_the_axis_s_own_certificates_are_journalled_once(office: Office) -> None:
+    assert office.enrolment.can_issue
+    requests = (KeyPair.new().request(), KeyPair.new().request())
+    made = await office.enrolment.renew_axis(*requests, ["axis.example"])
+    facts = [state.certificate(office.world.journal, info.sha256) for info in made]
+    assert [(fact.organisation, fact.usage) for fact in facts if fact] == [("axis", "tls"), ("axis", "sign")]
+    head = office.world.journal.head()
+    assert await office.enrolment.renew_axis(*requests, ["axis.example"]) == made
+    assert office.world.journal.head() == head
 
 
 async def test_reconcile_brings_both_lists_together(office: Office) -> None:
