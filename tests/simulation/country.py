@@ -139,7 +139,7 @@ class Country:
             except Refusal as refusal:
                 if not refusal.code.temporary:
                     raise
-            except (TimeoutError, ConnectionError):
+            except (TimeoutError, OSError):
                 pass
             await asyncio.sleep(0.5)
         raise AssertionError("no answer in 300 tries")
