@@ -13,14 +13,14 @@ import pytest
 
 from axis.core import state
 from axis.core.facts import Changes
-from axis.core.frame import Head, encode
+from axis.core.frame import Frame, Head, encode
 from axis.jetstream import JetStream, NotAnswered
 from axis.journal import jetstream as module
-from axis.journal import standing, taking
+from axis.journal import seeding, standing, taking
 from axis.journal.jetstream import JetStreamJournal
 from axis.journal.seeding import Seeded, refuse_shorter, seed
 from axis.journal.sqlite import SqliteJournal
-from axis.journal.stream import Phase, subject_of
+from axis.journal.stream import JournalStream, Phase, subject_of
 from axis.ports import Conflict, JournalBroken, JournalHalted, OutcomeUnknown, Reduce
 from bench.nats import NatsCluster
 from tests.contract.conftest import text_reduce
@@ -122,7 +122,7 @@ async def test_a_frame_whose_acknowledgement_was_lost_is_found(
 
     async def forgetful(*arguments: object) -> int:
         await publish(*arguments)  # type: ignore[arg-type]
-        raise module.NotAnswered("lost on the way")
+        raise NotAnswered("lost on the way")
 
     monkeypatch.setattr(cluster, "publish", forgetful)
     head = journal.head()
@@ -302,6 +302,29 @@ async def test_nothing_comes_between_the_frames_of_a_filling(nodes: Nodes) -> No
     assert await seed(one.file, cluster, stream=nodes.stream, reopen=True) == Seeded(0, 1)
     await sound(one)
     await add(one, "b")
+
+
+async def test_a_filling_that_was_overtaken_does_not_open_the_stream(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another home has begun to fill it further when this one has published its last frame."""
+    cluster = await nodes.connect()
+    one = await nodes.open("one", cluster)
+    await add(one, "a")
+    await cluster.ask(f"STREAM.DELETE.{nodes.stream}", {})
+    fill = seeding._fill
+
+    async def overtaken(stream: JournalStream, frame: Frame, until: int) -> bool:
+        filled = await fill(stream, frame, until)
+        await stream.turn(Phase.FILLING, until + 1)
+        return filled
+
+    monkeypatch.setattr(seeding, "_fill", overtaken)
+    with pytest.raises(NotAnswered, match="frame 1 of 2; repeat"):
+        await seed(one.file, cluster, stream=nodes.stream)
+    standing = await one.stream.standing(2.0)
+    assert standing is not None
+    assert (standing.phase, standing.until) == (Phase.FILLING, 2)
 
 
 async def test_two_journals_under_one_name_are_a_fork(nodes: Nodes) -> None:
