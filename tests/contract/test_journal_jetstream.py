@@ -304,6 +304,35 @@ async def test_nothing_comes_between_the_frames_of_a_filling(nodes: Nodes) -> No
     await add(one, "b")
 
 
+@pytest.mark.usefixtures("soon")
+async def test_a_node_that_was_away_reads_a_closed_stream_and_can_open_it(nodes: Nodes) -> None:
+    """The home that closed it is lost, and every other lacks frames that only the stream still has."""
+    one, two = await nodes.open("one"), await nodes.open("two")
+    await add(one, "a")
+    await same(one, two)
+    await two.close()
+    await add(one, "b")
+    await one.stream.turn(Phase.CLOSED, 2)
+    await one.close()
+    with pytest.raises(JournalBroken, match="is closed"):
+        await nodes.open("two")
+    file, cluster = nodes.file("two"), await nodes.connect()
+    assert file.head().number == 2
+    assert await seed(file, cluster, stream=nodes.stream, reopen=True) == Seeded(0, 2)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_longer_journal_of_another_history_is_a_fork(nodes: Nodes) -> None:
+    """Not a stream that lost frames, to be filled from it."""
+    one = await nodes.open("one")
+    await add(one, "first")
+    other = nodes.file("other")
+    for text in ("another", "more"):
+        await other.append(other.head(), encode(other.head(), 1000, [text.encode()]), Changes())
+    with pytest.raises(JournalBroken, match="another frame 1 than this node; frame 1 is .* at one"):
+        await nodes.open("other")
+
+
 async def test_a_filling_that_was_overtaken_does_not_open_the_stream(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
