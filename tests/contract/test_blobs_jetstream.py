@@ -280,6 +280,18 @@ async def test_lost_streams_are_filled_again_and_old_pins_count_for_nothing(
     await cluster.close()
 
 
+async def test_a_chunk_under_an_odd_name_is_passed_over(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs],
+) -> None:
+    """Collecting is a part of the node, and the node stops where a part dies."""
+    one, _ = pair
+    name = await put(one, b"kept")
+    for odd in ("odd", name.hex().upper(), name.hex()[2:]):
+        await store(one._cluster, f"{one._chunks.stream}.{odd}.0", b"?")
+    assert await one._chunks.stored() == [name]
+    assert await one.collect(NOW + DAY + 2 * HOUR, never) == 1
+
+
 async def test_each_node_publishes_again_what_a_stream_made_anew_lacks(
     tmp_path: Path, nats: NatsCluster, pair: tuple[JetStreamBlobs, JetStreamBlobs]
 ) -> None:
