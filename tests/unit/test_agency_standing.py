@@ -63,6 +63,7 @@ def stands_for(
 
 LIES: dict[str, dict[str, Any]] = {
     "signed by another": {"signer": "G14"},
+    "signed in our name with others' keys": {"signer": "G22"},
     "of another unit": {"recipient_unit": "H26"},
     "of another attempt": {"attempt": 2},
     "of another outcome": {"received": True},
@@ -86,6 +87,7 @@ async def test_a_receipt_that_stands_is_taken_over_instead_of_another(tmp_path: 
 @pytest.mark.parametrize("lie", LIES)
 async def test_what_does_not_verify_is_not_taken_over(tmp_path: Path, lie: str) -> None:
     async with world_of(tmp_path) as world:
+        world.axis.stranger("G22")
         world.axis.tamper = lambda item: item.standing.append(stands_for(world, item, **LIES[lie]))
         document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
         await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
@@ -97,6 +99,7 @@ async def test_what_does_not_verify_is_not_taken_over(tmp_path: Path, lie: str) 
 async def test_an_answer_says_what_stands(tmp_path: Path, lie: str) -> None:
     async with world_of(tmp_path) as world:
         item: Any = None
+        world.axis.stranger("G22")
         world.axis.receipt_code = "outcome_conflict"
         world.axis.standing = lambda _: stands_for(world, item, **LIES.get(lie, {}))
         item = world.axis.accept(world.axis.document("G14", "G22"))
