@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axispb.v1 import api_pb2, document_pb2
 
-from agencies import keys
+from agencies import config, keys
+from agencies.restored import is_catching_up, mark_restored
 from agencies.store import get_setting
 from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, signed_bytes
@@ -204,6 +206,34 @@ async def test_one_sent_to_ourselves_is_known_while_its_content_is_kept_away(tmp
         world.axis.refuse.clear()
         world.clock.jump(400_000)
         await world.until(lambda: world.got(document_id)["state"] == "received")
+
+
+# --- a home made from a copy
+
+
+async def became_a_copy(world: World, *axis: str) -> int:
+    """The node starts again on its home as a restored one; the time of the restore."""
+    await world.node.stop()
+    at = world.clock.now()
+    with closing(sqlite3.connect(world.home / "agency.sqlite")) as connection, connection:
+        mark_restored(connection, at)
+    if axis:
+        config.save(world.home, config.load(world.home).model_copy(update={"axis": axis}))
+    await world.start()
+    await world.until(lambda: world.node.parts.receiver.connected)
+    return at
+
+
+async def test_of_several_axis_nodes_one_may_answer_before_it_has_read_everything(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        await became_a_copy(world, world.axis.url, world.axis.url.replace("127.0.0.1", "localhost"))
+        # The first poll only asks whether the axis is there; the next one ends with the directory's news.
+        world.axis.unit("K02")
+        await world.until(lambda: world.node.parts.directory.as_of >= world.axis.sequence)
+        document_id = claimed(world.axis.accept(own_document(world)))
+        await world.until(lambda: world.state(document_id) == "accepted")
+        assert [e.data for e in world.node.parts.events.after(0) if e.name == "alarm"] == []
+        assert is_catching_up(world.node.parts.store)
 
 
 async def test_a_home_has_one_secret_for_its_keys(tmp_path: Path) -> None:
