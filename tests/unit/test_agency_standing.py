@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axispb.v1 import api_pb2, document_pb2
+from axispb.v1 import api_pb2, document_pb2, evidence_pb2
 
 from agencies import config, keys
 from agencies.restored import is_catching_up, mark_restored
@@ -234,6 +234,20 @@ async def test_of_several_axis_nodes_one_may_answer_before_it_has_read_everythin
         await world.until(lambda: world.state(document_id) == "accepted")
         assert [e.data for e in world.node.parts.events.after(0) if e.name == "alarm"] == []
         assert is_catching_up(world.node.parts.store)
+
+
+async def test_what_comes_up_again_is_beyond_the_numbers_of_the_lost_home(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+        await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
+        restored_at = await became_a_copy(world)
+        world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_REQUEUED, 2, "G22", "G22", "G14")
+        row = await world.until(
+            lambda: world.node.parts.store.row(
+                "SELECT number FROM received JOIN receipt USING (document_id) WHERE attempt = 2"
+            )
+        )
+        assert row["number"] > restored_at
 
 
 async def test_a_home_has_one_secret_for_its_keys(tmp_path: Path) -> None:
