@@ -244,7 +244,9 @@ class Node:
             head_unknown=recovery.head_unknown,
         )
         self._pump = Pump(**own, shipments=shipments, random=self._random, large_at_once=settings.submissions)
-        self._receipts = ReceiptSender(**loop, identity=identity, directory=directory)
+        self._receipts = ReceiptSender(
+            **loop, identity=identity, directory=directory, own_certificates=own_certificates
+        )
         fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
         self._found = FoundAgain(**own, fetcher=fetcher, signatures=signatures, random=self._random)
         return Receiver(

@@ -206,7 +206,9 @@ class Handler:
     def _store_effect(self, item: api_pb2.FeedItem, incoming: inbox.Incoming) -> Effect:
         """Store it with the receipts signed just now, or those that stand in their place."""
         binding = Binding.of(incoming.envelope, incoming.acceptance)
-        adopted = adoption(item.standing, incoming.document_id, binding, self._identity)
+        adopted = adoption(
+            item.standing, incoming.document_id, binding, self._identity, self._own_certificates
+        )
 
         def apply(connection: sqlite3.Connection) -> Happened:
             happened = document_received(incoming) if inbox.store_document(connection, incoming) else []

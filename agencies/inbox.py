@@ -172,9 +172,10 @@ def _put_receipt(
     ).fetchone()
     waits = receipt.envelope is None
     if (replaced and waits) or (row is None and incoming.requeued_at):
-        # News to the software: it comes up again behind the cursor.
+        # News to the software: it comes up again behind the cursor, which may be ahead of a restored store.
         connection.execute(
-            "UPDATE received SET number = (SELECT max(number) + 1 FROM received) WHERE document_id = ?",
+            "UPDATE received SET number = 1 + max((SELECT max(number) FROM received),"
+            " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'received'), 0)) WHERE document_id = ?",
             (incoming.document_id,),
         )
     if row is not None and row["signed"] is None and (not replaced or (waits and row["state"] == "waiting")):

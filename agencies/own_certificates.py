@@ -12,7 +12,7 @@ from axispb.v1 import facts_pb2
 
 from agencies.effects import Happened
 from axis.core.errors import CODES, Refusal
-from axis.core.trust import read_certificate
+from axis.core.trust import CertificateInfo, read_certificate
 from axis.logs import get_logger
 
 __all__ = ["OwnCertificates"]
@@ -47,14 +47,24 @@ class OwnCertificates:
         return happened
 
     def _alarm(self, fact: facts_pb2.CertificateFact) -> tuple[str, dict[str, object]]:
-        copied = self._copied_head()
         what = "certificate_not_ours"
-        if copied is not None and fact.issued_sequence > copied:
+        if self._is_after_copy(fact.issued_sequence):
             what = "keys_replaced"
             self._newest_unknown = max(self._newest_unknown, fact.issued_sequence)
         remedy = CODES[what].remedy if what in CODES else ""
         get_logger().error(what, serial=fact.serial, sequence=fact.issued_sequence, remedy=remedy)
         return "alarm", {"what": what, "serial": fact.serial}
+
+    def may_be_ours(self, certificate: CertificateInfo, issued_sequence: int) -> bool:
+        """Whether what it has signed in our name counts as ours: it is for keys of this home.
+
+        Or it may be for keys that the lost home made after this one was copied.
+        """
+        return certificate.public_key_sha256 in self._own_keys() or self._is_after_copy(issued_sequence)
+
+    def _is_after_copy(self, issued_sequence: int) -> bool:
+        copied = self._copied_head()
+        return copied is not None and issued_sequence > copied
 
     def replaced_after(self, issued_sequence: int) -> bool:
         """Whether newer keys than those that were certified there have been made, and are not here."""

@@ -18,6 +18,7 @@ from agencies.directory_sync import DirectorySync
 from agencies.events import Events
 from agencies.heads import epoch, learnt
 from agencies.identity import Identity
+from agencies.own_certificates import OwnCertificates
 from agencies.standing import Standing, adopt, judge_standing
 from agencies.store import Store
 from axis.core.errors import TEMPORARY_FOR_RECEIPTS, Refusal, code
@@ -40,6 +41,7 @@ class ReceiptSender:
         client: AxisClient,
         identity: Identity,
         directory: DirectorySync,
+        own_certificates: OwnCertificates,
         clock: Clock,
         random: Random,
         events: Events,
@@ -50,6 +52,7 @@ class ReceiptSender:
         self._client = client
         self._identity = identity
         self._directory = directory
+        self._own_certificates = own_certificates
         self._clock = clock
         self._random = random
         self._events = events
@@ -121,7 +124,7 @@ class ReceiptSender:
         try:
             await self._directory.at_least(given.sequence)
             bound = inbox.binding(self._store, due.document_id)
-            return judge_standing(given, due.document_id, bound, self._identity)
+            return judge_standing(given, due.document_id, bound, self._identity, self._own_certificates)
         except Refusal as refusal:
             if refusal.name == "unavailable":
                 return refusal

@@ -132,10 +132,11 @@ class Receiver:
         catching_up = self._catch_up.active
         # After a failure the first poll only asks whether the axis is there again.
         wait = 0 if not self.connected else self._catch_up.wait_seconds if catching_up else _WAIT_SECONDS
+        directory = self._directory.as_of
         page = await self._client.feed(
             urgent_after=cursors[0],
             normal_after=cursors[1],
-            directory=self._directory.as_of,
+            directory=directory,
             limit=_PAGE,
             wait=wait,
             standing=catching_up,
@@ -159,7 +160,9 @@ class Receiver:
         if page.items:
             await self.take(page, asked_in)
         elif catching_up:
-            await self._catch_up.end(asked_in)
+            # A poll that did not wait, or that the directory cut short, has not seen the feed's end.
+            if wait >= self._catch_up.wait_seconds and page.directory_sequence <= directory:
+                await self._catch_up.end(asked_in)
         elif str(self._client.heads) != self._store.setting("head"):
             await self._store.write(lambda c: learnt(c, asked_in, self._client.heads))
 

@@ -1,7 +1,8 @@
 """What stands at the axis of this node's own receipts, taken over by a store that does not know it.
 
 A home that was restored from an older copy would sign other receipts for what it receipted before. The axis
-says which receipt closed the attempt; it counts only because this organisation has signed it.
+says which receipt closed the attempt; it counts only because this organisation has signed it, with
+keys of its own: a certificate in its name for keys of somebody else proves nothing here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from axispb.v1 import api_pb2, evidence_pb2
 
 from agencies.effects import Effect, Happened
 from agencies.identity import Identity
+from agencies.own_certificates import OwnCertificates
 from agencies.receipt_queue import count_outcome
 from axis.core.envelope import Envelope
 from axis.core.errors import Refusal
@@ -43,7 +45,11 @@ class Standing:
 
 
 def judge_standing(
-    given: api_pb2.Standing, document_id: str, bound: Binding, identity: Identity
+    given: api_pb2.Standing,
+    document_id: str,
+    bound: Binding,
+    identity: Identity,
+    own_certificates: OwnCertificates,
 ) -> Standing | None:
     """Verify what the axis says that stands; None for its own notice of death, which the feed brings.
 
@@ -65,6 +71,9 @@ def judge_standing(
         message.acting_organisation,
     ):
         raise Refusal("field_invalid", "the receipt that stands is about something else")
+    issued = identity.context.certificates.certificate(verified.signer.sha256)
+    if issued is None or not own_certificates.may_be_ours(verified.signer, issued.issued_sequence):
+        raise Refusal("certificate_unknown", f"certificate {verified.signer.serial} is not for keys of ours")
     return Standing(
         document_id=document_id,
         unit=given.unit,
@@ -106,13 +115,17 @@ def adopt(connection: sqlite3.Connection, stands: Standing) -> None:
 
 
 def adoption(
-    standing: Iterable[api_pb2.Standing], document_id: str, bound: Binding, identity: Identity
+    standing: Iterable[api_pb2.Standing],
+    document_id: str,
+    bound: Binding,
+    identity: Identity,
+    own_certificates: OwnCertificates,
 ) -> Effect:
     """The effect of what a feed item says that stands. What does not hold is logged and left out."""
     holding = []
     for given in standing:
         try:
-            stands = judge_standing(given, document_id, bound, identity)
+            stands = judge_standing(given, document_id, bound, identity, own_certificates)
         except Refusal as refusal:
             get_logger().error("standing_invalid", document_id=document_id, code=refusal.name)
             continue

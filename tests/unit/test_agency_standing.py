@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axispb.v1 import api_pb2, document_pb2
+from axispb.v1 import api_pb2, document_pb2, evidence_pb2
 
-from agencies import keys
+from agencies import config, keys
+from agencies.restored import is_catching_up, mark_restored
 from agencies.store import get_setting
 from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, signed_bytes
@@ -63,6 +65,7 @@ def stands_for(
 
 LIES: dict[str, dict[str, Any]] = {
     "signed by another": {"signer": "G14"},
+    "signed in our name with others' keys": {"signer": "G22"},
     "of another unit": {"recipient_unit": "H26"},
     "of another attempt": {"attempt": 2},
     "of another outcome": {"received": True},
@@ -86,6 +89,7 @@ async def test_a_receipt_that_stands_is_taken_over_instead_of_another(tmp_path: 
 @pytest.mark.parametrize("lie", LIES)
 async def test_what_does_not_verify_is_not_taken_over(tmp_path: Path, lie: str) -> None:
     async with world_of(tmp_path) as world:
+        world.axis.stranger("G22")
         world.axis.tamper = lambda item: item.standing.append(stands_for(world, item, **LIES[lie]))
         document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
         await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
@@ -97,6 +101,7 @@ async def test_what_does_not_verify_is_not_taken_over(tmp_path: Path, lie: str) 
 async def test_an_answer_says_what_stands(tmp_path: Path, lie: str) -> None:
     async with world_of(tmp_path) as world:
         item: Any = None
+        world.axis.stranger("G22")
         world.axis.receipt_code = "outcome_conflict"
         world.axis.standing = lambda _: stands_for(world, item, **LIES.get(lie, {}))
         item = world.axis.accept(world.axis.document("G14", "G22"))
@@ -201,6 +206,48 @@ async def test_one_sent_to_ourselves_is_known_while_its_content_is_kept_away(tmp
         world.axis.refuse.clear()
         world.clock.jump(400_000)
         await world.until(lambda: world.got(document_id)["state"] == "received")
+
+
+# --- a home made from a copy
+
+
+async def became_a_copy(world: World, *axis: str) -> int:
+    """The node starts again on its home as a restored one; the time of the restore."""
+    await world.node.stop()
+    at = world.clock.now()
+    with closing(sqlite3.connect(world.home / "agency.sqlite")) as connection, connection:
+        mark_restored(connection, at)
+    if axis:
+        config.save(world.home, config.load(world.home).model_copy(update={"axis": axis}))
+    await world.start()
+    await world.until(lambda: world.node.parts.receiver.connected)
+    return at
+
+
+async def test_of_several_axis_nodes_one_may_answer_before_it_has_read_everything(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        await became_a_copy(world, world.axis.url, world.axis.url.replace("127.0.0.1", "localhost"))
+        # The first poll only asks whether the axis is there; the next one ends with the directory's news.
+        world.axis.unit("K02")
+        await world.until(lambda: world.node.parts.directory.as_of >= world.axis.sequence)
+        document_id = claimed(world.axis.accept(own_document(world)))
+        await world.until(lambda: world.state(document_id) == "accepted")
+        assert [e.data for e in world.node.parts.events.after(0) if e.name == "alarm"] == []
+        assert is_catching_up(world.node.parts.store)
+
+
+async def test_what_comes_up_again_is_beyond_the_numbers_of_the_lost_home(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+        await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
+        restored_at = await became_a_copy(world)
+        world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_REQUEUED, 2, "G22", "G22", "G14")
+        row = await world.until(
+            lambda: world.node.parts.store.row(
+                "SELECT number FROM received JOIN receipt USING (document_id) WHERE attempt = 2"
+            )
+        )
+        assert row["number"] > restored_at
 
 
 async def test_a_home_has_one_secret_for_its_keys(tmp_path: Path) -> None:
