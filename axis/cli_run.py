@@ -90,6 +90,12 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, heading:
 
 def run_main(app: typer.Typer) -> None:
     """Run the command line; what commands raise becomes a message and an exit code."""
+    if "--help" not in sys.argv:  # which is quick without
+        import logging
+
+        from axis import logs
+
+        logs.configure(json=False, level=logging.WARNING)
     try:
         app()
     except KeyboardInterrupt:

@@ -37,6 +37,10 @@ _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
 )
 
 
+#: Before anybody configures: a command's standard output is for what it was asked.
+structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 def configure(stream: TextIO | None = None, json: bool = True, level: int = logging.INFO) -> None:
     """Send logs to `stream` (standard error by default), as JSON lines or readable ones. Repeatable."""
     target = stream if stream is not None else sys.stderr
@@ -58,7 +62,8 @@ def configure(stream: TextIO | None = None, json: bool = True, level: int = logg
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        # Standard error as it is when something is logged: it may be replaced meanwhile.
+        logger_factory=lambda *_: structlog.PrintLogger(stream if stream is not None else sys.stderr),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -155,6 +155,9 @@ async def test_a_lost_cluster_is_made_again_beside_its_nodes(nats: NatsCluster, 
     assert (await country.outcome("G22", waits["document_id"]))["state"] == "delivered"
     status = await cluster_status(homes[1])
     assert status["sound"]
+    # It reads attachments from the cluster, and its output is one JSON value all the same.
+    code, report = await axis("audit", "--home", str(homes[1]), "--json")
+    assert (code, report["problems"]) == (0, [])
     assert [node["node"].rpartition(":")[2] for node in status["nodes"]] == ["axis", "axis-2"]
     await readable(cluster.second, sha256(bytes(200_000)).digest())
 
