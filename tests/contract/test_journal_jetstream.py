@@ -329,7 +329,7 @@ async def test_a_longer_journal_of_another_history_is_a_fork(nodes: Nodes) -> No
     other = nodes.file("other")
     for text in ("another", "more"):
         await other.append(other.head(), encode(other.head(), 1000, [text.encode()]), Changes())
-    with pytest.raises(JournalBroken, match="another frame 1 than this node; frame 1 is .* at one"):
+    with pytest.raises(JournalBroken, match=r"another frame 1 than this node; frame 1 is .* at one"):
         await nodes.open("other")
 
 
