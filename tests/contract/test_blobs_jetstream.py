@@ -292,6 +292,28 @@ async def test_a_chunk_under_an_odd_name_is_passed_over(
     assert await one.collect(NOW + DAY + 2 * HOUR, never) == 1
 
 
+async def test_an_upload_does_not_count_where_its_stream_was_made_anew_meanwhile(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks went with the stream that they were in."""
+    one, two = pair
+    publish = one._chunks.publish
+
+    async def then_lost(*arguments: Any) -> None:
+        await publish(*arguments)
+        await one._cluster.ask(f"STREAM.DELETE.{one._chunks.stream}", {}, 10.0)
+        await two._make_streams()
+        await one._look()
+
+    with monkeypatch.context() as losing:
+        losing.setattr(one._chunks, "publish", then_lost)
+        with pytest.raises(OutcomeUnknown, match="made anew"):
+            await put(one, b"taken")
+    assert one.pinned(sha(b"taken"), "G22") is None
+    name = await put(one, b"taken")
+    assert await get(two, name) == b"taken"
+
+
 async def test_each_node_publishes_again_what_a_stream_made_anew_lacks(
     tmp_path: Path, nats: NatsCluster, pair: tuple[JetStreamBlobs, JetStreamBlobs]
 ) -> None:
