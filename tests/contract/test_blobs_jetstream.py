@@ -90,9 +90,9 @@ async def test_an_upload_elsewhere_is_not_collected(
     one, two = pair
     announce, go_on = one._announce, asyncio.Event()
 
-    async def late(pins: Any) -> None:
+    async def late(pins: Any, made: str) -> None:
         await go_on.wait()
-        await announce(pins)
+        await announce(pins, made)
 
     monkeypatch.setattr(one, "_announce", late)
     body = content(300_000)
