@@ -271,7 +271,7 @@ class JetStreamBlobs:
             await self._chunks.publish(sha256, size, now, data)
 
     async def _announce(self, pins: Sequence[Pin], made: str) -> None:
-        """Announce blobs whose chunks went to the stream made at `made`; OutcomeUnknown if it is another now."""
+        """Announce blobs whose chunks are in the stream made at `made`. OutcomeUnknown: it is gone."""
         if not pins:
             return
         if made != self._chunks_made:
