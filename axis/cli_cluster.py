@@ -76,7 +76,8 @@ def join(
 def journal_reseed(
     home: Home,
     reopen: Annotated[
-        bool, typer.Option(help="Also a stream that was closed, when the home that went on alone is lost.")
+        bool,
+        typer.Option(help="Also a stream that was closed or half filled, when the home that did so is lost."),
     ] = False,
     as_json: Json = False,
 ) -> None:

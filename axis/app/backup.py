@@ -24,6 +24,7 @@ from typing import Any, Final
 from axis import config
 from axis.app.attachments import SharedAttachments, shared_attachments
 from axis.app.home import CLUSTER_KEYS, Home, read_home
+from axis.app.marks import Marks
 from axis.app.named import named_blobs
 from axis.app.whole import NotWhole, whole
 from axis.archive.blocks import ArchiveInvalid
@@ -127,6 +128,9 @@ def restore(archive: Path, path: Path, *, progress: Progress = lambda _what, _by
         except config.ConfigError as error:
             raise ArchiveInvalid(str(error)) from error
         _verify(home, found.about, progress)
+        if home.settings.journal:
+            # A missing stream is a loss then, and other nodes may have frames that the copy lacks.
+            Marks(found.folder).joins()
     return found.about | {"home": str(path)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -15,9 +17,9 @@ from axis.journal.seeding import Seeded, refuse_shorter, seed
 from axis.journal.sqlite import SqliteJournal
 from axis.journal.stream import JournalStream, stream_name
 from axis.logs import get_logger
-from axis.ports import Clock, JournalBroken
+from axis.ports import Clock, JournalBroken, OutcomeUnknown
 
-__all__ = ["ClusterActs", "cluster_status", "fill_stream", "show_publishing"]
+__all__ = ["ClusterActs", "cluster_status", "fill_stream", "refused", "show_publishing"]
 
 _ANSWER_SECONDS: Final = 5.0
 _SHOWN_FRAMES: Final = 1000
@@ -42,13 +44,11 @@ class ClusterActs:
         """Make the stream again, or longer, from this node's frames, and its attachments.
 
         Raises Refusal `journal_forked` (another node has more, or the stream holds other frames),
-        `unavailable`.
+        `unavailable`, `storage_full`.
         """
         seeded = await fill_stream(self._journal.file, self._cluster, reopen=reopen)
-        try:
+        with refused():
             await self._blobs.seed(self._clock.now())
-        except (NotAnswered, Refused) as error:
-            raise Refusal("unavailable", str(error), retry_after=1) from error
         return seeded
 
     async def publish_lost(self) -> None:
@@ -62,6 +62,17 @@ class ClusterActs:
         )
         if count:
             get_logger().warning("attachments_published", blobs=count)
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """What the cluster answers, or does not, as a refusal."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise Refusal("storage_full" if error.full else "unavailable", str(error), retry_after=1) from error
+    except (NotAnswered, Refused) as error:
+        raise Refusal("unavailable", str(error), retry_after=1) from error
 
 
 async def cluster_status(file: SqliteJournal, cluster: JetStream) -> dict[str, Any]:

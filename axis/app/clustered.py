@@ -8,20 +8,18 @@ the cluster (`axis.app.leaving`) opens its stream again.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
-from axis.app.cluster_acts import ClusterActs, cluster_status, fill_stream, show_publishing
+from axis.app.cluster_acts import ClusterActs, cluster_status, fill_stream, refused, show_publishing
 from axis.app.home import CLUSTER_KEYS, Home, SystemClock
 from axis.app.marks import Marks
 from axis.blobs.jetstream import JetStreamBlobs
 from axis.config import ConfigError
 from axis.core import state
-from axis.core.errors import Refusal
-from axis.jetstream import JetStream, NotAnswered, Refused, cluster_tls, servers_of
+from axis.jetstream import JetStream, cluster_tls, servers_of
 from axis.journal.jetstream import JetStreamJournal
 from axis.journal.nodes import ask_nodes
 from axis.journal.seeding import Seeded, refuse_shorter, seed
@@ -30,7 +28,6 @@ from axis.journal.standing import NodeStanding
 from axis.journal.stream import JournalStream, Phase, stream_name
 from axis.journal.taking import Taking
 from axis.logs import get_logger
-from axis.ports import OutcomeUnknown
 
 __all__ = ["Clustered", "connect", "node_name", "open_clustered", "refused", "reseed", "status"]
 
@@ -128,17 +125,6 @@ async def status(home: Home) -> dict[str, Any]:
             cluster = await connect(home)
         opened.push_async_callback(cluster.close)
         return await cluster_status(file, cluster) | {"doubt": "this node is not running"}
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    """What the cluster answers, or does not, as a refusal."""
-    try:
-        yield
-    except OutcomeUnknown as error:
-        raise Refusal("storage_full" if error.full else "unavailable", str(error), retry_after=1) from error
-    except (NotAnswered, Refused) as error:
-        raise Refusal("unavailable", str(error), retry_after=1) from error
 
 
 async def connect(home: Home) -> JetStream:

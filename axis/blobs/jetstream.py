@@ -97,15 +97,17 @@ class JetStreamBlobs:
         with self._marked([sha256]):
             await self._local.put(sha256, size, chunks, owner=_LOCAL, now=now, pin_until=pin_until)
             now += round((monotonic() - began) * 1000)
+            made = self._chunks_made
             if not self._lasts(sha256, now):
                 await self._publish(sha256, size, now)
-            await self._announce([Pin(sha256, owner, size, pin_until)])
+            await self._announce([Pin(sha256, owner, size, pin_until)], made)
 
     async def put_small(self, contents: Sequence[bytes], *, owner: str, now: int, pin_until: int) -> None:
         """Store and pin several; see ports.Blobs. OutcomeUnknown when the cluster does not take them."""
         pins = [Pin(digest_of(content).digest(), owner, len(content), pin_until) for content in contents]
         with self._marked([pin.sha256 for pin in pins]):
             await self._local.put_small(contents, owner=_LOCAL, now=now, pin_until=pin_until)
+            made = self._chunks_made
             wanted = {
                 pin.sha256: content
                 for pin, content in zip(pins, contents, strict=True)
@@ -113,7 +115,7 @@ class JetStreamBlobs:
             }
             await self._chunks.publish_small(list(wanted.items()), now)
             for start in range(0, len(pins), PINS_TOGETHER):
-                await self._announce(pins[start : start + PINS_TOGETHER])
+                await self._announce(pins[start : start + PINS_TOGETHER], made)
 
     @contextmanager
     def _marked(self, hashes: Sequence[bytes]) -> Iterator[None]:
@@ -268,10 +270,13 @@ class JetStreamBlobs:
         async with self._local.open(sha256) as data:
             await self._chunks.publish(sha256, size, now, data)
 
-    async def _announce(self, pins: Sequence[Pin]) -> None:
+    async def _announce(self, pins: Sequence[Pin], made: str) -> None:
+        """Announce blobs whose chunks are in the stream made at `made`. OutcomeUnknown: it is gone."""
         if not pins:
             return
-        said = Announcement(self._chunks_made, tuple(pins))
+        if made != self._chunks_made:
+            raise OutcomeUnknown("the stream of attachments was made anew while this one was published")
+        said = Announcement(made, tuple(pins))
         await store(self._cluster, f"{self._pins}.pin", said.as_bytes())
         self._announced.take(pins)
         await self._cluster.tell(f"{self._pins}.told", b"")

@@ -56,9 +56,10 @@ async def seed(
 ) -> Seeded:
     """Make the stream where there is none, fill in what it lacks of this file's frames, and have it live.
 
-    `reopen`: also a stream that was closed: this is the home that went on alone (or that one is lost).
+    `reopen`: also a stream that was closed: this is the home that went on alone (or that one is lost); or
+    that a home which is lost was filling further than this file reaches.
     `show` hears of (frame, of). Raises JournalBroken where the stream holds another frame than the file, is
-    being filled further than this file reaches, or is closed; NotAnswered, Refused.
+    else being filled further than this file reaches, or is closed; NotAnswered, Refused.
     """
     head = file.head()
     filled = JournalStream(cluster, stream or stream_name(head.journal_id))
@@ -98,8 +99,14 @@ def _may_fill(stream: JournalStream, state: Standing, head: Head, *, reopen: boo
             f"the stream {stream.name} {state.words}: start that home with axis serve --journal nats://…"
             " again; if it is lost for good, axis journal reseed --reopen on the node that has the longest"
         )
-    if max(state.until, state.last) > head.number:
+    if state.last > head.number:
         raise JournalBroken(f"the stream {stream.name} {state.words}; this home ends at frame {head.number}")
+    if state.until > head.number and not reopen:
+        raise JournalBroken(
+            f"the stream {stream.name} {state.words}; this home ends at frame {head.number}: run it on"
+            " the home that has more; if that one is lost for good, axis journal reseed --reopen on the node"
+            " that has the longest"
+        )
 
 
 async def _same(file: SqliteJournal, stream: JournalStream, state: Standing) -> None:

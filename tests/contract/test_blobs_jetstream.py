@@ -90,9 +90,9 @@ async def test_an_upload_elsewhere_is_not_collected(
     one, two = pair
     announce, go_on = one._announce, asyncio.Event()
 
-    async def late(pins: Any) -> None:
+    async def late(pins: Any, made: str) -> None:
         await go_on.wait()
-        await announce(pins)
+        await announce(pins, made)
 
     monkeypatch.setattr(one, "_announce", late)
     body = content(300_000)
@@ -290,6 +290,28 @@ async def test_a_chunk_under_an_odd_name_is_passed_over(
         await store(one._cluster, f"{one._chunks.stream}.{odd}.0", b"?")
     assert await one._chunks.stored() == [name]
     assert await one.collect(NOW + DAY + 2 * HOUR, never) == 1
+
+
+async def test_an_upload_does_not_count_where_its_stream_was_made_anew_meanwhile(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks went with the stream that they were in."""
+    one, two = pair
+    publish = one._chunks.publish
+
+    async def then_lost(*arguments: Any) -> None:
+        await publish(*arguments)
+        await one._cluster.ask(f"STREAM.DELETE.{one._chunks.stream}", {}, 10.0)
+        await two._make_streams()
+        await one._look()
+
+    with monkeypatch.context() as losing:
+        losing.setattr(one._chunks, "publish", then_lost)
+        with pytest.raises(OutcomeUnknown, match="made anew"):
+            await put(one, b"taken")
+    assert one.pinned(sha(b"taken"), "G22") is None
+    name = await put(one, b"taken")
+    assert await get(two, name) == b"taken"
 
 
 async def test_each_node_publishes_again_what_a_stream_made_anew_lacks(

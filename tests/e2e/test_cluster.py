@@ -26,13 +26,14 @@ from axis.app.serve import Running, _collect, serving
 from axis.archive.blocks import ArchiveInvalid
 from axis.archive.databases import copy_database
 from axis.blobs.chunks import store
+from axis.blobs.jetstream import JetStreamBlobs
 from axis.cli import app
 from axis.cli_views import audit_home
 from axis.core.errors import Refusal
 from axis.jetstream import JetStream
 from axis.journal import standing
 from axis.journal.sqlite import SqliteJournal
-from axis.ports import BlobMissing
+from axis.ports import BlobMissing, OutcomeUnknown
 from bench.nats import NatsCluster
 from tests.support.country import LIMIT, Country
 
@@ -122,7 +123,9 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_lost_cluster_is_made_again_beside_its_nodes(nats: NatsCluster, cluster: Cluster) -> None:
+async def test_a_lost_cluster_is_made_again_beside_its_nodes(
+    nats: NatsCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every stream is deleted: nothing is promised, an operator reseeds, both nodes go on by themselves.
 
     The attachment was taken by the node that is not reseeded: it comes back as well.
@@ -160,6 +163,15 @@ async def test_a_lost_cluster_is_made_again_beside_its_nodes(nats: NatsCluster, 
     assert (code, report["problems"]) == (0, [])
     assert [node["node"].rpartition(":")[2] for node in status["nodes"]] == ["axis", "axis-2"]
     await readable(cluster.second, sha256(bytes(200_000)).digest())
+
+    monkeypatch.setattr(JetStreamBlobs, "seed", no_room)
+    with pytest.raises(Refusal) as refused:
+        await control.call(homes[1], "journal.reseed", {})
+    assert refused.value.name == "storage_full"
+
+
+async def no_room(*_: object) -> int:
+    raise OutcomeUnknown("the cluster has no room", full=True)
 
 
 async def readable(node: Running, name: bytes) -> None:

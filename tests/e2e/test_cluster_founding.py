@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from axis.app.backup import back_up, restore
+from axis.app.clustered import reseed
 from axis.app.home import give_cluster_keys, init_home, join_home, read_home, set_journal
 from axis.app.leaving import leave
 from axis.app.serve import Running, serving
@@ -81,6 +83,27 @@ async def test_a_home_that_has_only_joined_founds_nothing(homes: tuple[Path, Pat
             pass
     async with serving(one) as first, serving(two) as second:
         assert second.node.journal.head() == first.node.journal.head()
+
+
+async def test_a_restored_home_founds_nothing_in_a_cluster_that_lost_its_streams(
+    homes: tuple[Path, Path], nats: NatsCluster, tmp_path: Path
+) -> None:
+    """Other nodes, which perhaps do not answer just now, may have frames that the copy lacks."""
+    one, _ = homes
+    async with serving(one) as first:
+        journal_id = first.node.journal.head().journal_id
+        await asyncio.to_thread(back_up, one, tmp_path / "copy.tar")
+    connection = await nats.connect()
+    for kind in ("journal", "blobs", "pins"):
+        await connection.ask(f"STREAM.DELETE.{kind}-{journal_id}", {})
+    await connection.close()
+    await asyncio.to_thread(restore, tmp_path / "copy.tar", tmp_path / "again")
+    with pytest.raises(JournalBroken, match="axis journal reseed"):
+        async with serving(tmp_path / "again"):
+            pass
+    await reseed(read_home(tmp_path / "again"))
+    async with serving(tmp_path / "again") as again:
+        assert await held(again, CONTENT)
 
 
 @pytest.mark.parametrize("step", ["frames", "attachments"])
