@@ -39,6 +39,7 @@ __all__ = [
     "accept",
     "close_delivery",
     "due",
+    "forget_notices",
     "hurry",
     "keep_packet",
     "next_due",
@@ -322,6 +323,24 @@ def send_again(connection: sqlite3.Connection, since: int) -> int:
     )
     connection.execute("UPDATE sent SET next_attempt_at = 0 WHERE state = 'queued'")
     return changed.rowcount
+
+
+def forget_notices(connection: sqlite3.Connection) -> None:
+    """The axis may have lost notices: what they closed or opened is as accepted, until they come again."""
+    rows = connection.execute(
+        "SELECT d.document_id, d.unit, s.acceptance_signed"
+        " FROM sent_delivery d JOIN sent s USING (document_id)"
+        " WHERE (d.attempt > 1 OR d.state = 'dead') AND s.acceptance_signed IS NOT NULL"
+    ).fetchall()
+    for row in rows:
+        accepted = evidence_pb2.Acceptance.FromString(row["acceptance_signed"][len(Kind.ACCEPTANCE.line) :])
+        host = next(one.host for one in accepted.deliveries if one.unit == row["unit"])
+        connection.execute(
+            "UPDATE sent_delivery SET state = 'in_flight', attempt = 1, host = ?, reason = '', at = 0,"
+            " stored_at = 0, evidence_signed = NULL, evidence_signature = NULL"
+            " WHERE document_id = ? AND unit = ?",
+            (host, row["document_id"], row["unit"]),
+        )
 
 
 def hurry(connection: sqlite3.Connection) -> None:

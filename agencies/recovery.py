@@ -65,6 +65,7 @@ class Recovery:
                 connection.execute("DELETE FROM held")
                 # Neither need what closed or opened attempts be in the journal any more; what is comes again.
                 connection.execute("DELETE FROM counted WHERE event IN ('dead', 'requeued')")
+                outbox.forget_notices(connection)
                 connection.execute(
                     "UPDATE receipt SET state = 'waiting', code = ''"
                     " WHERE state = 'stopped' AND signed IS NULL"

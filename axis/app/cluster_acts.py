@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from axis.blobs.jetstream import JetStreamBlobs
 from axis.core.errors import Refusal
+from axis.core.state import blob_key
 from axis.jetstream import JetStream, NotAnswered, Refused
 from axis.journal.jetstream import JetStreamJournal
 from axis.journal.nodes import ask_nodes
@@ -49,6 +50,18 @@ class ClusterActs:
         except (NotAnswered, Refused) as error:
             raise Refusal("unavailable", str(error), retry_after=1) from error
         return seeded
+
+    async def publish_lost(self) -> None:
+        """Publish this node's attachments again where the stream that held them was made anew.
+
+        A reseed publishes those of its own node only. OutcomeUnknown when the cluster does not answer.
+        """
+        named = self._journal.get
+        count = await self._blobs.publish_lost(
+            self._clock.now(), lambda sha256: bool(named(blob_key(sha256)))
+        )
+        if count:
+            get_logger().warning("attachments_published", blobs=count)
 
 
 async def cluster_status(file: SqliteJournal, cluster: JetStream) -> dict[str, Any]:

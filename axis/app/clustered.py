@@ -86,11 +86,15 @@ async def _fill(file: SqliteJournal, cluster: JetStream, marks: Marks) -> bool:
         taking = Taking(file, stream, state.reduce, told, monotonic)
         await taking.compare(standing)
         await taking.catch_up(standing.last)
+    elif standing is not None and standing.phase is Phase.LIVE and standing.last >= head.number:
+        # Its journal is there, and others may have gone on; its attachments perhaps are not yet.
+        return marks.founding
     elif not marks.founding and (marks.joined or standing is not None):
         return False
+    elif not head.number:
+        return False  # a node that has only just joined: what it founded would be another journal
     refuse_shorter(file.head(), await ask_nodes(stream, head.journal_id))
-    if not returns:
-        marks.founds()
+    marks.founds()
     seeded = await seed(file, cluster, reopen=returns, show=show_publishing)
     get_logger().info("cluster_entered" if returns else "cluster_founded", frames=seeded.published)
     return True

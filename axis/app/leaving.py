@@ -61,6 +61,8 @@ async def leave(home: Home, show: Callable[[str, int], None] = lambda _what, _by
             head, root = await asyncio.to_thread(whole, home, show)
         except NotWhole as error:
             raise JournalBroken(str(error)) from error
+        with refused():
+            await leaving.confirm(last)  # verifying takes long
     marks.has_left()
     config.save(home.path, home.settings.model_copy(update={"journal": ""}))
     get_logger().info("cluster_left", head=str(head), root_hash=root)
@@ -94,14 +96,20 @@ class _Leaving:
     async def close(self, token: str) -> Standing:
         """Close the stream in this home's name, and wait until it rests."""
         standing = await self.standing(token)
-        await self._stream.turn(Phase.CLOSED, standing.last, token)
+        await self._stream.turn(Phase.CLOSED, standing.last, token, was=standing)
         while True:
             rest = await self._stream.at_rest()
-            if rest.closed_by != token or rest.phase is not Phase.CLOSED:
-                raise Refusal("journal_forked", f"somebody else mends the stream: it {rest.words}")
+            _still_closed(rest, token)
             if rest.until == rest.last:
                 return rest
-            await self._stream.turn(Phase.CLOSED, rest.last, token)
+            await self._stream.turn(Phase.CLOSED, rest.last, token, was=rest)
+
+    async def confirm(self, last: Standing) -> None:
+        """Refuse to go on alone where somebody has opened the stream since it rested: others append."""
+        standing = await self.standing(last.closed_by)
+        _still_closed(standing, last.closed_by)
+        if standing.last != last.last:
+            raise Refusal("journal_forked", f"the stream was opened meanwhile: it {standing.words}")
 
     async def take(self, standing: Standing) -> None:
         """Every frame of the stream, and every attachment that they name."""
@@ -119,3 +127,8 @@ class _Leaving:
             raise Refusal("attachment_missing", f"neither this home nor the cluster has {error}") from error
         except BlobMismatch as error:
             raise Refusal("attachment_mismatch", str(error)) from error
+
+
+def _still_closed(standing: Standing, token: str) -> None:
+    if standing.closed_by != token or standing.phase is not Phase.CLOSED:
+        raise Refusal("journal_forked", f"somebody else mends the stream: it {standing.words}")

@@ -38,6 +38,7 @@ __all__ = ["Running", "serve", "serving"]
 
 _COLLECT_SECONDS: Final = 3600.0
 _SUM_UP_SECONDS: Final = 60.0
+_PUBLISH_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -181,6 +182,8 @@ async def _background(node: Node, failed: asyncio.Event) -> AsyncIterator[None]:
         "rejections": _every(node, _SUM_UP_SECONDS, node.rejections.sum_up),
         "blobs": _every(node, _COLLECT_SECONDS, collect),
     }
+    if node.cluster is not None:
+        parts["attachments"] = _every(node, _PUBLISH_SECONDS, node.cluster.publish_lost)
     tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
     for task in (*tasks, node.sequencing):
         task.add_done_callback(done)

@@ -1,6 +1,7 @@
 """What the nodes of a cluster have announced: who uploaded which blob, its size, and until when it is kept.
 
-A small file of each node, followed from the announcements' stream; lost, it is read again from there.
+A small file of each node, followed from the announcements' stream; lost, it is read again from there. It also
+remembers which stream of chunks has had all that this node holds; lost, that is looked at again.
 """
 
 from __future__ import annotations
@@ -82,6 +83,15 @@ class Announced:
             self._connection.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?)", (created, last))
         self._connection.execute("COMMIT")
 
+    def published(self, chunks: str) -> bool:
+        """Whether the stream of chunks made at `chunks` has had all that this node holds."""
+        row = self._connection.execute("SELECT chunks FROM published").fetchone()
+        return row is not None and row[0] == chunks
+
+    def has_published(self, chunks: str) -> None:
+        """Note that it has."""
+        self._connection.execute("INSERT OR REPLACE INTO published VALUES (1, ?)", (chunks,))
+
     def pin(self, sha256: bytes, owner: str) -> tuple[int, int] | None:
         """(size, end) of this owner's pin."""
         row = self._connection.execute(
@@ -103,15 +113,6 @@ class Announced:
             " (SELECT 1 FROM pins AS later WHERE later.sha256 = pins.sha256 AND later.until >= ?1)",
             (ended_before,),
         )
-
-    def published(self) -> str:
-        """When the stream of chunks was made that holds all of this node's own blobs; empty for none."""
-        row = self._connection.execute("SELECT chunks FROM published").fetchone()
-        return "" if row is None else str(row[0])
-
-    def note_published(self, chunks: str) -> None:
-        """All of this node's own blobs are in the stream that was made then."""
-        self._connection.execute("INSERT OR REPLACE INTO published VALUES (1, ?)", (chunks,))
 
     def close(self) -> None:
         """Release the file. Idempotent."""

@@ -11,6 +11,7 @@ SHA-256 checks when it has them all (agency nodes do, `agencies.fetch`; here `ax
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -31,6 +32,7 @@ _RETRY_SECONDS: Final = 0.25
 #: Publishing ends well before a first chunk may be collected.
 _PUBLISH_SECONDS: Final = 30 * 60.0
 _YOUNG_MS: Final = 45 * 60 * 1000
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 #: Of a number in a header.
 _DIGITS: Final = 18
 
@@ -130,9 +132,10 @@ class Chunks:
         return first is not None and _header(first, "axis-at") < now - _YOUNG_MS
 
     async def stored(self) -> list[bytes]:
-        """Of every blob in the stream. Refused, NotAnswered."""
+        """Of every blob in the stream; what is under no SHA-256 is none. Refused, NotAnswered."""
         subjects = await self._subjects(f"{self.stream}.*.0")
-        return [bytes.fromhex(subject.split(".")[1]) for subject in subjects]
+        names = (subject.split(".")[1] for subject in subjects)
+        return [bytes.fromhex(name) for name in names if _SHA256.fullmatch(name)]
 
     async def purge(self, sha256: bytes, upto: int) -> bool:
         """Remove a blob's chunks up to a place of the stream. Refused, NotAnswered."""

@@ -3,8 +3,7 @@
 An upload is checked and stored in the node's own folder first, then published in chunks of 128 KiB, then
 announced with its owner's pin; only then it counts. Two streams: `blobs-…` holds the chunks, one subject
 each, the newest alone; `pins-…` the announcements of the last 26 hours, which every node follows into a file
-of its own. So what one node has taken another may accept, a moment later. Where the stream of chunks was lost
-and made anew, each node publishes its own blobs again.
+of its own. So what one node has taken another may accept, a moment later.
 
 Collecting is safe against uploads at other nodes: publishing takes half an hour at most, a first chunk
 younger than 45 minutes is left alone, and nothing is removed beyond the place where the stream stood before
@@ -22,18 +21,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256 as digest_of
 from pathlib import Path
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Any, Final
 
 from axis.blobs.announced import Announced, Pin
 from axis.blobs.announcement import PINS_TOGETHER, Announcement, read_announcement
 from axis.blobs.chunks import Chunks, store
 from axis.blobs.files import FileBlobs
-from axis.blobs.republishing import AGAIN_SECONDS, republish
 from axis.blobs.rules import GRACE_MS
 from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
 from axis.logs import get_logger
-from axis.ports import OutcomeUnknown
+from axis.ports import BlobMismatch, BlobMissing, OutcomeUnknown
 
 __all__ = ["JetStreamBlobs"]
 
@@ -62,8 +60,6 @@ class JetStreamBlobs:
         self._told = asyncio.Event()
         self._chunks_made = ""  # when the stream of chunks was made, which tells it from an earlier one
         self._uploading: Counter[bytes] = Counter()
-        self._again: asyncio.Task[None] | None = None  # publishes this node's own blobs into another stream
-        self._again_after = 0.0
         self._closed = False
 
     @classmethod
@@ -79,8 +75,6 @@ class JetStreamBlobs:
         try:
             await blobs._make_streams()
             await blobs._look()
-            if next(local.hashes(), None) is None:
-                blobs._announced.note_published(blobs._chunks_made)
         except BaseException:
             await blobs.close()
             raise
@@ -207,13 +201,43 @@ class JetStreamBlobs:
         """
         await self._make_streams()
         await self._look()
-        count, made = 0, self._chunks_made
+        made, count = self._chunks_made, 0
         for sha256 in list(self._local.hashes()):
             if (size := self._local.size(sha256)) is not None:
                 await self._publish(sha256, size, now)
                 count += 1
-        self._announced.note_published(made)
+        self._announced.has_published(made)
         return count
+
+    async def publish_lost(self, now: int, is_named: Callable[[bytes], bool]) -> int:
+        """Publish what this node holds, `is_named` affirms, and the stream of chunks lacks; how many.
+
+        Once for each stream of chunks: one that somebody has made again holds nothing of what the other nodes
+        took. Named blobs alone: nobody collects those meanwhile, and the others must be uploaded again, as
+        their pins are void. OutcomeUnknown when the cluster does not answer: then it begins again next time.
+        """
+        made, count = self._chunks_made, 0
+        if self._announced.published(made):
+            return 0
+        held = await asyncio.to_thread(lambda: list(self._local.hashes()))
+        for looked_at, sha256 in enumerate(held, 1):
+            if looked_at % _BATCH == 0:
+                await asyncio.sleep(0)
+            size = self._local.size(sha256) if is_named(sha256) else None
+            if size is None or await self._is_whole(sha256, size):
+                continue
+            await self._publish(sha256, size, now)
+            count += 1
+        if self._chunks_made == made:  # else another has come meanwhile, to be filled next time
+            self._announced.has_published(made)
+        return count
+
+    async def _is_whole(self, sha256: bytes, size: int) -> bool:
+        """Whether every chunk is in the cluster."""
+        try:
+            return await self._chunks.size(sha256, size) == size
+        except (BlobMissing, BlobMismatch):
+            return False
 
     async def _make_streams(self) -> None:
         """Where they are missing."""
@@ -229,9 +253,6 @@ class JetStreamBlobs:
         self._told.set()
         if self._following is not None:
             await asyncio.wait({self._following})
-        if self._again is not None:
-            self._again.cancel()
-            await asyncio.wait({self._again})
         await self._local.close()
         self._announced.close()
 
@@ -270,7 +291,6 @@ class JetStreamBlobs:
         while not self._closed:
             try:
                 await self._look()
-                self._publish_again()
             except (NotAnswered, Refused) as error:
                 get_logger().debug("announcements_silent", detail=str(error))
             except Exception:
@@ -282,29 +302,6 @@ class JetStreamBlobs:
                     await self._told.wait()
             except TimeoutError:
                 continue
-
-    def _publish_again(self) -> None:
-        """Where the stream of chunks is another than the one that holds this node's own blobs."""
-        under_way = self._again is not None and not self._again.done()
-        if under_way or self._announced.published() == self._chunks_made or monotonic() < self._again_after:
-            return
-        self._again = asyncio.create_task(self._bring(self._chunks_made), name="blobs again")
-
-    async def _bring(self, made: str) -> None:
-        self._again_after = monotonic() + AGAIN_SECONDS
-        try:
-            count = await republish(
-                self._local,
-                self._chunks,
-                lambda: time_ns() // 1_000_000,
-                lambda: not self._closed and made == self._chunks_made,
-            )
-            if count is not None:
-                self._announced.note_published(made)
-                get_logger().info("blobs_published_again", blobs=count)
-        except Exception as error:
-            # What fails is tried again; the node serves what it holds all the same.
-            get_logger().warning("blobs_not_published_again", detail=str(error))
 
     async def _look(self) -> None:
         """Take in what was announced since the last look."""

@@ -47,6 +47,7 @@ class Registry:
 
     async def token(self, code: str) -> dict[str, Any]:
         """Another token for a registered unit: {"code", "token", "expires_at"}."""
+        await self._confirm()
         token = await self._enrolment.token(code)
         return {"code": token.code, "token": str(token), "expires_at": _time(token.expires_at)}
 

@@ -210,12 +210,10 @@ class JetStreamJournal(ReadsFile):
                 f"the stream begins at frame {state.first}, this home ends at {head.number}:"
                 " restore it from a backup of a node that has the frames between"
             )
-        if state.phase is not Phase.LIVE:
-            return state.words
         await self._taking.compare(state)
-        if state.last < max(head.number, self._beyond):
-            return state.words
         await self._taking.catch_up(state.last)
+        if state.phase is not Phase.LIVE or state.last < max(head.number, self._beyond):
+            return state.words
         if state.led:
             self._standing.confirm(asked)
         return ""
@@ -246,12 +244,14 @@ class JetStreamJournal(ReadsFile):
         state = await self._stream.standing(ANSWER_SECONDS)
         if state is not None and not state.led:
             raise NotAnswered("the stream's leader has no majority")
+        if state is not None:
+            # Also of a stream that is not live: what it holds was appended, whoever opens it again.
+            await self._taking.compare(state)
+            await self._taking.catch_up(state.last)
         if state is None or state.phase is not Phase.LIVE or state.last < head.number:
             self._taking.forget_compared()
             self._standing.short(asked, self._remedy("is gone" if state is None else state.words))
             return
-        await self._taking.compare(state)
-        await self._taking.catch_up(state.last)
         self._standing.confirm(asked)
 
     def _remedy(self, lacks: str) -> str:

@@ -71,7 +71,7 @@ async def seed(
     else:
         _may_fill(filled, state, head, reopen=reopen)
         await _same(file, filled, state)
-        state = await filled.turn(Phase.FILLING, head.number)
+        state = await filled.turn(Phase.FILLING, head.number, was=state)
     await _same(file, filled, state)
     published, number = 0, state.last
     while number < head.number:
@@ -80,7 +80,7 @@ async def seed(
             number = frame.head.number
             if show is not None:
                 show(number, head.number)
-    await filled.turn(Phase.LIVE)
+    await filled.turn(Phase.LIVE, was=state)  # not while somebody else fills it further
     return Seeded(published, number)
 
 

@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from axis.core.frame import Frame
-from axis.jetstream import JetStream, Refused, StreamState
+from axis.jetstream import JetStream, NotAnswered, Refused, StreamState
 from axis.ports import JournalBroken
 
 __all__ = ["JournalStream", "Phase", "Standing", "stream_config", "stream_name", "subject_of"]
@@ -63,6 +63,11 @@ class Standing:
     last: int
     leader: str
     led: bool  # see jetstream.StreamState
+
+    @property
+    def open_for(self) -> tuple[str, Phase, int, str]:
+        """What stays as long as nobody turns it."""
+        return self.created, self.phase, self.until, self.closed_by
 
     @property
     def words(self) -> str:
@@ -125,11 +130,20 @@ class JournalStream:
         config["subjects"] = [self._subject(Phase.FILLING, until)]
         return self._standing(await self._cluster.make_stream(config))
 
-    async def turn(self, phase: Phase, until: int = 0, closed_by: str = "") -> Standing:
-        """Open it for something else, or close it."""
+    async def turn(
+        self, phase: Phase, until: int = 0, closed_by: str = "", *, was: Standing | None = None
+    ) -> Standing:
+        """Open it for something else, or close it.
+
+        NotAnswered where it is open for something else than it `was`: somebody else has turned it. The
+        servers compare nothing, so that two who turn it within the same moment both do.
+        """
         state = await self._cluster.stream(self.name, _CHANGE_SECONDS)
         if state is None:
             raise Refused(10059, f"the stream {self.name} is gone")
+        now = self._standing(state)
+        if was is not None and now.open_for != was.open_for:
+            raise NotAnswered(f"somebody else mends the stream {self.name}: it {now.words}; repeat")
         metadata = {**(state.config.get("metadata") or {}), _CLOSED_BY: closed_by}
         config = {**state.config, "subjects": [self._subject(phase, until)], "metadata": metadata}
         return self._standing(await self._cluster.change_stream(config, _CHANGE_SECONDS))

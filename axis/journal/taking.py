@@ -53,18 +53,18 @@ class Taking:
         self._compared = ""  # when the stream was made that was last found to hold this node's frames
 
     async def compare(self, state: Standing) -> None:
-        """The stream's frame at this node's head must be this node's; once for each stream.
+        """The newest frame that the stream and this node both have must be the same; once for each stream.
 
         Raises JournalBroken, Refused, NotAnswered.
         """
-        head = self._file.head()
-        if state.created == self._compared or not max(state.first, 1) <= head.number <= state.last:
+        number = min(self._file.head().number, state.last)
+        if state.created == self._compared or number < max(state.first, 1):
             return
-        there = await self._stream.read(head.number, ANSWER_SECONDS)
-        mine = self._file.frames(head.number - 1, 1)[0].raw
+        there = await self._stream.read(number, ANSWER_SECONDS)
+        mine = self._file.frames(number - 1, 1)[0].raw
         if there is not None and there != mine:
-            self.forked_at = head.number
-            raise self._standing.fork(f"the stream holds another frame {head.number} than this node")
+            self.forked_at = number
+            raise self._standing.fork(f"the stream holds another frame {number} than this node")
         self._compared = state.created
 
     def forget_compared(self) -> None:

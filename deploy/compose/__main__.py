@@ -7,7 +7,7 @@ import sys
 
 from deploy.compose import engine as engines
 from deploy.compose.check import check
-from deploy.compose.image import build
+from deploy.compose.image import build, images_here
 from deploy.compose.running import Failed, say
 from deploy.compose.stack import PROFILES, Stack
 
@@ -62,6 +62,9 @@ def _env() -> None:
     if engine is None:
         raise Failed("no Docker engine is running: make compose-up")
     print(f"export DOCKER_HOST={engine.host}")
+    # Without the same names docker-compose would make every container anew.
+    for name, image in images_here(engine).items():
+        print(f"export {name}={image}")
 
 
 def _too_long(number: int, _: object) -> None:

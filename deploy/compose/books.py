@@ -16,7 +16,7 @@ _SECONDS = 60.0
 
 
 def volumes_agree(stack: Stack) -> None:
-    """The console's API counts as the command does, and its counts add up. Traffic goes on meanwhile."""
+    """The console's API counts as the command does, and its counts add up. Call it without traffic."""
     node = stack.axis_nodes[0]
     token = stack.execute(node, "cat", "/data/console.token").decode().strip()
     deadline = time.monotonic() + _SECONDS
@@ -25,7 +25,7 @@ def volumes_agree(stack: Stack) -> None:
         shown = _counts(fetch(f"{_CONSOLE}/api/v1/volumes", {"Authorization": f"Bearer {token}"}))
         if shown in (ours, _counted(stack, node)):
             break
-        # Documents landed between the two readings: one of them is looked for that stands still.
+        # What was under way landed between the two readings.
         if time.monotonic() > deadline:
             raise Failed(f"volumes differ: {ours['total']} and {shown['total']}")
     total = shown["total"]
@@ -37,8 +37,7 @@ def volumes_agree(stack: Stack) -> None:
 
 
 def audits_equal(stack: Stack) -> None:
-    """Every node's audit finds no problem, and all come to the same root hash. Ends the traffic for it."""
-    stack.compose("stop", "traffic")
+    """Every node's audit finds no problem, and all come to the same root hash. Call it without traffic."""
     deadline = time.monotonic() + _SECONDS
     while True:
         # An audit that finds a problem exits 1, which is Failed.

@@ -22,7 +22,8 @@ def check(stack: Stack) -> None:
     first = first_document_seconds(stack)
     exchange(stack, "G22", "G14", "the first exchange")
     exchange_vxp(stack, "G14")
-    volumes_agree(stack)
+    with stack.paused("traffic"):
+        volumes_agree(stack)
     if stack.profile == "cluster":
         _without_a_server(stack)
         _without_a_node(stack)
@@ -31,6 +32,7 @@ def check(stack: Stack) -> None:
     if stack.profile == "observe":
         targets_up(stack)
     memory = anonymous_mib(stack)
+    stack.compose("stop", "traffic")
     volumes_agree(stack)
     audits_equal(stack)
     for name, mib in sorted(memory.items()):

@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.compose.engine import ROOT, Engine
 from deploy.compose.running import Failed, run, say
 
-__all__ = ["IMAGE", "build"]
+__all__ = ["IMAGE", "build", "images_here"]
 
 IMAGE = "document-axis:local"
 _NOBODY = 65534
@@ -59,11 +59,23 @@ def build(engine: Engine, profile: str) -> dict[str, str]:
     return images
 
 
+def images_here(engine: Engine) -> dict[str, str]:
+    """What docker-compose.yml is to know of the images that the engine has, as `build` gives it."""
+    env = {"DOCKER_HOST": engine.host}
+    here = {"BASE_IMAGE": _here(_PYTHON, env), "PROMETHEUS_IMAGE": _here(_PROMETHEUS, env)}
+    return {name: image for name, image in here.items() if image}
+
+
+def _here(wanted: _Image, env: Mapping[str, str]) -> str:
+    """The name under which the engine has it; empty where it has not."""
+    names = (wanted.published, wanted.made)
+    return next((n for n in names if run(["docker", "images", "--quiet", n], 30, env=env).strip()), "")
+
+
 def _found(wanted: _Image, env: Mapping[str, str]) -> str:
     """The published image where it can be had, else one made of Debian's packages with debootstrap."""
-    for name in (wanted.published, wanted.made):
-        if run(["docker", "images", "--quiet", name], 30, env=env).strip():
-            return name
+    if here := _here(wanted, env):
+        return here
     try:
         run(["docker", "pull", "--quiet", wanted.published], _PULL_SECONDS, env=env)
     except Failed:

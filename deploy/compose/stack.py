@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +68,15 @@ class Stack:
         """SIGKILL, as a power cut would; nothing starts it again before `up`."""
         self.compose("kill", "-s", "SIGKILL", service)
         say(f"killed {service}")
+
+    @contextmanager
+    def paused(self, service: str) -> Iterator[None]:
+        """Let a service stand still meanwhile."""
+        self.compose("pause", service)
+        try:
+            yield
+        finally:
+            self.compose("unpause", service)
 
     def down(self) -> None:
         """Stop and remove containers, networks and volumes, whichever profile they are of."""

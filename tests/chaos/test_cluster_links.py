@@ -92,6 +92,25 @@ def following(server: str) -> str:
     return f"nats-{int(server[-1]) % 3 + 1}"
 
 
+async def test_a_connection_that_works_is_kept(ways: Ways) -> None:
+    async with node_of(ways) as node:
+        first = node.server
+        # Longer than a server of no use is kept; what fails here, or finds nothing, is not its fault.
+        listened: asyncio.Queue[bytes] = asyncio.Queue()
+        await node.cluster.listen(f"silent.{node.stream}", listened.put)
+        silent = asyncio.create_task(node.cluster.publish(f"silent.{node.stream}", b"", timeout=4.5))
+        sequence = 0
+        while not silent.done():
+            sequence += 1
+            assert await node.cluster.message(node.stream, 1000) is None
+            with pytest.raises(NotAnswered, match="no leader"):
+                await node.cluster.publish(f"nobody.{node.stream}", b"")
+            assert await node.cluster.publish(f"at.{node.stream}", b"x") == sequence
+        with pytest.raises(NotAnswered):
+            await silent
+        assert node.server == first
+
+
 @pytest.mark.parametrize("mode", ["cut", "hole"])
 async def test_a_node_goes_to_the_next_server_when_its_link_breaks(ways: Ways, mode: Mode) -> None:
     async with node_of(ways) as node:
@@ -145,22 +164,3 @@ async def test_a_leader_alone_is_left_though_it_answers(ways: Ways) -> None:
                 await asyncio.sleep(0.2)
         await node.stores()
         assert (await node.cluster.stream(node.stream)) is not None
-
-
-async def test_a_connection_that_works_is_kept(ways: Ways) -> None:
-    async with node_of(ways) as node:
-        first = node.server
-        # Longer than a server of no use is kept; what fails here, or finds nothing, is not its fault.
-        listened: asyncio.Queue[bytes] = asyncio.Queue()
-        await node.cluster.listen(f"silent.{node.stream}", listened.put)
-        silent = asyncio.create_task(node.cluster.publish(f"silent.{node.stream}", b"", timeout=4.5))
-        sequence = 0
-        while not silent.done():
-            sequence += 1
-            assert await node.cluster.message(node.stream, 1000) is None
-            with pytest.raises(NotAnswered, match="no leader"):
-                await node.cluster.publish(f"nobody.{node.stream}", b"")
-            assert await node.cluster.publish(f"at.{node.stream}", b"x") == sequence
-        with pytest.raises(NotAnswered):
-            await silent
-        assert node.server == first

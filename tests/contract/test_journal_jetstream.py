@@ -13,14 +13,14 @@ import pytest
 
 from axis.core import state
 from axis.core.facts import Changes
-from axis.core.frame import Head, encode
+from axis.core.frame import Frame, Head, encode
 from axis.jetstream import JetStream, NotAnswered
 from axis.journal import jetstream as module
-from axis.journal import standing, taking
+from axis.journal import seeding, standing, taking
 from axis.journal.jetstream import JetStreamJournal
 from axis.journal.seeding import Seeded, refuse_shorter, seed
 from axis.journal.sqlite import SqliteJournal
-from axis.journal.stream import Phase, subject_of
+from axis.journal.stream import JournalStream, Phase, subject_of
 from axis.ports import Conflict, JournalBroken, JournalHalted, OutcomeUnknown, Reduce
 from bench.nats import NatsCluster
 from tests.contract.conftest import text_reduce
@@ -122,7 +122,7 @@ async def test_a_frame_whose_acknowledgement_was_lost_is_found(
 
     async def forgetful(*arguments: object) -> int:
         await publish(*arguments)  # type: ignore[arg-type]
-        raise module.NotAnswered("lost on the way")
+        raise NotAnswered("lost on the way")
 
     monkeypatch.setattr(cluster, "publish", forgetful)
     head = journal.head()
@@ -302,6 +302,58 @@ async def test_nothing_comes_between_the_frames_of_a_filling(nodes: Nodes) -> No
     assert await seed(one.file, cluster, stream=nodes.stream, reopen=True) == Seeded(0, 1)
     await sound(one)
     await add(one, "b")
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_node_that_was_away_reads_a_closed_stream_and_can_open_it(nodes: Nodes) -> None:
+    """The home that closed it is lost, and every other lacks frames that only the stream still has."""
+    one, two = await nodes.open("one"), await nodes.open("two")
+    await add(one, "a")
+    await same(one, two)
+    await two.close()
+    await add(one, "b")
+    await one.stream.turn(Phase.CLOSED, 2)
+    await one.close()
+    with pytest.raises(JournalBroken, match="is closed"):
+        await nodes.open("two")
+    file, cluster = nodes.file("two"), await nodes.connect()
+    assert file.head().number == 2
+    assert await seed(file, cluster, stream=nodes.stream, reopen=True) == Seeded(0, 2)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_longer_journal_of_another_history_is_a_fork(nodes: Nodes) -> None:
+    """Not a stream that lost frames, to be filled from it."""
+    one = await nodes.open("one")
+    await add(one, "first")
+    other = nodes.file("other")
+    for text in ("another", "more"):
+        await other.append(other.head(), encode(other.head(), 1000, [text.encode()]), Changes())
+    with pytest.raises(JournalBroken, match=r"another frame 1 than this node; frame 1 is .* at one"):
+        await nodes.open("other")
+
+
+async def test_a_filling_that_was_overtaken_does_not_open_the_stream(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another home has begun to fill it further when this one has published its last frame."""
+    cluster = await nodes.connect()
+    one = await nodes.open("one", cluster)
+    await add(one, "a")
+    await cluster.ask(f"STREAM.DELETE.{nodes.stream}", {})
+    fill = seeding._fill
+
+    async def overtaken(stream: JournalStream, frame: Frame, until: int) -> bool:
+        filled = await fill(stream, frame, until)
+        await stream.turn(Phase.FILLING, until + 1)
+        return filled
+
+    monkeypatch.setattr(seeding, "_fill", overtaken)
+    with pytest.raises(NotAnswered, match="frame 1 of 2; repeat"):
+        await seed(one.file, cluster, stream=nodes.stream)
+    standing = await one.stream.standing(2.0)
+    assert standing is not None
+    assert (standing.phase, standing.until) == (Phase.FILLING, 2)
 
 
 async def test_two_journals_under_one_name_are_a_fork(nodes: Nodes) -> None:

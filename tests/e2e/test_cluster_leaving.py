@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from agencies.clock import SystemClock
+from axis import control
 from axis.app import leaving
-from axis.app.home import give_cluster_keys, init_home, join_home, read_home, set_journal
+from axis.app.home import Home, give_cluster_keys, init_home, join_home, read_home, set_journal
 from axis.app.serve import Running, serving
-from axis.app.whole import NotWhole
+from axis.app.whole import NotWhole, whole
 from axis.cli_views import audit_home
 from axis.control import HomeLock
+from axis.core.errors import Refusal
 from axis.core.frame import Head
 from axis.journal import standing, stream
 from axis.ports import JournalBroken
@@ -80,6 +83,13 @@ async def test_a_home_leaves_with_everything_and_comes_back(
         async with serving(two) as second:
             await same(first, second)
 
+        # Opened by an operator of the first while the second was being verified: it stays in the cluster.
+        with monkeypatch.context() as broken:
+            broken.setattr(leaving, "whole", Reopens(one))
+            with pytest.raises(Refusal, match="somebody else mends the stream"):
+                await leave(two)
+        assert read_home(two).settings.journal == nats.url
+
         head = await leave(two)
         await halted(first, "a home went on alone")
         assert read_home(two).settings.journal == ""
@@ -94,6 +104,17 @@ async def test_a_home_leaves_with_everything_and_comes_back(
             assert first.node.journal.get("unit/G98")
             await first.node.registry.add("G99", "Đơn vị", "", [], "")
             await same(first, back)
+
+
+class Reopens:
+    """In the place of the verification, in its thread."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def __call__(self, home: Home, show: Any) -> tuple[Head, str]:
+        asyncio.run(control.call(self._home, "journal.reseed", {"reopen": True}))
+        return whole(home, show)
 
 
 def _not_whole(*_: object) -> None:

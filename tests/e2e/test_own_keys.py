@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
 import sqlite3
@@ -16,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 from cryptography import x509
+from typer.testing import CliRunner
 
 from agencies.clock import SystemClock
 from axis import doctor
@@ -25,6 +27,7 @@ from axis.app.node import Node, open_home
 from axis.app.operations import operations
 from axis.app.own_keys import FILES, OwnKeys
 from axis.app.serve import Running, serving
+from axis.cli import app
 from axis.cli_views import audit_home
 from axis.core import cms
 from axis.core.errors import Refusal
@@ -147,15 +150,21 @@ def issued(home: Path) -> set[str]:
     return {each.serial for each in Authority.open(home / "pki").listed() if each.organisation == "axis"}
 
 
-STEPS = [(OwnKeys, "prepare"), (Enrolment, "renew_axis"), (OwnKeys, "complete"), (OwnKeys, "use")]
+#: Right after one step is right before the next.
+DEATHS = {
+    "before prepare": (OwnKeys, "prepare", False),
+    "before renew_axis": (Enrolment, "renew_axis", False),
+    "before complete": (OwnKeys, "complete", False),
+    "before use": (OwnKeys, "use", False),
+    "after use": (OwnKeys, "use", True),
+}
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(("owner", "step"), STEPS, ids=[step for _, step in STEPS])
+@pytest.mark.parametrize(("owner", "step", "done"), DEATHS.values(), ids=list(DEATHS))
 async def test_a_rotation_that_breaks_off_goes_on_where_it_was(
     owner: type, step: str, done: bool, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The node dies right before a step, or right after it; each is durable before the next."""
+    """The node dies at a step; each is durable before the next."""
 
     class Death(BaseException):
         """No code of the node's handles it."""
@@ -167,9 +176,7 @@ async def test_a_rotation_that_breaks_off_goes_on_where_it_was(
             whole(self, *arguments)
         raise Death
 
-    async def broken_late(self: Any, *arguments: Any) -> Any:
-        if done:
-            await whole(self, *arguments)
+    async def broken_late(*_: Any) -> Any:
         raise Death
 
     before = issued(home)
@@ -181,11 +188,10 @@ async def test_a_rotation_that_breaks_off_goes_on_where_it_was(
     between = read_home(home).own
     listed = {row["serial"] for row in (await operate(home, "cert.list"))["certificates"]}
     assert {between.current.tls.serial, between.current.sign.serial} <= listed
-    finished = (owner, step, done) == (OwnKeys, "use", True)
-    begun = (step, done) not in {("prepare", False)} and not finished
+    begun = step != "prepare" and not done
     checks = await asyncio.to_thread(doctor.examine, home)
     assert [c.remedy for c in checks if c.name == "rotation"] == ["axis keys rotate"] * begun
-    if not finished:
+    if not done:
         assert (await operate(home, "keys.rotate"))["changed"]
     new = read_home(home).own
     assert {new.current.tls.serial, new.current.sign.serial} == issued(home) - before
@@ -245,6 +251,24 @@ async def test_another_node_takes_the_keys_once_its_journal_knows_them(home: Pat
     ):
         with pytest.raises(Refusal, match=r"field_invalid|certificate_wrong_usage"):
             await operate(second, "keys.take", files=wrong)
+
+
+def test_the_commands(home: Path) -> None:
+    def command(*arguments: str) -> Any:
+        done = CliRunner().invoke(app, ["keys", *arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    second = Path(shutil.copytree(home, home.with_name("second")))
+    rotated = command("rotate", "--home", str(home), "--within", "10000")
+    assert rotated["changed"]
+    shutil.copy(home / "journal.sqlite", second / "journal.sqlite")
+    # From a home, or from a copy of its keys alone.
+    assert command("take", "--home", str(second), "--from", str(home)) == rotated
+    assert not command("take", "--home", str(second), "--from", str(home / "keys"))["changed"]
+    shown = CliRunner().invoke(app, ["keys", "rotate", "--home", str(home), "--within", "60"])
+    assert (shown.exit_code, "nothing changed" in shown.stderr) == (0, True)
+    assert rotated["sign"]["serial"] in shown.stderr
 
 
 async def test_a_backup_holds_the_set_in_use(home: Path) -> None:

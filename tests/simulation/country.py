@@ -7,7 +7,7 @@ import contextvars
 import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,17 @@ CLOSED = "gone"
 REPLACED_AFTER = 120.0
 
 
+@dataclass(frozen=True)
+class Handed:
+    """What somebody handed in."""
+
+    sender: str
+    to: tuple[str, ...]
+    files: tuple[bytes, ...]
+    fields: dict[str, Any]
+    key: str
+
+
 @dataclass
 class Country:
     """Built inside a virtual loop; `plan` is crash plan and weather in one."""
@@ -50,8 +61,11 @@ class Country:
     promised: dict[str, str] = field(default_factory=dict)
     #: document → (SHA-256, size) of its attachments
     files: dict[str, list[tuple[bytes, int]]] = field(default_factory=dict)
+    #: document → how it was handed in
+    handed: dict[str, Handed] = field(default_factory=dict)
     suspended: bool = False
     aged: bool = False  # the world's time has jumped by days
+    older: bool = False  # the axis was restored from an older copy
     #: agencies that are not started again for the time being
     away: set[str] = field(default_factory=set)
     axes: dict[str, Axis] = field(default_factory=dict)
@@ -125,7 +139,7 @@ class Country:
             except Refusal as refusal:
                 if not refusal.code.temporary:
                     raise
-            except (TimeoutError, ConnectionError):
+            except (TimeoutError, OSError):
                 pass
             await asyncio.sleep(0.5)
         raise AssertionError("no answer in 300 tries")
@@ -143,8 +157,25 @@ class Country:
 
     async def send(self, sender: str, to: tuple[str, ...], files: tuple[bytes, ...], **fields: Any) -> None:
         """Hand in one document until its node has promised to send it."""
+        handed = Handed(sender, to, files, fields, f"key-{self.random.random()}")
+        if document_id := await self._hand_in(handed):
+            self.handed[document_id] = handed
+
+    async def send_again(self, sender: str) -> None:
+        """Software that was restored with its node's machine, say: it hands everything in once more.
+
+        Where it gets another answer than the first time, that document is not promised any more.
+        """
+        for document_id, handed in list(self.handed.items()):
+            if handed.sender == sender:
+                answered = await self._hand_in(handed)
+                if answered != document_id:
+                    self.promised.pop(document_id)
+
+    async def _hand_in(self, handed: Handed) -> str:
+        """The document's id; empty where it was refused because somebody is suspended."""
+        sender, to, files, fields, key = astuple(handed)
         agency = self.agencies[sender]
-        key = f"key-{self.random.random()}"
 
         async def act() -> Any:
             assert agency.node is not None
@@ -155,10 +186,12 @@ class Country:
             answer = await self.insist(lambda: self._on(agency, act))
         except Refusal as refusal:
             if self.suspended and refusal.name == "recipient_suspended":
-                return
+                return ""
             raise
-        self.promised[answer["document_id"]] = sender
-        self.files[answer["document_id"]] = [(hashlib.sha256(file).digest(), len(file)) for file in files]
+        document_id = str(answer["document_id"])
+        self.promised[document_id] = sender
+        self.files[document_id] = [(hashlib.sha256(file).digest(), len(file)) for file in files]
+        return document_id
 
     async def say(self, code: str, document_id: str) -> None:
         """A receiver's clerk says that a document is being worked on."""
@@ -222,6 +255,22 @@ class Country:
         await asyncio.sleep(self.random.uniform(0, 80))  # deadlines are looked at once a minute
         self.away.discard(away)
 
+    async def restored(self) -> None:
+        """The axis is lost, and brought back from a backup that is some seconds old."""
+        older = self.axis.copied()
+        await asyncio.sleep(self.random.uniform(0.5, 10))
+        self.axis.older, self.older = older, True
+        self.away.add("axis")
+        self.axis.host.kill()
+        await asyncio.sleep(20.0)  # no answer of before is on its way any more
+        self.away.discard("axis")
+
+    async def review(self) -> None:
+        """The operator looks at what a backup has brought back: whose suspension had ended is resumed."""
+        for unit in (await self.operate("units"))["organisations"]:
+            if unit["state"] == "suspended":
+                await self.operate("resume", unit["code"])
+
     # --- the end
 
     async def quiet(self) -> None:
@@ -250,12 +299,22 @@ class Country:
                 return f"{code}: receipts"
             if store.row("SELECT 1 FROM held"):
                 return f"{code}: held"
+            if self.older and not self._has_noticed(agency):
+                return f"{code}: knows another axis"
             if is_catching_up(store) or store.row("SELECT 1 FROM setting WHERE name GLOB 'found/*'"):
                 return f"{code}: catching up"
             for urgent, name in ((True, "urgent_after"), (False, "normal_after")):
                 if self.axis.journal.feed(code, urgent, int(store.setting(name, "0")), 1):
                     return f"{code}: feed"
         return ""
+
+    def _has_noticed(self, agency: Agency) -> bool:
+        """Whether the node goes by a head that the restored axis has."""
+        assert agency.node is not None
+        seen = agency.node.parts.receiver._client.heads.seen
+        return seen is not None and self.axis.journal.frame_hash(seen.sequence) == bytes.fromhex(
+            seen.frame_sha256
+        )
 
 
 async def _submission(

@@ -155,7 +155,9 @@ def _inboxes(country: Country, read: Recount) -> None:
             if any(host_of(country.axis.journal, unit) == code for unit in units)
         }
         closed = {document_id for (document_id, _, _), outcome in read.outcomes.items() if outcome == "dead"}
-        assert meant - closed <= here.keys() <= meant, f"{code}: differs by {set(here) ^ meant}"
+        # What came before the axis lost it stays, also where that does not take it any more.
+        lost = {document_id for document_id in here if country.older and document_id not in read.accepted}
+        assert meant - closed <= here.keys() - lost <= meant, f"{code}: differs by {set(here) ^ meant}"
         assert not any(here.values()), f"{code}: not readable: {here}"
         assert agency.node is not None
         for document_id in here:
@@ -193,6 +195,9 @@ def _nodes_agree(country: Country, read: Recount) -> None:
         ]
         for row in store.rows("SELECT document_id, unit, attempt FROM receipt"):
             key = (row["document_id"], row["unit"], row["attempt"])
+            if country.older and key not in read.outcomes:
+                counted = [each for each in counted if each[:3] != key]
+                continue
             expected.append((*key, "addressed" if row["attempt"] == 1 else "requeued"))
             expected.append((*key, read.outcomes[key]))
         assert sorted(counted) == sorted(expected), f"{code} counted otherwise"

@@ -8,6 +8,7 @@ axis.
 from __future__ import annotations
 
 import asyncio
+import copy
 import queue
 import random as random_module
 import shutil
@@ -70,7 +71,16 @@ class Axis:
         self.journal: Any = template.journal()  # this node's own copy
         self.blobs, self.cluster = blobs, cluster
         self.door: Door | None = None
+        #: An older copy of journal and blobs, to be started from next.
+        self.older: tuple[Any, MemoryBlobs] | None = None
         self._died = died
+
+    def copied(self) -> tuple[Any, MemoryBlobs]:
+        """What a backup taken now holds."""
+        journal = self.template.journal()
+        for frame in self.journal.frames(journal.head().number, 100_000):
+            journal.apply(journal.head(), frame)
+        return journal, copy.deepcopy(self.blobs)
 
     async def use_sqlite(self) -> None:
         """Before the first start: keep the journal in a file."""
@@ -81,6 +91,8 @@ class Axis:
         if isinstance(self.journal, SqliteJournal):
             await self.journal.close()
             self.journal = SqliteJournal.open(self.path)
+        if self.older is not None:
+            (self.journal, self.blobs), self.older = self.older, None
         host = self.host = Host(self.name, self.plan, self._died)
         ready = host.start(self._start(host))
         await asyncio.wait({ready})

@@ -30,6 +30,8 @@ OVER = 30.0
 AUDITED = 25
 #: Of this many one has an axis of two nodes.
 CLUSTERED = 4
+#: Of this many one loses its axis's newest frames.
+RESTORED = 6
 #: Of this many one lasts for days, mostly a month.
 MONTHS = 3
 
@@ -84,8 +86,12 @@ async def _day(country: Country, documents: int, *, lose: bool) -> None:
         work.append(_wait(country))
     if lose:
         work.append(_lose(country))
+    elif country.seed % RESTORED == 4 and not country.sqlite and not country.clustered:
+        work.append(_restore(country))
     await asyncio.gather(*work)
     await asyncio.sleep(max(0.0, OVER - asyncio.get_running_loop().time()))
+    if country.older:
+        await country.review()
     await country.quiet()
     clerk.cancel()
 
@@ -153,6 +159,13 @@ async def _lose(country: Country) -> None:
     agency.copy()
     await asyncio.sleep(chance.uniform(1, 15))
     agency.lose()
+    await country.send_again(agency.code)
+
+
+async def _restore(country: Country) -> None:
+    """The axis comes back from an older copy, and its nodes offer again what that lacks."""
+    await asyncio.sleep(country.random.uniform(1, 20))
+    await country.restored()
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def test_schedules(template: Template, memory: Path) -> None:
 
 def test_lost_machines(template: Template, memory: Path) -> None:
     """An agency goes on from an older copy of its home: nothing is sent twice, and its volumes are right."""
-    for seed in range(int(os.environ.get("SIMULATION_LOST", "30"))):
+    for seed in range(int(os.environ.get("SIMULATION_LOST", "15"))):
         plan = Chance(seed, OVER) if seed % 3 else Calm()
         simulate(template, memory / f"lost-{seed}", plan, seed, documents=6, lose=True)
 

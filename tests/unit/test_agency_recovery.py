@@ -173,6 +173,27 @@ async def test_an_acceptance_of_the_lost_journal_does_not_count(world: World) ->
     await world.until(accepted)
 
 
+async def test_a_notice_that_the_axis_lost_closes_nothing(world: World) -> None:
+    """The operator closed a delivery, and the axis forgot; the receipt that comes then counts."""
+    document_id = await world.send("G14")
+    delivery = "SELECT attempt, state FROM sent_delivery WHERE document_id = ?"
+
+    def is_(*expected: object) -> bool:
+        world.clock.jump(1_000)
+        rows = [tuple(row) for row in world.node.parts.store.rows(delivery, document_id)]
+        return rows == [expected]
+
+    await world.until(lambda: is_(1, "in_flight"))
+    copied = world.axis.sequence
+    world.axis.notice(document_id, "G14", evidence_pb2.NOTICE_KIND_DEAD, 1, "", "G22")
+    await world.until(lambda: is_(1, "dead"))
+    world.axis.rewind(copied)
+    await recovered(world)
+    await world.until(lambda: is_(1, "in_flight"))
+    world.axis.receipt(document_id, "G14")
+    await world.until(lambda: is_(1, "received"))
+
+
 async def test_a_directory_of_the_lost_journal_is_not_kept(world: World) -> None:
     await world.until(lambda: directory_stored(world) == world.axis.sequence)
     copied = world.axis.sequence
