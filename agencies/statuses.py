@@ -179,7 +179,7 @@ class Statuses:
 
     async def _queue(self, said: Sequence[_Said], key: str, content: bytes, trace_id: str) -> Json:
         """Sign, store and queue; with the refused receipts that follow from them."""
-        if key:
+        if key or any(self._refusing(one) for one in said):  # a refusal decides, as a receipt does
             require_caught_up(self._store)
         found = [self._found(one, key, number) for number, one in enumerate(said)]
         left = [(number, one) for number, one in enumerate(said) if found[number] is None]
