@@ -75,7 +75,7 @@ def restore(
     typer.echo(f"{home} is {made['code']}'s, copied at {made['at']}; all hashes are right.", err=True)
     typer.echo(
         "Start it with agency serve: it reads from the axis what the node did after the copy was made, and"
-        " takes no new documents before that is done (catching_up). The home that this one replaces must"
-        " never serve again.",
+        " answers catching_up to decisions and to what has an Idempotency-Key until that is done. The home"
+        " that this one replaces must never serve again.",
         err=True,
     )

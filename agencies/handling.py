@@ -13,7 +13,7 @@ from agencies import inbox
 from agencies.attachments import AttachmentRow
 from agencies.config import ReceiptMode
 from agencies.edxml.signature import PacketSignature
-from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received
+from agencies.effects import Effect, Happened, alarm, all_effects, as_listed, document_received, nothing
 from agencies.fetch import Fetched
 from agencies.held import check_opened
 from agencies.identity import Identity
@@ -114,7 +114,9 @@ class Handler:
         if accepted.message.acting_organisation == self._identity.code:
             effects.append(acceptance_effect(accepted, item.trace_id, expected=is_catching_up(self._store)))
         units = accepted.units_of(self._identity.code)
-        return Judged(effects, self._incoming(accepted, item, units) if units else None)
+        if not units:
+            return Judged(effects)
+        return Judged([*effects, self._stands(item, accepted)], self._incoming(accepted, item, units))
 
     def _incoming(
         self, accepted: Accepted, item: api_pb2.FeedItem, units: list[str], *, attempt: int = 1
@@ -301,7 +303,22 @@ class Handler:
                 raise Refusal("field_invalid", "acceptance_sha256: the notice is about another acceptance")
         except Refusal as refusal:
             return Judged([self._invalid(item, refusal, [unit], attempt)])
-        return Judged([], self._incoming(accepted, item, [unit], attempt=attempt))
+        return Judged([self._stands(item, accepted)], self._incoming(accepted, item, [unit], attempt=attempt))
+
+    def _stands(self, item: api_pb2.FeedItem, accepted: Accepted) -> Effect:
+        """What stands of a document that is here, at once: its contents may take their time to come again."""
+        if not item.standing:
+            return nothing
+        document_id, binding = accepted.message.document_id, accepted.binding
+        adopted = adoption(item.standing, document_id, binding, self._identity, self._own_certificates)
+
+        def apply(connection: sqlite3.Connection) -> Happened:
+            query = "SELECT acceptance_signed FROM received WHERE document_id = ?"
+            row = connection.execute(query, (document_id,)).fetchone()
+            is_here = row is not None and row["acceptance_signed"] == accepted.acceptance.envelope.signed
+            return adopted(connection) if is_here else []
+
+        return apply
 
     def _issued(self, item: api_pb2.FeedItem) -> Effect:
         happened = self._own_certificates.check([item.certificate])

@@ -89,9 +89,12 @@ def judge_standing(
 
 
 def adopt(connection: sqlite3.Connection, stands: Standing) -> None:
-    """Put the receipt that stands in the place of whatever this store would have said. Repeatable."""
+    """Put the receipt that stands in the place of whatever this store would have said. Repeatable.
+
+    Nothing for an attempt that has not come here.
+    """
     key = (stands.document_id, stands.unit, stands.attempt)
-    connection.execute(
+    changed = connection.execute(
         "UPDATE receipt SET outcome = ?, reason = ?, stored_at = ?, signed = ?, signature = ?,"
         " certificate_sha256 = ?, state = 'taken', code = '', sequence = ?"
         " WHERE document_id = ? AND unit = ? AND attempt = ?",
@@ -106,6 +109,8 @@ def adopt(connection: sqlite3.Connection, stands: Standing) -> None:
             *key,
         ),
     )
+    if not changed.rowcount:
+        return
     connection.execute(
         "DELETE FROM counted WHERE document_id = ? AND unit = ? AND attempt = ?"
         " AND event IN ('received', 'refused')",

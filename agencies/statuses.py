@@ -28,7 +28,7 @@ from agencies.status_store import exchanges
 from agencies.store import Store
 from agencies.units import primary
 from axis.core.document import MAX_TEXT, check_status, new_document_id
-from axis.core.envelope import Kind, signed_bytes
+from axis.core.envelope import Kind, parse, signed_bytes
 from axis.core.errors import Refusal
 from axis.core.exchange import RECALL, Said
 from axis.core.lifecycle import InboxState
@@ -179,7 +179,7 @@ class Statuses:
 
     async def _queue(self, said: Sequence[_Said], key: str, content: bytes, trace_id: str) -> Json:
         """Sign, store and queue; with the refused receipts that follow from them."""
-        if key:
+        if key or any(self._refusing(one) for one in said):  # a refusal decides, as a receipt does
             require_caught_up(self._store)
         found = [self._found(one, key, number) for number, one in enumerate(said)]
         left = [(number, one) for number, one in enumerate(said) if found[number] is None]
@@ -255,9 +255,9 @@ class Statuses:
         document_id = found_document(self._store, randomness) if key else None
         if document_id is None:
             return None
-        row = self._store.row("SELECT sender_unit, code, note FROM status WHERE document_id = ?", document_id)
-        same = (said.sender, said.code, said.note)
-        if row is None or (row["sender_unit"], row["code"], row["note"]) != same:
+        row = self._store.row("SELECT signed FROM sent WHERE document_id = ?", document_id)
+        sent = parse(row["signed"], Kind.STATUS) if row is not None else None
+        if not isinstance(sent, document_pb2.Status) or not _is_same(said, sent):
             raise Refusal("idempotency_conflict")
         return document_id
 
@@ -296,3 +296,16 @@ class Statuses:
 
     def _primary(self, code: str) -> str:
         return primary(self._directory.directory, code)
+
+
+def _is_same(said: _Said, sent: document_pb2.Status) -> bool:
+    """Whether this was said before. A packet is its bytes: the document it names may be known only since."""
+    if said.packet or sent.packet:
+        return said.packet == sent.packet
+    return (said.sender, said.recipient, said.about, said.code, said.note) == (
+        sent.sender_unit,
+        *sent.recipients,
+        sent.about_document_id,
+        sent.code,
+        sent.note,
+    )

@@ -180,20 +180,21 @@ async def test_what_the_software_has_decided_stands(country: Country) -> None:
     assert late_receipts(country) == 0
 
 
-async def said(country: Country, document_id: str, code: str, key: str) -> list[str]:
+async def said(country: Country, document_id: str, code: str, key: str, status: int = 202) -> list[str]:
     answer = await country.json(
         "POST",
         "G22",
         f"/v1/inbox/{document_id}/statuses",
         json={"code": code},
         headers={"Idempotency-Key": key},
-        status=202,
+        status=status,
     )
-    return [str(one["document_id"]) for one in answer["statuses"]]
+    assert answer.get("code") == (None if status == 202 else "idempotency_conflict")
+    return [str(one["document_id"]) for one in answer.get("statuses", ())]
 
 
 async def test_what_was_sent_after_the_copy_is_found_again_and_never_sent_twice(country: Country) -> None:
-    came = await delivered(country, "G14", "Đến")
+    came, other = [await delivered(country, "G14", "Đến") for _ in range(2)]
     before = await keyed(country, "trước", "before", b"old")
     await copied(country)
     contents = (b"own small", LARGE + b"own", b"")
@@ -210,6 +211,7 @@ async def test_what_was_sent_after_the_copy_is_found_again_and_never_sent_twice(
     await until(lambda: caught_up(country))
     assert await keyed(country, "một", "k1", *contents) == ours
     assert await keyed(country, "trước", "before", b"old") == before
+    assert await said(country, other, "01", "s1", status=422) == []
     assert await said(country, came, "01", "s1") == [status]
     for request, files in (("hai", contents), ("một", (b"other",))):
         await keyed(country, request, "k1", *files, status=422)

@@ -13,8 +13,10 @@ import pytest
 from axispb.v1 import api_pb2, document_pb2, evidence_pb2
 
 from agencies import config, keys
+from agencies.api_models import StatusInput
 from agencies.restored import is_catching_up, mark_restored
 from agencies.store import get_setting
+from agencies.times import DAY_MS
 from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, signed_bytes
 from axis.core.errors import Refusal
@@ -211,7 +213,7 @@ async def test_one_sent_to_ourselves_is_known_while_its_content_is_kept_away(tmp
 # --- a home made from a copy
 
 
-async def became_a_copy(world: World, *axis: str) -> int:
+async def became_a_copy(world: World, *axis: str, connected: bool = True) -> int:
     """The node starts again on its home as a restored one; the time of the restore."""
     await world.node.stop()
     at = world.clock.now()
@@ -220,8 +222,37 @@ async def became_a_copy(world: World, *axis: str) -> int:
     if axis:
         config.save(world.home, config.load(world.home).model_copy(update={"axis": axis}))
     await world.start()
-    await world.until(lambda: world.node.parts.receiver.connected)
+    if connected:
+        await world.until(lambda: world.node.parts.receiver.connected)
     return at
+
+
+async def test_no_status_refuses_before_the_node_has_caught_up(tmp_path: Path) -> None:
+    async with world_of(tmp_path, receipt="software") as world:
+        document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+        await world.until(lambda: world.got(document_id)["state"] == "waiting")
+        world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
+        await became_a_copy(world, connected=False)
+        say = world.node.parts.statuses.say
+        assert (await say("received", document_id, StatusInput(code="01"), "", "4b" * 16))["statuses"]
+        with pytest.raises(Refusal, match="catching_up"):
+            await say("received", document_id, StatusInput(code="02"), "", "4b" * 16)
+        assert world.got(document_id)["state"] == "waiting"
+
+
+async def test_what_stands_does_not_wait_for_contents_that_were_here(tmp_path: Path) -> None:
+    async with world_of(tmp_path, receipt="software") as world:
+        item = world.axis.accept(world.axis.document("G14", "G22", files=(bytes(9 * 1024 * 1024),)))
+        await world.until(lambda: world.got(claimed(item))["state"] == "waiting")
+        (mine,) = [each for each in world.axis.items["G22"] if each.event == "accepted"]
+        mine.standing.append(stands_for(world, item))
+        world.clock.jump(2 * DAY_MS)  # nobody answers for the contents any more
+        world.axis.refuse["documents"] = [Refusal("unavailable")] * 1000
+        await became_a_copy(world)
+        await world.until(lambda: not is_catching_up(world.node.parts.store))
+        assert world.got(claimed(item))["state"] == "refused"
+        rows = world.node.parts.store.rows("SELECT event FROM counted ORDER BY event")
+        assert [row["event"] for row in rows] == ["addressed", "refused"]
 
 
 async def test_of_several_axis_nodes_one_may_answer_before_it_has_read_everything(tmp_path: Path) -> None:
