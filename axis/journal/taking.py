@@ -108,6 +108,9 @@ class Taking:
             return await self._file.append(self._file.head(), frame, changes)
         except StorageFull as error:
             raise OutcomeUnknown(f"this node has no room for the frame: {error}", full=True) from error
+        except OSError as error:
+            # What this node's file holds is looked at again: it is taken once more, or was taken.
+            raise OutcomeUnknown(f"this node's disk did not confirm the frame: {error}") from error
         except KeyTaken as error:
             self.forked_at = frame.head.number
             raise self._standing.fork(f"frame {frame.head.number} takes a key again: {error}") from error

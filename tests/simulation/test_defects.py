@@ -113,7 +113,8 @@ DEFECTS: dict[Callable[[Patch], None], tuple[range, str]] = {
     acknowledges_before_it_is_durable: (ANY, "outbox|accepted without a record|in flight|differs"),
     forgets_the_key_of_a_receipt: (ANY, "two outcomes"),
     counts_twice_what_it_reads_twice: (ANY, "counted otherwise"),
-    drops_what_it_cannot_finish: (ANY, "in.flight|differs|the sender knows|counted otherwise"),
+    # Or its country never comes to rest: what is dropped is waited for.
+    drops_what_it_cannot_finish: (ANY, "in.flight|differs|the sender knows|counted otherwise|TimeoutError"),
     gives_deliveries_up_a_day_early: (range(401, 800, MONTHS), "before its time"),
     takes_anothers_frame_for_its_own: (range(1, 200, CLUSTERED), "behind|two journals"),
 }
