@@ -30,7 +30,7 @@ from axis.journal.nodes import NodeAnswer, answering, ask_nodes, sides
 from axis.journal.reading import ReadsFile
 from axis.journal.sqlite import SqliteJournal
 from axis.journal.standing import NodeStanding
-from axis.journal.stream import JournalStream, Phase, stream_name
+from axis.journal.stream import JournalStream, Phase, Standing, stream_name
 from axis.journal.taking import ANSWER_SECONDS, Taking
 from axis.journal.waiting import Wakeup, check_follows, same_place
 from axis.logs import get_logger
@@ -48,6 +48,14 @@ _BUSY_SECONDS: Final = 0.1
 _GIVE_WAY_SECONDS: Final = 0.05
 #: How long a node that opens its journal waits for others to say where they stand.
 _ASK_SECONDS: Final = 0.25
+_LONGEST: Final = "on the node that has the longest"
+#: What an operator does about a stream that is gone or too short, is being filled, or is closed.
+_REMEDY: Final = {
+    None: f"run axis journal reseed {_LONGEST}",
+    Phase.LIVE: f"run axis journal reseed {_LONGEST}",
+    Phase.FILLING: f"wait; if who fills it is lost, run axis journal reseed --reopen {_LONGEST}",
+    Phase.CLOSED: f"start that home; if it is lost, run axis journal reseed --reopen {_LONGEST}",
+}
 
 
 class JetStreamJournal(ReadsFile):
@@ -196,7 +204,7 @@ class JetStreamJournal(ReadsFile):
             if not lacks:
                 return
             if self._timer() > until:
-                raise JournalBroken(self._remedy(lacks))
+                raise JournalBroken(lacks)
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _joined(self) -> str:
@@ -204,7 +212,7 @@ class JetStreamJournal(ReadsFile):
         asked, head = self._timer(), self._file.head()
         state = await self._stream.standing(10.0)
         if state is None:
-            return "is gone"
+            return self._lacking(None)
         if state.first > head.number + 1:
             raise JournalBroken(
                 f"the stream begins at frame {state.first}, this home ends at {head.number}:"
@@ -213,7 +221,7 @@ class JetStreamJournal(ReadsFile):
         await self._taking.compare(state)
         await self._taking.catch_up(state.last)
         if state.phase is not Phase.LIVE or state.last < max(head.number, self._beyond):
-            return state.words
+            return self._lacking(state)
         if state.led:
             self._standing.confirm(asked)
         return ""
@@ -250,17 +258,15 @@ class JetStreamJournal(ReadsFile):
             await self._taking.catch_up(state.last)
         if state is None or state.phase is not Phase.LIVE or state.last < head.number:
             self._taking.forget_compared()
-            self._standing.short(asked, self._remedy("is gone" if state is None else state.words))
+            self._standing.short(asked, self._lacking(state))
             return
         self._standing.confirm(asked)
 
-    def _remedy(self, lacks: str) -> str:
+    def _lacking(self, state: Standing | None) -> str:
         """What is wrong with the stream and what to do."""
         own = max(self._file.head().number, self._beyond)
-        return (
-            f"the stream {lacks}, this axis's journal at frame {own}:"
-            " run axis journal reseed on the node that has the longest"
-        )
+        what, remedy = ("is gone", _REMEDY[None]) if state is None else (state.words, _REMEDY[state.phase])
+        return f"the stream {what}, this axis's journal at frame {own}: {remedy}"
 
     async def _say_sides(self) -> None:
         """After a fork, name the nodes that hold one frame, and those that hold another."""
