@@ -344,5 +344,19 @@ class _Link:
             for writer in (transport._io_writer, transport._bare_io_writer):
                 if writer is not None:
                     writer.transport.abort()
-        with contextlib.suppress(Exception):  # of an end nothing else is wanted
-            await asyncio.wait_for(self.client.close(), _FAREWELL_SECONDS)
+        # Not `wait_for`: it waits on where the library swallows its cancellation, half a minute, for a farewell.
+        closing = asyncio.create_task(self.client.close(), name="cluster farewell")
+        _farewells.add(closing)
+        closing.add_done_callback(_ended)
+        await asyncio.wait({closing}, timeout=_FAREWELL_SECONDS)
+        closing.cancel()
+
+
+#: What the library still does for connections that are over; kept, so that it comes to its end.
+_farewells: set[asyncio.Task[None]] = set()
+
+
+def _ended(closing: asyncio.Task[None]) -> None:
+    _farewells.discard(closing)
+    if not closing.cancelled():
+        closing.exception()  # of an end nothing else is wanted

@@ -177,7 +177,7 @@ def test_real_nodes_tell_their_manager_when_they_are_ready_alive_and_stopping(tm
 async def test_a_node_that_nobody_listens_to_goes_on(gone: str, capsys: pytest.CaptureFixture[str]) -> None:
     async with supervised("serving", {"NOTIFY_SOCKET": gone, "WATCHDOG_USEC": "1000000"}):
         pass
-    assert ("supervisor_not_told" in capsys.readouterr().out) is bool(gone)
+    assert ("supervisor_not_told" in capsys.readouterr().err) is bool(gone)
 
 
 async def test_a_name_without_a_file_and_somebody_elses_watchdog() -> None:
