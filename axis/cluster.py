@@ -344,7 +344,7 @@ class _Link:
             for writer in (transport._io_writer, transport._bare_io_writer):
                 if writer is not None:
                     writer.transport.abort()
-        # Not `wait_for`: it waits on where the library swallows its cancellation, half a minute, for a farewell.
+        # Not `wait_for`: it waits on, half a minute, where the library swallows its cancellation.
         closing = asyncio.create_task(self.client.close(), name="cluster farewell")
         _farewells.add(closing)
         closing.add_done_callback(_ended)

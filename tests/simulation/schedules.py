@@ -41,7 +41,7 @@ def simulate(
     folder: Path,
     plan: Any,
     seed: int,
-    documents: int = 3,
+    documents: int = 2,
     *,
     lose: bool = False,
 ) -> None:
