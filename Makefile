@@ -22,8 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install  ## A complete local axis with six agencies and traffic (Ctrl-C stops it)
 	$(BIN)/axis demo
 
-# Many tests wait for processes, so one worker more than there are cores.
-WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
+WORKERS ?= $(shell nproc)
 
 test: install system  ## The whole test suite (WORKERS=n at once)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --cov=axis.core --cov=axis.flow --cov-branch --cov-report=term:skip-covered --cov-fail-under=99.5

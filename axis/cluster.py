@@ -343,7 +343,9 @@ class _Link:
         if isinstance(transport, TcpTransport):
             for writer in (transport._io_writer, transport._bare_io_writer):
                 if writer is not None:
-                    writer.transport.abort()
+                    # Of Python 3.11.2's, that of a TLS connection which is lost already cannot be aborted.
+                    with contextlib.suppress(Exception):
+                        writer.transport.abort()
         # Not `wait_for`: it waits on, half a minute, where the library swallows its cancellation.
         closing = asyncio.create_task(self.client.close(), name="cluster farewell")
         _farewells.add(closing)
