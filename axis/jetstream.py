@@ -39,6 +39,8 @@ _NO_LEADER: Final = frozenset({10008, 10009})
 #: Less than the shortest time after which NATS servers elect another leader.
 _LEASE_NS: Final = 3_000_000_000
 _AGAIN_SECONDS: Final = 0.2
+#: For one try to make a stream: its first leader is elected meanwhile.
+_CREATE_SECONDS: Final = 4.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _DEFAULT_PORT: Final = 4222
 
@@ -161,15 +163,18 @@ class JetStream:
                 return None
             raise
 
-    async def make_stream(self, config: Mapping[str, Any], timeout: float = 10.0) -> StreamState:
+    async def make_stream(self, config: Mapping[str, Any], timeout: float = 15.0) -> StreamState:
         """Make a stream, or find the same one made before. Raises Refused, NotAnswered.
 
-        Tries for `timeout` seconds: servers that have just started do not yet know of each other.
+        Tries for `timeout` seconds, again and again: servers that have just started do not yet know of each
+        other, and one that loses its lead meanwhile never answers.
         """
         until = monotonic() + timeout
         while True:
+            left = max(until - monotonic(), _AGAIN_SECONDS)
             try:
-                return _state(await self.ask(f"STREAM.CREATE.{config['name']}", config, timeout))
+                answer = await self.ask(f"STREAM.CREATE.{config['name']}", config, min(_CREATE_SECONDS, left))
+                return _state(answer)
             except NotAnswered:
                 if monotonic() > until:
                     raise

@@ -78,7 +78,8 @@ async def node_of(ways: Ways) -> AsyncIterator[Node]:
     stream = str(uuid.uuid4())
     cluster = await JetStream.connect(servers, cluster_tls(ways.servers.keys, servers), name="node")
     try:
-        await cluster.make_stream({"name": stream, "subjects": [f"at.{stream}"], "num_replicas": 3})
+        config = {"name": stream, "subjects": [f"at.{stream}"], "num_replicas": 3}
+        await cluster.make_stream(config, 2 * LIMIT)
         yield Node(cluster, links, stream)
     finally:
         await cluster.close()
@@ -102,10 +103,10 @@ async def test_a_connection_that_works_is_kept(ways: Ways) -> None:
         sequence = 0
         while not silent.done():
             sequence += 1
-            assert await node.cluster.message(node.stream, 1000) is None
+            assert await node.cluster.message(node.stream, 1000, LIMIT) is None
             with pytest.raises(NotAnswered, match="no leader"):
-                await node.cluster.publish(f"nobody.{node.stream}", b"")
-            assert await node.cluster.publish(f"at.{node.stream}", b"x") == sequence
+                await node.cluster.publish(f"nobody.{node.stream}", b"", timeout=LIMIT)
+            assert await node.cluster.publish(f"at.{node.stream}", b"x", timeout=LIMIT) == sequence
         with pytest.raises(NotAnswered):
             await silent
         assert node.server == first

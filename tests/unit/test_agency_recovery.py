@@ -15,7 +15,7 @@ from axispb.v1 import api_pb2, evidence_pb2
 from agencies.api_models import ReceiptInput
 from axis.core.envelope import Kind
 from axis.core.errors import CODES, Refusal
-from tests.unit.test_agency_node import World, claimed, made_world, parsed, world
+from tests.unit.test_agency_node import LIMIT, World, claimed, made_world, parsed, world
 
 __all__ = ["world"]
 
@@ -125,6 +125,12 @@ async def recovered(world: World, times: int = 1) -> None:
     )
 
 
+async def sees_the_head(world: World) -> None:
+    async with asyncio.timeout(LIMIT):
+        while world.node.parts.client.heads.sequence < world.axis.sequence:
+            await world.node.parts.directory.refresh()
+
+
 async def late(world: World, call: str) -> asyncio.Event:
     """The next answer to `call` waits for the event; returns once it waits."""
     gate = world.axis.gates[call] = asyncio.Event()
@@ -152,17 +158,21 @@ async def test_a_page_of_the_lost_journal_moves_no_cursor(world: World) -> None:
 
 
 async def test_an_acceptance_of_the_lost_journal_does_not_count(world: World) -> None:
-    await world.until(lambda: directory_stored(world) == world.axis.sequence)
-    copied = world.axis.sequence
+    await world.until(lambda: world.node.parts.receiver.connected)
     world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
-    world.axis._news.set()
+    world.axis.unit("K01")  # ends the poll
+    await world.until(
+        lambda: not world.node.parts.receiver.connected and directory_stored(world) == world.axis.sequence
+    )
+    copied = world.axis.sequence
     gate = await late(world, "submissions")
     document_id = await world.send("G14")
-    await world.until(lambda: "submissions" in world.axis.calls)
+    await world.until(lambda: document_id in world.axis.accepted)
+    await sees_the_head(world)
     world.axis.rewind(copied)
     await recovered(world)
     world.axis.sequence += 50
-    await world.node.parts.directory.refresh()  # so that the late head is not news
+    await sees_the_head(world)  # so that the late one is not news
     del world.axis.gates["submissions"]
     gate.set()
 
