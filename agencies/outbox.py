@@ -39,7 +39,7 @@ __all__ = [
     "accept",
     "close_delivery",
     "due",
-    "forget_notices",
+    "forget_outcomes",
     "hurry",
     "keep_packet",
     "next_due",
@@ -273,9 +273,10 @@ def close_delivery(
     stored_at: int,
     evidence: Envelope,
 ) -> bool:
-    """A delivery's outcome, from a verified receipt or notice. False where it changes nothing."""
+    """A delivery's outcome, from a verified receipt or notice. False where it is not news."""
     row = connection.execute(
-        "SELECT attempt, state FROM sent_delivery WHERE document_id = ? AND unit = ?", (document_id, unit)
+        "SELECT attempt, state, evidence_signed FROM sent_delivery WHERE document_id = ? AND unit = ?",
+        (document_id, unit),
     ).fetchone()
     if row is None or row["attempt"] > attempt:
         return False
@@ -290,7 +291,7 @@ def close_delivery(
         " evidence_signed = ?, evidence_signature = ? WHERE document_id = ? AND unit = ?",
         (after.value, attempt, reason, at, stored_at, evidence.signed, evidence.signature, document_id, unit),
     )
-    return True
+    return bool(row["evidence_signed"] != evidence.signed)
 
 
 def reopen_delivery(
@@ -325,8 +326,16 @@ def send_again(connection: sqlite3.Connection, since: int) -> int:
     return changed.rowcount
 
 
-def forget_notices(connection: sqlite3.Connection) -> None:
-    """The axis may have lost notices: what they closed or opened is as accepted, until they come again."""
+def forget_outcomes(connection: sqlite3.Connection) -> None:
+    """The axis may have lost receipts and notices: what they closed or opened is as accepted, until they
+    come again. Where the axis lost a receipt, its operator may have closed the delivery before the recipient
+    handed it in again: then that is what holds.
+
+    The evidence of a receipt is kept: when the same comes again, nothing is told.
+    """
+    connection.execute(
+        "UPDATE sent_delivery SET state = 'in_flight' WHERE state IN ('received', 'refused') AND attempt = 1"
+    )
     rows = connection.execute(
         "SELECT d.document_id, d.unit, s.acceptance_signed"
         " FROM sent_delivery d JOIN sent s USING (document_id)"

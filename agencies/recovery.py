@@ -65,7 +65,7 @@ class Recovery:
                 connection.execute("DELETE FROM held")
                 # Neither need what closed or opened attempts be in the journal any more; what is comes again.
                 connection.execute("DELETE FROM counted WHERE event IN ('dead', 'requeued')")
-                outbox.forget_notices(connection)
+                outbox.forget_outcomes(connection)
                 connection.execute(
                     "UPDATE receipt SET state = 'waiting', code = ''"
                     " WHERE state = 'stopped' AND signed IS NULL"

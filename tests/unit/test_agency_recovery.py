@@ -204,6 +204,24 @@ async def test_a_notice_that_the_axis_lost_closes_nothing(world: World) -> None:
     await world.until(lambda: is_(1, "received"))
 
 
+async def test_a_receipt_that_the_axis_lost_gives_way_to_what_it_has_instead(world: World) -> None:
+    """The axis forgot a receipt, and the operator closed the delivery before it was handed in again."""
+    documents = [await world.send("G14"), await world.send("G14")]
+    await world.until(lambda: all(world.state(one) == "accepted" for one in documents))
+    kept, lost = documents
+    world.axis.receipt(kept, "G14")
+    copied = world.axis.sequence
+    world.axis.receipt(lost, "G14")
+    await world.until(lambda: all(world.state(one) == "delivered" for one in documents))
+    world.axis.rewind(copied)
+    world.axis.notice(lost, "G14", evidence_pb2.NOTICE_KIND_DEAD, 1, "", "G22")
+    await recovered(world)
+    await world.until(lambda: (world.state(kept), world.state(lost)) == ("delivered", "dead"))
+    changes = [e.data for e in world.node.parts.events.after(0) if e.name == "delivery_changed"]
+    told = [(data["document_id"], data["delivery"]) for data in changes]
+    assert told == [(kept, "received"), (lost, "received"), (lost, "dead")]
+
+
 async def test_a_directory_of_the_lost_journal_is_not_kept(world: World) -> None:
     await world.until(lambda: directory_stored(world) == world.axis.sequence)
     copied = world.axis.sequence
