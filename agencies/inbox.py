@@ -14,7 +14,7 @@ from axispb.v1 import api_pb2, evidence_pb2
 from agencies.attachments import AttachmentRow, put_attachments
 from agencies.counting import count
 from agencies.originals import keep_issued
-from agencies.receipt_queue import count_outcome
+from agencies.receipt_queue import count_outcome, forget_outcome
 from agencies.status_store import keep_status
 from agencies.store import Store
 from axis.core.envelope import Envelope, Kind
@@ -256,18 +256,20 @@ def decide(connection: sqlite3.Connection, document_id: str, receipt: SignedRece
 def close_by_axis(connection: sqlite3.Connection, notice: evidence_pb2.Notice, at: int) -> bool:
     """The axis closed an attempt that this node had: no receipt is needed any more.
 
+    Where one was taken before, the axis lost it, and was closed before it came again: it counts no more.
     False where the attempt is unknown here.
     """
     key = (notice.document_id, notice.recipient_unit, notice.attempt)
     changed = connection.execute(
         "UPDATE receipt SET state = 'stopped', code = 'delivery_closed'"
-        " WHERE document_id = ? AND unit = ? AND attempt = ? AND state IN ('waiting', 'queued')",
+        " WHERE document_id = ? AND unit = ? AND attempt = ? AND state IN ('waiting', 'queued', 'taken')",
         key,
     ).rowcount
     if not connection.execute(
         "SELECT 1 FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?", key
     ).fetchone():
         return False
+    forget_outcome(connection, *key)
     count_outcome(connection, *key, "dead", at)
     return changed == 1
 

@@ -12,6 +12,7 @@ from axis.core.envelope import Envelope
 __all__ = [
     "ReceiptDue",
     "count_outcome",
+    "forget_outcome",
     "next_receipt_due",
     "postpone_receipt",
     "receipts_due",
@@ -84,9 +85,11 @@ def resign_receipt(
 
 
 def postpone_receipt(connection: sqlite3.Connection, due: ReceiptDue, code: str, at: int) -> None:
-    """A try failed for now."""
+    """A try failed for now. Nothing where the axis closed the attempt meanwhile."""
     connection.execute(
-        "UPDATE receipt SET attempts = attempts + 1, code = ?, next_attempt_at = ?" + _THIS,
+        "UPDATE receipt SET attempts = attempts + 1, code = ?, next_attempt_at = ?"
+        + _THIS
+        + " AND state = 'queued'",
         (code, at, *_this(due)),
     )
 
@@ -109,11 +112,7 @@ def settle_receipt(
     if not changed.rowcount:
         return False
     if code:
-        connection.execute(
-            "DELETE FROM counted WHERE document_id = ? AND unit = ? AND attempt = ?"
-            " AND event IN ('received', 'refused')",
-            key,
-        )
+        forget_outcome(connection, *key)
     elif before["sequence"] != sequence:  # sent again after a restore, and there already: it was counted
         count_outcome(connection, *key, due.outcome, at)
     return True
@@ -136,6 +135,15 @@ def count_outcome(
         at=at,
         accepted_at=row["accepted_at"],
         size=row["bytes"],
+    )
+
+
+def forget_outcome(connection: sqlite3.Connection, document_id: str, unit: str, attempt: int) -> None:
+    """The axis has no receipt for this attempt after all: what it closed with is not counted."""
+    connection.execute(
+        "DELETE FROM counted WHERE document_id = ? AND unit = ? AND attempt = ?"
+        " AND event IN ('received', 'refused')",
+        (document_id, unit, attempt),
     )
 
 

@@ -293,7 +293,8 @@ class Country:
         for code, agency in self.agencies.items():
             assert agency.node is not None
             store = agency.node.store
-            if store.row("SELECT 1 FROM sent WHERE state = 'queued'"):
+            queued = store.rows("SELECT document_id FROM sent WHERE state = 'queued'")
+            if not all(self.waits_for_what_is_lost(code, row["document_id"]) for row in queued):
                 return f"{code}: outbox"
             if store.row("SELECT 1 FROM receipt WHERE state IN ('queued', 'waiting')"):
                 return f"{code}: receipts"
@@ -307,6 +308,21 @@ class Country:
                 if self.axis.journal.feed(code, urgent, int(store.setting(name, "0")), 1):
                     return f"{code}: feed"
         return ""
+
+    def waits_for_what_is_lost(self, code: str, document_id: str) -> bool:
+        """Whether it is a status about a document that a restored axis lost, and did not take again.
+
+        It is tried until it is too old: the axis might take the document yet.
+        """
+        agency = self.agencies[code]
+        assert agency.node is not None
+        status = agency.node.store.row("SELECT about FROM status WHERE document_id = ?", document_id)
+        if not self.older or status is None:
+            return False
+        sender = self.agencies[self.promised[status["about"]]]
+        assert sender.node is not None
+        about = "SELECT 1 FROM sent WHERE document_id = ? AND state = 'rejected'"
+        return sender.node.store.row(about, status["about"]) is not None
 
     def _has_noticed(self, agency: Agency) -> bool:
         """Whether the node goes by a head that the restored axis has."""

@@ -138,6 +138,9 @@ def _promises(country: Country, read: Recount) -> None:
             allowed = (SUSPENDED if country.suspended else set()) | (TOO_OLD if country.aged else set())
             assert row["code"] in allowed, f"{document_id}: refused with {row['code']}"
             assert document_id not in read.accepted, f"{document_id}: refused, and accepted"
+        elif row["state"] == "queued":
+            assert country.waits_for_what_is_lost(sender, document_id), f"{document_id}: queued"
+            assert document_id not in read.accepted, f"{document_id}: queued, and accepted"
         else:
             assert row["state"] == "accepted", f"{document_id}: {row['state']}"
             assert document_id in read.accepted, f"{document_id}: accepted without a record"

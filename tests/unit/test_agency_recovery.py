@@ -222,6 +222,28 @@ async def test_a_receipt_that_the_axis_lost_gives_way_to_what_it_has_instead(wor
     assert told == [(kept, "received"), (lost, "received"), (lost, "dead")]
 
 
+async def test_our_receipt_that_the_axis_lost_counts_no_more_once_it_has_closed_the_delivery(
+    world: World,
+) -> None:
+    await world.until(lambda: directory_stored(world) == world.axis.sequence)
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+    copied = world.axis.sequence
+    events = "SELECT event FROM counted WHERE document_id = ? ORDER BY event"
+
+    def counted(*expected: str) -> bool:
+        return [row["event"] for row in world.node.parts.store.rows(events, document_id)] == [*expected]
+
+    await world.until(lambda: counted("addressed", "received"))
+    world.axis.rewind(copied)
+    world.axis.refuse["receipts"] = [Refusal("unavailable")] * 1000
+    world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_DEAD, 1, "", "G22")
+    await recovered(world)
+    await world.until(lambda: counted("addressed", "dead"))
+    stored = world.node.parts.store.row("SELECT state, code FROM receipt WHERE document_id = ?", document_id)
+    assert stored is not None
+    assert tuple(stored) == ("stopped", "delivery_closed")
+
+
 async def test_a_directory_of_the_lost_journal_is_not_kept(world: World) -> None:
     await world.until(lambda: directory_stored(world) == world.axis.sequence)
     copied = world.axis.sequence
