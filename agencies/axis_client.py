@@ -19,7 +19,7 @@ import aiohttp
 from axispb.v1 import api_pb2
 from google.protobuf.message import DecodeError, Message
 
-from agencies.heads import Heads
+from agencies.heads import Echo, Heads
 from axis.control import refusal_from_problem
 from axis.core.envelope import Envelope
 from axis.core.errors import Refusal
@@ -220,9 +220,8 @@ class AxisClient:
         if self._session is None:
             raise Refusal("shutting_down")
         headers: dict[str, str] = dict(options.pop("headers", None) or {})  # type: ignore[call-overload]
-        echoed = str(self.heads)
-        if echoed:
-            headers["Axis-Head"] = echoed
+        echo = self.heads.echo()
+        headers |= echo.headers
         timeout = aiohttp.ClientTimeout(
             total=limit,
             connect=_CONNECT_SECONDS * 3,
@@ -241,8 +240,8 @@ class AxisClient:
             time = response.headers.get("Axis-Time", "")
             self.axis_time = int(time) if time.isascii() and time.isdigit() else self.axis_time
             if response.status not in (200, 201, 206):
-                raise await _refusal(response, echoed)
-            self.heads.note(response.headers.get("Axis-Head"))
+                raise await _refusal(response, echo)
+            self.heads.answered(echo, response.headers.get("Axis-Head"))
             yield response
 
 
@@ -265,7 +264,7 @@ async def _limited_body(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-async def _refusal(response: aiohttp.ClientResponse, echoed: str) -> Refusal:
+async def _refusal(response: aiohttp.ClientResponse, echo: Echo) -> Refusal:
     """The axis's problem as the Refusal that it came from; anything else is `unavailable`."""
     try:
         members = await response.json(content_type=None)
@@ -278,5 +277,5 @@ async def _refusal(response: aiohttp.ClientResponse, echoed: str) -> Refusal:
     if refusal.retry_after is None and after.isascii() and after.isdigit():
         refusal.retry_after = int(after)
     if refusal.name == "head_unknown":
-        refusal.extra["echoed"] = echoed
+        refusal.extra["life"] = echo.life
     return refusal

@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from agencies.store import Store, get_setting, set_setting
+from axis.core.errors import Refusal
 
-__all__ = ["Heads", "SeenHead", "begin_epoch", "epoch", "learnt"]
+__all__ = ["Echo", "Heads", "SeenHead", "begin_epoch", "epoch", "learnt"]
 
 _EPOCH: Final = "epoch"
 _HEAD: Final = "head"
+_EARLIER: Final = "earlier_heads"
+#: With one request: what the axis takes.
+_ECHOED_AT_ONCE: Final = 32
+#: Each request under way adds one at most, and each that is answered takes many away.
+_UNPROVEN_AT_MOST: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +49,100 @@ class SeenHead:
         return f"{self.journal_id}:{self.sequence}:{self.frame_sha256}"
 
 
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What one request tells the axis of heads that this node has seen."""
+
+    life: int
+    highest: SeenHead | None
+    earlier: tuple[SeenHead, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As headers; none before the first head."""
+        headers = {"Axis-Head": str(self.highest)} if self.highest is not None else {}
+        if self.earlier:
+            texts = (f"{head.sequence}:{head.frame_sha256}" for head in self.earlier)
+            headers["Axis-Earlier-Heads"] = ",".join(texts)
+        return headers
+
+
 class Heads:
-    """The highest head seen."""
+    """The highest head seen, and earlier ones of which no answer has proven yet that it builds on them.
 
-    def __init__(self, stored: str = "") -> None:
+    An answer to a request proves what the request echoed. Where several requests are under way at once, a
+    head may be overtaken by a higher one before it is echoed; what rests on it would go unproven, though the
+    axis may have been restored between the two answers. So it is echoed beside the highest.
+    """
+
+    def __init__(self, stored: str = "", earlier: str = "") -> None:
         self.seen = SeenHead.parse(stored)
+        #: Grows when the axis was found to be restored. Answers to what was asked before say nothing.
+        self.life = 0
+        self._proven = False
+        self._unproven: dict[SeenHead, None] = {}
+        for text in earlier.split(","):
+            head = SeenHead.parse(f"{self.seen.journal_id}:{text}") if self.seen is not None else None
+            if head is not None:
+                self._unproven[head] = None
 
-    def note(self, header: str | None) -> None:
-        """Take the head of an answer if it is higher. One of another journal changes nothing: the axis
-        itself answers `head_unknown` to the head of a journal that is not its own."""
-        head = SeenHead.parse(header)
-        if head is None:
+    @classmethod
+    def stored_in(cls, store: Store) -> Heads:
+        """What was persisted."""
+        return cls(store.setting(_HEAD), store.setting(_EARLIER))
+
+    def echo(self) -> Echo:
+        """What the next request shall tell."""
+        return Echo(self.life, self.seen, tuple(self._unproven)[:_ECHOED_AT_ONCE])
+
+    def answered(self, echo: Echo, header: str | None) -> None:
+        """The axis answered, and did not object to what was echoed; with `header` as its own head.
+
+        Raises Refusal `unavailable` where more heads wait for their proof than can be kept.
+        """
+        if echo.life != self.life:
             return
-        if self.seen is None or (
-            head.journal_id == self.seen.journal_id and head.sequence > self.seen.sequence
-        ):
-            self.seen = head
+        for head in (echo.highest, *echo.earlier):
+            if head is not None:
+                self._unproven.pop(head, None)
+                self._proven = self._proven or head == self.seen
+        self._note(header, echo)
+
+    def _note(self, header: str | None, echo: Echo) -> None:
+        """Take the head of an answer. One of another journal changes nothing: the axis itself answers
+        `head_unknown` to the head of a journal that is not its own."""
+        head = SeenHead.parse(header)
+        if head is None or head in (self.seen, echo.highest):
+            return
+        if self.seen is None:
+            self.seen, self._proven = head, False
+        elif head.journal_id == self.seen.journal_id:
+            lower = min(head, self.seen, key=lambda each: each.sequence)
+            if lower is head or not self._proven:
+                self._keep(lower)
+            if lower is not head:
+                self.seen, self._proven = head, False
+
+    def _keep(self, head: SeenHead) -> None:
+        if len(self._unproven) >= _UNPROVEN_AT_MOST:
+            raise Refusal("unavailable", "more answers came than the axis can be asked about")
+        self._unproven[head] = None
 
     @property
     def sequence(self) -> int:
         """How far the journal reaches that this node has seen; 0 if it has seen none."""
         return self.seen.sequence if self.seen is not None else 0
 
+    @property
+    def earlier(self) -> str:
+        """Those not proven yet, to be persisted with the highest."""
+        return ",".join(f"{head.sequence}:{head.frame_sha256}" for head in self._unproven)
+
     def forget(self) -> None:
-        """The axis does not know this head: start afresh."""
-        self.seen = None
+        """The axis does not know what was echoed: start afresh."""
+        self.seen, self._proven = None, False
+        self._unproven.clear()
+        self.life += 1
 
     def __str__(self) -> str:
         """What to persist."""
@@ -87,6 +162,8 @@ def learnt(connection: sqlite3.Connection, asked_in: str, heads: Heads) -> bool:
     if get_setting(connection, _EPOCH, "0") != asked_in:
         return False
     set_setting(connection, _HEAD, str(heads))
+    if get_setting(connection, _EARLIER) != heads.earlier:
+        set_setting(connection, _EARLIER, heads.earlier)
     return True
 
 
@@ -94,3 +171,4 @@ def begin_epoch(connection: sqlite3.Connection) -> None:
     """The axis was restored from an older copy."""
     set_setting(connection, _EPOCH, str(int(get_setting(connection, _EPOCH, "0")) + 1))
     set_setting(connection, _HEAD, "")
+    set_setting(connection, _EARLIER, "")

@@ -48,9 +48,9 @@ class Recovery:
         self._repeats = 0
 
     async def head_unknown(self, refusal: Refusal) -> None:
-        """The axis does not know the head that this node has seen."""
+        """The axis does not know a head that this node has seen."""
         async with self._lock:
-            if str(self._heads) != refusal.extra.get("echoed"):
+            if self._heads.life != refusal.extra.get("life"):
                 return  # another request's answer: done already
             await self._pause()
             since = self._clock.now() - _SINCE_DAYS * DAY_MS

@@ -69,7 +69,7 @@ class _Axis:
         """One page."""
         began = time.perf_counter()
         body = self._pages.page(after).SerializeToString()
-        self.heads.note(str(self._journal.head()))
+        self.heads.answered(self.heads.echo(), str(self._journal.head()))
         spent = time.perf_counter() - began
         self.seconds += spent
         self.longest = max(self.longest, spent)

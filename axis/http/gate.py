@@ -18,7 +18,7 @@ from axis.core.errors import Refusal
 from axis.flow.peers import Peer, Peers
 from axis.flow.rejections import Rejections
 from axis.http import problems
-from axis.http.heads import AXIS_HEAD, HeadGuard
+from axis.http.heads import AXIS_HEAD, EARLIER_HEADS, HeadGuard
 from axis.http.limits import Limiter
 from axis.logs import bound_trace, get_logger, new_trace_id, parse_traceparent
 from axis.ports import Clock, OutcomeUnknown, StorageFull
@@ -104,7 +104,7 @@ class Gate:
         peer = await self._peers.authenticate(_peer_certificate(request))
         request[PEER] = peer
         held.enter_context(self._limiter.request(peer.organisation))
-        await self._heads.check(request.headers.get(AXIS_HEAD))
+        await self._heads.check(request.headers.get(AXIS_HEAD), request.headers.get(EARLIER_HEADS))
         if name not in _JUDGED_BY_FLOWS:
             await self._peers.admit(peer)
 

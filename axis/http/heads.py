@@ -1,4 +1,4 @@
-"""The Axis-Head header: node and client tell each other how far they have seen the journal.
+"""The Axis-Head headers: node and client tell each other how far they have seen the journal.
 
 Design decision 6: a node behind its client waits a little, then asks it to come back; a client that has seen
 a head which this journal does not hold learns that the axis was restored from an older copy.
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from axis.core.errors import Refusal
 from axis.core.facts import Changes
 from axis.core.frame import Frame, Head
 from axis.ports import Journal
 
-__all__ = ["AXIS_HEAD", "HeadGuard"]
+__all__ = ["AXIS_HEAD", "EARLIER_HEADS", "HeadGuard"]
 
 AXIS_HEAD: Final = "Axis-Head"
+EARLIER_HEADS: Final = "Axis-Earlier-Heads"
+_EARLIER_AT_MOST: Final = 32
 _WAIT_SECONDS: Final = 5.0
 _MISSING_SECONDS: Final = 15.0
 _REMEMBERED: Final = 1000
@@ -71,8 +73,11 @@ class HeadGuard:
             self._current, self._sequence = str(head), head.sequence
         self._remember(head.sequence, head.sha256.hex())
 
-    async def check(self, header: str | None) -> None:
+    async def check(self, header: str | None, earlier: str | None = None) -> None:
         """Return when this node has seen what the client has seen.
+
+        `header` is the highest head that the client has seen; `earlier` are lower ones on which something of
+        its rests, at most 32: `sequence:frame hash`, separated by commas.
 
         Raises Refusal `unavailable` when nothing may be told from this journal now, `head_unknown` when the
         journal holds something else there, `behind_head` when it is not there yet, `field_invalid` for a
@@ -81,8 +86,18 @@ class HeadGuard:
         if doubt := self._journal.doubt:
             raise Refusal("unavailable", doubt, retry_after=1)
         if not header:
+            if earlier:
+                raise _malformed(EARLIER_HEADS)
             return
-        journal_id, sequence, sha256 = _parse(header)
+        highest = _parse(header)
+        lower = _parse_earlier(earlier, highest.sequence) if earlier else ()
+        await self._check_highest(header, highest)
+        for head in lower:
+            if self._hash(head.sequence) != head.sha256:
+                raise Refusal("head_unknown", f"the journal has another frame at {head.sequence}")
+
+    async def _check_highest(self, header: str, seen: _Seen) -> None:
+        journal_id, sequence, sha256 = seen
         if journal_id != self._journal_id:
             raise Refusal("head_unknown", "the head is of another journal")
         if self._hashes.get(sequence) == sha256:
@@ -128,10 +143,34 @@ class HeadGuard:
             self._hashes.popitem(last=False)
 
 
-def _parse(header: str) -> tuple[str, int, str]:
+class _Seen(NamedTuple):
+    """A head, as a client tells of it."""
+
+    journal_id: str
+    sequence: int
+    sha256: str
+
+
+def _parse(header: str, name: str = AXIS_HEAD) -> _Seen:
     journal_id, _, rest = header.partition(":")
     sequence, _, sha256 = rest.partition(":")
     well_formed = len(sha256) == 64 and len(sequence) < 20 and sequence.isascii() and sequence.isdigit()
     if not journal_id or not well_formed:
-        raise Refusal("field_invalid", f"{AXIS_HEAD}: journal id, sequence and frame hash are expected")
-    return journal_id, int(sequence), sha256
+        raise _malformed(name)
+    return _Seen(journal_id, int(sequence), sha256)
+
+
+def _parse_earlier(header: str, below: int) -> list[_Seen]:
+    texts = header.split(",", _EARLIER_AT_MOST)
+    heads = [_parse(f"-:{text.strip()}", EARLIER_HEADS) for text in texts]
+    if len(heads) > _EARLIER_AT_MOST or any(head.sequence > below for head in heads):
+        raise _malformed(EARLIER_HEADS)
+    return heads
+
+
+def _malformed(name: str) -> Refusal:
+    wanted = {
+        AXIS_HEAD: "journal id, sequence and frame hash are expected",
+        EARLIER_HEADS: f"at most {_EARLIER_AT_MOST} of sequence and frame hash, none above {AXIS_HEAD}'s",
+    }
+    return Refusal("field_invalid", f"{name}: {wanted[name]}")

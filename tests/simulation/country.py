@@ -262,7 +262,8 @@ class Country:
         self.axis.older, self.older = older, True
         self.away.add("axis")
         self.axis.host.kill()
-        await asyncio.sleep(20.0)  # no answer of before is on its way any more
+        # Answers of before may still be on their way.
+        await asyncio.sleep(self.random.uniform(1, 10))
         self.away.discard("axis")
 
     async def review(self) -> None:

@@ -217,7 +217,7 @@ class _Node(Node):
         blobs: Any = CrashingBlobs(agency.blobs, host)
         contents = Contents(store, blobs)
         settings = self._template.settings(agency.code, agency.urls)
-        client = AxisClient(settings.axis, None, Heads(store.setting("head")))  # type: ignore[arg-type]
+        client = AxisClient(settings.axis, None, Heads.stored_in(store))  # type: ignore[arg-type]
         certificate = self._template.certificates[agency.code]
         client._session = Session(host, certificate, agency.door, agency.weather)  # type: ignore[assignment]
         directory = DirectorySync(store, client)

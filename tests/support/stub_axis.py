@@ -347,7 +347,9 @@ class StubAxis:
         self.calls.append(name)
         echoed = request.headers.get("Axis-Head", "")
         refusal = None
-        if echoed and not self._knows(echoed):
+        earlier = request.headers.get("Axis-Earlier-Heads", "")
+        seen = [echoed, *(f"{self.journal_id}:{each}" for each in earlier.split(",") if each)]
+        if echoed and not all(map(self._knows, seen)):
             refusal = Refusal("head_unknown")
         elif self.refuse.get(name):
             refusal = self.refuse[name].pop(0)

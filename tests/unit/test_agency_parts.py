@@ -20,14 +20,12 @@ from agencies.config import ConfigError, Settings
 from agencies.enrol import Token
 from agencies.events import Events
 from agencies.guard import Guard, bearer_token
-from agencies.heads import Heads
 from agencies.spool import Spool, safe_name
 from agencies.store import Store
 from axis.blobs.memory import MemoryBlobs
 from axis.core.errors import Refusal
 
 DAY = 24 * 3600 * 1000
-HEAD = "j:{}:" + "ab" * 32
 
 
 def test_back_off_doubles_up_to_its_cap_with_jitter() -> None:
@@ -43,16 +41,6 @@ async def test_a_signal_cuts_a_wait_short() -> None:
         await wait_for_signal(signal, SystemClock(), 1000)
         signal.clear()
         await wait_for_signal(signal, SystemClock(), 0.001)
-
-
-def test_the_highest_head_stays() -> None:
-    heads = Heads()
-    for header in (HEAD.format(5), HEAD.format(3), None, "x", "j:1", HEAD.format(9).replace("j:", "other:")):
-        heads.note(header)
-    assert str(heads) == HEAD.format(5)
-    assert str(Heads(str(heads))) == HEAD.format(5)
-    heads.forget()
-    assert str(heads) == ""
 
 
 def token(**changes: Any) -> str:

@@ -131,6 +131,15 @@ async def sees_the_head(world: World) -> None:
             await world.node.parts.directory.refresh()
 
 
+async def without_a_feed(world: World) -> None:
+    """From here on the node learns of heads by its own requests alone."""
+    await world.until(lambda: world.node.parts.receiver.connected)
+    world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
+    world.axis.unit("K01")  # ends the poll
+    await world.until(lambda: not world.node.parts.receiver.connected)
+    await sees_the_head(world)
+
+
 async def late(world: World, call: str) -> asyncio.Event:
     """The next answer to `call` waits for the event; returns once it waits."""
     gate = world.axis.gates[call] = asyncio.Event()
@@ -158,12 +167,7 @@ async def test_a_page_of_the_lost_journal_moves_no_cursor(world: World) -> None:
 
 
 async def test_an_acceptance_of_the_lost_journal_does_not_count(world: World) -> None:
-    await world.until(lambda: world.node.parts.receiver.connected)
-    world.axis.refuse["feed"] = [Refusal("unavailable")] * 1000
-    world.axis.unit("K01")  # ends the poll
-    await world.until(
-        lambda: not world.node.parts.receiver.connected and directory_stored(world) == world.axis.sequence
-    )
+    await without_a_feed(world)
     copied = world.axis.sequence
     gate = await late(world, "submissions")
     document_id = await world.send("G14")
@@ -178,6 +182,29 @@ async def test_an_acceptance_of_the_lost_journal_does_not_count(world: World) ->
 
     def accepted() -> bool:
         world.clock.jump(1_000)  # whatever waits meanwhile
+        return document_id in world.axis.accepted and world.state(document_id) == "accepted"
+
+    await world.until(accepted)
+
+
+async def test_an_acceptance_that_was_lost_before_it_came_is_found_out(world: World) -> None:
+    """No head of the lost journal was the highest ever: the axis went on past it before the answer came."""
+    await without_a_feed(world)
+    copied = world.axis.sequence
+    gate = await late(world, "submissions")
+    document_id = await world.send("G14")
+    await world.until(lambda: document_id in world.axis.accepted)
+    world.axis.rewind(copied)
+    world.axis.sequence += 50
+    await sees_the_head(world)
+    del world.axis.gates["submissions"]
+    gate.set()
+    await world.until(lambda: world.state(document_id) == "accepted")
+    assert document_id not in world.axis.accepted
+    del world.axis.refuse["feed"]
+
+    def accepted() -> bool:
+        world.clock.jump(1_000)
         return document_id in world.axis.accepted and world.state(document_id) == "accepted"
 
     await world.until(accepted)

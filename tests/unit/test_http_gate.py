@@ -15,9 +15,9 @@ from axis.http.limits import Limiter
 from tests.support.flow import FlowWorld, HandClock, flow_world
 
 
-async def code(guard: HeadGuard, header: str | None) -> str:
+async def code(guard: HeadGuard, header: str | None, earlier: str | None = None) -> str:
     try:
-        await guard.check(header)
+        await guard.check(header, earlier)
     except Refusal as refusal:
         return refusal.name
     return ""
@@ -40,6 +40,26 @@ async def test_every_head_of_the_journal_is_known(monkeypatch: pytest.MonkeyPatc
         for header in (None, *seen, *seen):
             assert await code(guard, header) == ""
         assert guard.current() == seen[-1]
+
+
+async def test_earlier_heads_are_compared_too() -> None:
+    async with flow_world("G22") as world:
+        guard = HeadGuard(world.journal)
+        heads = [world.journal.head()]
+        for number in range(3):
+            await world.do(Register(f"U{number}", "Unit"))
+            heads.append(world.journal.head())
+        *earlier, highest = [str(each) for each in heads]
+        lower = [each.partition(":")[2] for each in earlier]
+        for some in (lower[:1], lower, [*lower, highest.partition(":")[2]], lower[:1] * 32):
+            assert await code(guard, highest, ",".join(some)) == ""
+            assert await code(guard, highest, ", ".join(some)) == ""
+        lost = f"{heads[1].sequence}:{'ab' * 32}"
+        assert await code(guard, highest, ",".join([lower[0], lost])) == "head_unknown"
+        above = f"{heads[-1].sequence + 1}:{'ab' * 32}"
+        for malformed in ("x", ",", f"{lower[0]},", above, ",".join(lower[:1] * 33), earlier[0]):
+            assert await code(guard, highest, malformed) == "field_invalid", malformed
+        assert await code(guard, None, lower[0]) == "field_invalid"
 
 
 async def test_a_head_that_does_not_exist_here() -> None:
