@@ -44,10 +44,10 @@ def take(
     as_json: Json = False,
 ) -> None:
     """Use the keys of another node of the same axis, once this node's journal has their certificates."""
-    from axis.app.own_keys import FILES, current_folder
+    from axis.app.own_keys import read_set
 
-    folder = current_folder(source / "keys" if (source / "keys").is_dir() else source)
-    files = {name: (folder / name).read_text("ascii") for name in FILES}
+    found = read_set(source / "keys" if (source / "keys").is_dir() else source)
+    files = {name: data.decode() for name, data in found.files.items()}
     _print(operate(home, "keys.take", {"files": files}), as_json)
 
 

@@ -108,6 +108,7 @@ def run_main(app: typer.Typer) -> None:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """The message and exit code of what a command raised; what it does not know it raises again."""
+    from axis.app.own_keys import KeysDamaged
     from axis.config import ConfigError
     from axis.control import HomeBusy, NotRunning
     from axis.core.errors import Refusal
@@ -120,6 +121,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"cannot run [storage_full]: {error}", 2
     if isinstance(error, JournalBroken):
         return f"cannot run [journal_forked]: {error}", 2
+    if isinstance(error, KeysDamaged):
+        return f"cannot run [keys_damaged]: {error}", 2
     known = (ConfigError, HomeBusy, NotRunning, OSError, UnicodeDecodeError)
     if isinstance(error, known) or type(error).__name__ == "HomeExists":
         return f"cannot run: {error}", 2

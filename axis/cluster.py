@@ -194,15 +194,13 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection for good. Idempotent."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping})
         if self._link is not None:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 # What was told last still goes out.
                 await asyncio.wait_for(self._link.client.flush(), _FAREWELL_SECONDS)
-            link, self._link = self._link, None
-            await link.end()
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
 
     # --- leaving and finding servers
 
@@ -223,25 +221,39 @@ class Connection:
     async def _keep(self) -> None:
         """Be connected, one server after the other. Runs until cancelled."""
         place = secrets.randbelow(len(self._servers))  # so that nodes do not all sit at the first
-        tried = 0
+        in_vain = 0
         while True:
             server = self._servers[place % len(self._servers)]
             place += 1
+            in_vain = 0 if await self._used(server) else in_vain + 1
+            if in_vain and in_vain % len(self._servers) == 0:
+                await asyncio.sleep(_ROUND_SECONDS)
+
+    async def _used(self, server: str) -> bool:
+        """Be connected to this server as long as it is of use; False where it was not at all.
+
+        Whatever ends it ends only this: nobody else would ever connect again.
+        """
+        began = self._timer()
+        try:
             link = await self._reach(server)
             if link is None:
-                tried += 1
-                if tried % len(self._servers) == 0:
-                    await asyncio.sleep(_ROUND_SECONDS)
-                continue
-            tried = 0
-            self._link = link
-            self._linked.set()
-            get_logger().info("cluster_connected", server=server)
-            await link.watch()
-            self._link = None
-            why = link.why or "the connection broke"
-            get_logger().warning("cluster_connection_lost", server=server, detail=why)
-            await link.end()
+                return False
+            try:
+                self._link = link
+                self._linked.set()
+                get_logger().info("cluster_connected", server=server)
+                await link.watch()
+                why = link.why or "the connection broke"
+                get_logger().warning("cluster_connection_lost", server=server, detail=why)
+            finally:
+                self._link = None
+                await link.end()
+        except Exception as error:
+            self._failure = str(error) or type(error).__name__
+            get_logger().exception("cluster_link_failed", server=server)
+            return False
+        return self._timer() - began > _ROUND_SECONDS
 
     async def _reach(self, server: str) -> _Link | None:
         link = _Link(server)
@@ -338,14 +350,22 @@ class _Link:
         for limit in self._limits:
             if not limit.expired():
                 limit.reschedule(0.0)
+        try:
+            self._abort()
+        finally:
+            await self._farewell()
+
+    def _abort(self) -> None:
         # The library offers no other way: its own waits for the farewell of a server that may be silent.
         transport = self.client._transport
         if isinstance(transport, TcpTransport):
             for writer in (transport._io_writer, transport._bare_io_writer):
                 if writer is not None:
-                    # Of Python 3.11.2's, that of a TLS connection which is lost already cannot be aborted.
-                    with contextlib.suppress(Exception):
+                    # Of Python 3.11.2's, that of a TLS connection which is lost already fails so.
+                    with contextlib.suppress(AttributeError):
                         writer.transport.abort()
+
+    async def _farewell(self) -> None:
         # Not `wait_for`: it waits on, half a minute, where the library swallows its cancellation.
         closing = asyncio.create_task(self.client.close(), name="cluster farewell")
         _farewells.add(closing)

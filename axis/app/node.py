@@ -91,6 +91,7 @@ async def open_home(
     home = read_home(path)
     async with AsyncExitStack() as opened:
         opened.enter_context(HomeLock(path))
+        home.own.forget_earlier()
         engines = await open_engines(home, opened)
         views = Views.open(home.views_path)
         opened.callback(views.close)

@@ -5,14 +5,15 @@ itself. Each rotation makes the next one, `keys/2`, `keys/3` …, and `keys/curr
 
 Order against crashes: a set's keys are durable before their certificates are asked for, and these are in the
 journal before the set is completed; `current` names only a complete set, and only then the set before is
-deleted. Until then the next set is the one after the current: a rotation that was broken off goes on with
-the keys, and so the certificates, that it had.
+deleted: at the next start if the process dies between. Until then the next set is the one after the
+current: a rotation that was broken off goes on with the keys, and so the certificates, that it had.
 
 Nothing here asks for certificates or journals them: `axis.app.rotation` does, in this order.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -31,13 +32,18 @@ from axis.core.errors import Refusal
 from axis.core.trust import Anchors, CertificateInfo, read_certificate
 from axis.durable import sync_folder, write_whole
 
-__all__ = ["FILES", "KeySet", "OwnKeys", "current_folder", "pem", "read_pem", "request"]
+__all__ = ["FILES", "KeySet", "KeysDamaged", "OwnKeys", "pem", "read_pem", "read_set", "request"]
 
 #: The files of a set; a private key is in those that end in `.key`.
 FILES: Final = ("tls.key", "sign.key", "tls.crt", "sign.crt")
 _CURRENT: Final = "current"
 _FIRST: Final = 1
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}\n?", re.ASCII)
 _PRIVATE: Final = 0o700
+
+
+class KeysDamaged(ConfigError):
+    """The set in use cannot be read: `keys_damaged`; says which file, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +107,8 @@ class OwnKeys:
 
     @classmethod
     def read(cls, keys: Path, anchors: Anchors) -> OwnKeys:
-        """What is in use at `keys`. Raises config.ConfigError."""
-        try:
-            return cls(keys, anchors, _read_current(keys))
-        except (OSError, ValueError, IndexError) as error:
-            raise ConfigError(f"{keys}: {error}") from error
+        """What is in use at `keys`. Raises KeysDamaged."""
+        return cls(keys, anchors, read_set(keys))
 
     def sign(self, signed: bytes, at: int) -> bytes:
         """Sign as the axis, at a time in milliseconds."""
@@ -157,7 +160,7 @@ class OwnKeys:
         self.current = found
         for act in self._changed:
             act(found)
-        self._forget(found.number)
+        self.forget_earlier()
 
     def _make_next(self) -> Path:
         folder = self._next
@@ -165,9 +168,12 @@ class OwnKeys:
         sync_folder(self._keys)
         return folder
 
-    def _forget(self, before: int) -> None:
-        """Delete earlier sets: nobody needs their keys, and the journal has their certificates for ever."""
-        for number in range(_FIRST, before):
+    def forget_earlier(self) -> None:
+        """Delete the sets before the one in use. Only for the home's one writer. Blocks.
+
+        Nobody needs their keys, and the journal has their certificates for ever. Idempotent.
+        """
+        for number in range(_FIRST, self.current.number):
             self._delete(_folder(self._keys, number))
 
     def _delete(self, folder: Path) -> None:
@@ -181,27 +187,29 @@ class OwnKeys:
         sync_folder(self._keys)
 
 
-def current_folder(keys: Path) -> Path:
-    """Where the set in use lies. Raises ValueError, OSError."""
-    return _folder(keys, _current(keys))
-
-
-def _current(keys: Path) -> int:
-    try:
-        return int((keys / _CURRENT).read_text("ascii"))
-    except FileNotFoundError:
-        return _FIRST
-
-
-def _read_current(keys: Path) -> KeySet:
+def read_set(keys: Path) -> KeySet:
+    """The set in use at `keys`, beside its writer or not. Raises KeysDamaged."""
     while True:
         number = _current(keys)
         try:
             return _read(keys, number)
-        except FileNotFoundError:
+        except (OSError, ValueError, IndexError) as error:
             if _current(keys) == number:
-                raise
+                raise KeysDamaged(f"{_folder(keys, number)}: {error}") from error
             # Replaced, and deleted, since its number was read.
+
+
+def _current(keys: Path) -> int:
+    path = keys / _CURRENT
+    try:
+        text = path.read_bytes().decode("ascii", "replace")
+    except FileNotFoundError:
+        return _FIRST
+    except OSError as error:
+        raise KeysDamaged(str(error)) from error
+    if not _NUMBER.fullmatch(text):
+        raise KeysDamaged(f"{path} names no key set, it holds {text[:40]!r}")
+    return int(text)
 
 
 def _folder(keys: Path, number: int) -> Path:

@@ -343,6 +343,12 @@ _ALL: Final = (
         "The XML signature within the edXML packet does not hold, and this agency node refuses such packets.",
         "Send the packet as it was signed; or set packet_signature to report in the node's agency.toml.",
     ),
+    _final(
+        "keys_damaged",
+        500,
+        "The axis's own keys or certificates cannot be read: a file is missing, damaged, or of another set.",
+        "Restore HOME/keys from a backup; or, where they were to be taken from, name a home that is whole.",
+    ),
 )
 
 CODES: Final[dict[str, Code]] = {entry.name: entry for entry in _ALL}

@@ -286,10 +286,6 @@ class JetStreamJournal(ReadsFile):
         if not number.isdigit() or int(number) > self._file.head().number:
             self._hint.wake()
 
-    async def nodes(self) -> list[NodeAnswer]:
-        """Where the nodes of this journal stand that answer now, this one included. Raises NotAnswered."""
-        return await ask_nodes(self._stream, self._file.head().journal_id)
-
     async def confirm(self) -> bool:
         """Read what others have appended up to now; whether the cluster's leader has confirmed the head."""
         try:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import uuid
+from asyncio.sslproto import _SSLProtocolTransport
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from nats.aio.client import Client
+from structlog.testing import capture_logs
 
 from axis.jetstream import JetStream, NotAnswered, Refused, cluster_tls, servers_of
 from bench.chaos.links import Breakable, Link, Mode
@@ -99,16 +104,21 @@ async def test_a_connection_that_works_is_kept(ways: Ways) -> None:
         # Longer than a server of no use is kept; what fails here, or finds nothing, is not its fault.
         listened: asyncio.Queue[bytes] = asyncio.Queue()
         await node.cluster.listen(f"silent.{node.stream}", listened.put)
-        silent = asyncio.create_task(node.cluster.publish(f"silent.{node.stream}", b"", timeout=4.5))
+
+        async def ask_who_is_silent() -> None:
+            with pytest.raises(NotAnswered):
+                await node.cluster.publish(f"silent.{node.stream}", b"", timeout=4.5)
+
         sequence = 0
-        while not silent.done():
-            sequence += 1
-            assert await node.cluster.message(node.stream, 1000, LIMIT) is None
-            with pytest.raises(NotAnswered, match="no leader"):
-                await node.cluster.publish(f"nobody.{node.stream}", b"", timeout=LIMIT)
-            assert await node.cluster.publish(f"at.{node.stream}", b"x", timeout=LIMIT) == sequence
-        with pytest.raises(NotAnswered):
-            await silent
+        # Together: a task of its own would end unseen where the rest fails.
+        async with asyncio.TaskGroup() as together:
+            silent = together.create_task(ask_who_is_silent())
+            while not silent.done():
+                sequence += 1
+                assert await node.cluster.message(node.stream, 1000, LIMIT) is None
+                with pytest.raises(NotAnswered, match="no leader"):
+                    await node.cluster.publish(f"nobody.{node.stream}", b"", timeout=LIMIT)
+                assert await node.cluster.publish(f"at.{node.stream}", b"x", timeout=LIMIT) == sequence
         assert node.server == first
 
 
@@ -125,6 +135,93 @@ async def test_a_node_goes_to_the_next_server_when_its_link_breaks(ways: Ways, m
         # It is heard, as before, what others tell.
         await node.cluster.tell(f"told.{node.stream}", b"news")
         assert await asyncio.wait_for(heard.get(), LIMIT) == b"news"
+
+
+class Faulty(Exception):
+    """What nothing is expected to raise."""
+
+
+@pytest.mark.parametrize("fault", ["watching it", "ending it"])
+async def test_a_node_goes_on_whatever_ends_its_link(
+    ways: Ways, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    broken = asyncio.Event()
+    connected: Any = Client.is_connected
+
+    def fails(_: object) -> None:
+        broken.set()
+        raise Faulty
+
+    def fails_to_who_watches(client: Client) -> bool:
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == "cluster connection":
+            fails(client)
+        return bool(connected.fget(client))
+
+    async with node_of(ways) as node:
+        first = node.server
+        await node.stores()
+        with capture_logs() as logs:
+            if fault == "watching it":
+                monkeypatch.setattr(Client, "is_connected", property(fails_to_who_watches))
+            else:
+                monkeypatch.setattr(_SSLProtocolTransport, "abort", fails)
+                node.links[f"node~{first}"].set("cut")
+            await asyncio.wait_for(broken.wait(), LIMIT)
+            monkeypatch.undo()
+            await node.stores()
+        assert node.server == following(first)
+        failed = [log["server"] for log in logs if log["event"] == "cluster_link_failed"]
+        assert [server.rpartition(":")[2] for server in failed] == [str(node.links[f"node~{first}"].port)]
+
+
+async def test_a_lost_connection_that_cannot_be_aborted_is_no_failure(
+    ways: Ways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = asyncio.Event()
+
+    def as_python_3_11_2(_: object) -> None:
+        broken.set()
+        raise AttributeError("'NoneType' object has no attribute '_abort'")
+
+    async with node_of(ways) as node:
+        first = node.server
+        with capture_logs() as logs:
+            monkeypatch.setattr(_SSLProtocolTransport, "abort", as_python_3_11_2)
+            node.links[f"node~{first}"].set("cut")
+            await node.stores()
+            assert broken.is_set()
+        assert node.server == following(first)
+        events = {log["event"] for log in logs}
+        assert "cluster_connection_lost" in events
+        assert "cluster_link_failed" not in events
+
+
+async def test_a_server_that_hangs_up_at_once_is_tried_again_after_a_pause() -> None:
+    loop = asyncio.get_running_loop()
+    joined: asyncio.Queue[float] = asyncio.Queue()
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = {"server_id": "x", "version": "2.11.0", "proto": 1, "headers": True, "max_payload": 1 << 20}
+        # The node closes its connection at the end of the test, wherever it stands.
+        with contextlib.suppress(OSError, EOFError):
+            writer.write(f"INFO {json.dumps(info)}\r\n".encode())
+            await reader.readuntil(b"PING\r\n")
+            writer.write(b"PONG\r\n")
+            await writer.drain()
+            joined.put_nowait(loop.time())
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = await JetStream.connect([f"nats://127.0.0.1:{port}"], None, name="node")
+        try:
+            async with asyncio.timeout(LIMIT):
+                times = [await joined.get() for _ in range(4)]
+        finally:
+            await connection.close()
+    # Each pause is 0.2 s; what each connection takes varies.
+    assert times[-1] - times[0] > 0.4
 
 
 async def test_an_idle_node_leaves_a_silent_server(ways: Ways) -> None:

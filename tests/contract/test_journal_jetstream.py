@@ -18,6 +18,7 @@ from axis.jetstream import JetStream, NotAnswered
 from axis.journal import jetstream as module
 from axis.journal import seeding, standing, taking
 from axis.journal.jetstream import JetStreamJournal
+from axis.journal.nodes import ask_nodes
 from axis.journal.seeding import Seeded, refuse_shorter, seed
 from axis.journal.sqlite import SqliteJournal
 from axis.journal.stream import JournalStream, Phase, subject_of
@@ -272,7 +273,7 @@ async def test_a_shortened_stream_is_filled_by_who_has_the_frames(nodes: Nodes) 
     with pytest.raises(JournalBroken, match="ends at frame 1, this axis's journal at frame 2"):
         await nodes.open("two")
     with pytest.raises(JournalBroken, match="node one has 2 frames, this one 1"):
-        refuse_shorter(nodes.file("two").head(), await one.nodes())
+        refuse_shorter(nodes.file("two").head(), await ask_nodes(one.stream, "j"))
 
     assert (await seed(one.file, cluster, stream=nodes.stream)).published == 1
     await sound(one)

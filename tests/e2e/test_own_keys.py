@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import ssl
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from axis.app.node import Node, open_home
 from axis.app.operations import operations
 from axis.app.own_keys import FILES, OwnKeys
 from axis.app.serve import Running, serving
-from axis.cli import app
+from axis.cli import app, main
 from axis.cli_views import audit_home
 from axis.core import cms
 from axis.core.errors import Refusal
@@ -269,6 +269,68 @@ def test_the_commands(home: Path) -> None:
     shown = CliRunner().invoke(app, ["keys", "rotate", "--home", str(home), "--within", "60"])
     assert (shown.exit_code, "nothing changed" in shown.stderr) == (0, True)
     assert rotated["sign"]["serial"] in shown.stderr
+
+
+DAMAGES = {
+    "current is no number": lambda keys: (keys / "current").write_bytes(b"\xff\x002"),
+    "current is cut short": lambda keys: (keys / "current").write_bytes(b""),
+    "current names no set": lambda keys: (keys / "current").write_bytes(b"7"),
+    "a key is damaged": lambda keys: (keys / "2" / "tls.key").write_bytes(b"\xff"),
+    "a certificate is empty": lambda keys: (keys / "2" / "sign.crt").write_bytes(b""),
+    "a key is gone": lambda keys: (keys / "2" / "sign.key").unlink(),
+}
+
+
+@pytest.fixture(scope="module")
+def rotated(made: Path) -> Path:
+    """A home whose keys are its second set."""
+    home = Path(shutil.copytree(made, made.with_name("rotated")))
+    assert CliRunner().invoke(app, ["keys", "rotate", "--home", str(home)]).exit_code == 0
+    return home
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+def test_damaged_keys_are_named(
+    rotated: Path, home: Path, damage: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    damaged = Path(shutil.copytree(rotated, home.with_name("damaged")))
+    damage(damaged / "keys")
+    # Where they are taken from, and where they are in use.
+    for arguments in (
+        ["take", "--home", str(home), "--from", str(damaged)],
+        ["rotate", "--home", str(damaged)],
+    ):
+        monkeypatch.setattr("sys.argv", ["axis", "keys", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"cannot run [keys_damaged]: {damaged / 'keys'}")
+        assert "Traceback" not in said
+    assert read_home(home).own.current.number == 1
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["the first set", "a later set"])
+async def test_the_keys_before_are_deleted_whenever_the_node_dies(home: Path, before: int) -> None:
+    class Death(BaseException):
+        """No code of the node's handles it."""
+
+    def die(_: object) -> None:
+        raise Death
+
+    def private_keys() -> set[Path]:
+        return {path.parent for path in (home / "keys").rglob("*.key")}
+
+    for _ in range(before):
+        await operate(home, "keys.rotate")
+    async with opened(home) as node:
+        earlier = node.home.own.current.folder
+        node.home.own.on_change(die)
+        with pytest.raises(Death):
+            await operations(node, serving=False)["keys.rotate"]({})
+    assert private_keys() == {earlier, home / "keys" / str(before + 2)}
+    async with opened(home) as node:
+        assert private_keys() == {node.home.own.current.folder} == {home / "keys" / str(before + 2)}
 
 
 async def test_a_backup_holds_the_set_in_use(home: Path) -> None:
