@@ -61,10 +61,11 @@ proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
 
 .PHONY: system
-system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; faketime sets clocks wrong; systemd judges its units
+system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; chromium looks at the console; faketime sets clocks wrong; systemd judges its units
 	@for tool in openssl git curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v xmlsec1 >/dev/null || missing="$$missing xmlsec1 libxmlsec1-openssl"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \

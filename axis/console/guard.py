@@ -11,17 +11,16 @@ from typing import Final
 
 from aiohttp import web
 
+from axis.console.site import KNOWN
 from axis.control import PROBLEM_JSON, problem
 from axis.core.errors import Refusal
 
-__all__ = ["COOKIE", "NONCE", "Guard"]
+__all__ = ["COOKIE", "Guard"]
 
 COOKIE: Final = "axis_console"
 
-#: The nonce of this answer's style sheet.
-NONCE: Final = web.RequestKey("nonce", str)
-
 _OPEN: Final = frozenset({"/livez", "/readyz", "/metrics", "/login"})
+_OPEN_FOLDERS: Final = ("/static/", "/language/")
 _LOCAL: Final = ("localhost", "axis")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,16 +36,15 @@ class Guard:
     @web.middleware
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Check, answer, and set the headers that every answer has."""
-        request[NONCE] = secrets.token_urlsafe(16)
         try:
             response = await self._answer(request, handler)
         except web.HTTPException as error:
-            _set_headers(request, error)
+            _set_headers(error)
             raise
         except Refusal as refusal:
             body = problem(refusal)
             response = web.json_response(body, status=refusal.code.http_status, content_type=PROBLEM_JSON)
-        _set_headers(request, response)
+        _set_headers(response)
         return response
 
     def log_in(self, token: str) -> bool:
@@ -64,7 +62,8 @@ class Guard:
             raise web.HTTPMisdirectedRequest(text="this console is not known under that name\n")
         if request.path == "/" and "token" in request.query:
             return self._link(request)
-        if request.path in _OPEN or self._may(request):
+        request[KNOWN] = self._may(request)
+        if request[KNOWN] or request.path in _OPEN or request.path.startswith(_OPEN_FOLDERS):
             return await handler(request)
         if request.path.startswith("/api/"):
             raise web.HTTPUnauthorized(
@@ -101,18 +100,18 @@ class Guard:
         return True
 
 
-def _set_headers(request: web.Request, response: web.StreamResponse) -> None:
+def _set_headers(response: web.StreamResponse) -> None:
     response.headers.update(
         {
             "Content-Security-Policy": (
-                f"default-src 'none'; style-src 'nonce-{request[NONCE]}'; form-action 'self';"
-                " base-uri 'none'; frame-ancestors 'none'"
+                "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
+                " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
             ),
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
-            "Cache-Control": "no-store",
         }
     )
+    response.headers.setdefault("Cache-Control", "no-store")

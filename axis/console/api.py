@@ -1,0 +1,95 @@
+"""JSON for machines: what the pages and the command line show, from the same queries."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Final, cast, get_args
+
+from aiohttp import web
+
+from axis.console.reading import Reading
+from axis.core.errors import Refusal
+from axis.ports import StoredRecord
+from axis.views.documents import show
+from axis.views.queries import query
+from axis.views.text import parse_time
+from axis.views.traffic import Filter, traffic
+from axis.views.volumes import By, Kind, Selection, volumes
+
+__all__ = ["Api", "json_answer", "selection_of"]
+
+_LIMIT: Final = 1000
+
+
+class Api:
+    """The twins under `/api/v1`. `record` reads the journal and is called in the event loop."""
+
+    def __init__(
+        self, reading: Reading, record: Callable[[int], StoredRecord | None], now: Callable[[], int]
+    ) -> None:
+        self._reading, self._record, self._now = reading, record, now
+
+    async def volumes(self, request: web.Request) -> web.Response:
+        """`axis volumes --json`."""
+        selection = selection_of(request)
+        return json_answer(await self._reading.read(lambda views: volumes(views, selection, self._now())))
+
+    async def traffic(self, request: web.Request) -> web.Response:
+        """`axis log --json`, as {"events": [...]}."""
+        wanted = _filter(request)
+        return json_answer({"events": await self._reading.read(lambda views: traffic(views, wanted))})
+
+    async def document(self, request: web.Request) -> web.Response:
+        """`axis show --json`."""
+        document_id = request.match_info["document_id"]
+
+        def place(views: sqlite3.Connection) -> int:
+            row = views.execute(query("document"), {"document_id": document_id}).fetchone()
+            return int(row["sequence"]) if row else 0
+
+        # The journal is read in the loop's thread, the views in another.
+        stored = self._record(await self._reading.read(place))
+        return json_answer(await self._reading.read(lambda views: show(views, document_id, lambda _: stored)))
+
+
+def json_answer(value: object) -> web.Response:
+    """As JSON, readable."""
+    return web.json_response(value, dumps=partial(json.dumps, ensure_ascii=False))
+
+
+def selection_of(request: web.Request) -> Selection:
+    """Which volumes a query asks for. Refusal `field_invalid` says what is wrong with it."""
+    wanted = request.query
+    by, kind = wanted.get("by", "unit"), wanted.get("kind", "document")
+    if by not in get_args(By) or kind not in get_args(Kind):
+        raise Refusal("field_invalid", "by is unit, day or month; kind is document or status")
+    return Selection(
+        month=wanted.get("month"), by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind)
+    )
+
+
+def _filter(request: web.Request) -> Filter:
+    wanted = request.query
+    try:
+        since = parse_time(wanted["since"]) if "since" in wanted else None
+        until = parse_time(wanted["until"], end=True) if "until" in wanted else None
+        limit, after = int(wanted.get("limit", "100")), int(wanted.get("after", "0"))
+    except ValueError as error:
+        raise Refusal("field_invalid", str(error)) from error
+    if not 1 <= limit <= _LIMIT or after < 0:
+        raise Refusal("field_invalid", f"limit: 1 to {_LIMIT}; after: not negative")
+    return Filter(
+        sender=wanted.get("from"),
+        recipient=wanted.get("to"),
+        document_id=wanted.get("document"),
+        since=since,
+        until=until,
+        event=wanted.get("event"),
+        code=wanted.get("code"),
+        text=wanted.get("text"),
+        limit=limit,
+        after=after,
+    )
