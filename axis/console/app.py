@@ -1,7 +1,7 @@
 """The operator's console: health and metrics for machines, one plain page for people, JSON twins of it.
 
 Everything shown is read from the views, through a connection of its own for each request, in a thread; only
-a document's header comes from the journal. Nothing here changes anything.
+a document's header comes from the journal. What changes anything is in `axis.console.acts`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from typing import Any, Final, TypeVar, cast, get_args
 import jinja2
 from aiohttp import web
 
-from axis.console.guard import NONCE, Guard
+from axis.console.access import check_routes
+from axis.console.accounts import Accounts
+from axis.console.acts import ACTS, Acts, acts_routes
+from axis.console.guard import GUARD, NONCE, Guard
 from axis.console.metrics import ConsoleMetrics
 from axis.core.errors import Refusal
 from axis.ports import StoredRecord
@@ -35,6 +38,8 @@ T = TypeVar("T")
 
 _LIMIT: Final = 1000
 _RECENT: Final = 50
+#: A form with a reason of 500 characters, each of three bytes, each byte as %XX.
+_BODY_LIMIT: Final = 16 * 1024
 _METRICS_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 
 
@@ -49,11 +54,23 @@ class Sources:
     now: Callable[[], int]  # milliseconds since the epoch
 
 
-def create_console(sources: Sources, *, token: str, hosts: Iterable[str] = ()) -> web.Application:
-    """The console's application. `token` logs in; `hosts` are the names it may be called by."""
-    guard = Guard(token, hosts)
+def create_console(
+    sources: Sources,
+    *,
+    token: str,
+    hosts: Iterable[str] = (),
+    accounts: Accounts | None = None,
+    acts: Acts | None = None,
+) -> web.Application:
+    """The console's application. `token` logs in as registrar; `hosts` are the names it may be called by.
+
+    Without `accounts` nobody but the token's holder logs in, without `acts` nobody changes anything.
+    """
+    guard = Guard(token, hosts, accounts)
     pages = _Pages(sources, guard)
-    application = web.Application(middlewares=[guard.middleware], client_max_size=4096)
+    application = web.Application(middlewares=[guard.middleware], client_max_size=_BODY_LIMIT)
+    application[GUARD] = guard
+    application[ACTS] = acts if acts is not None else Acts({})
     application.add_routes(
         [
             web.get("/livez", pages.live),
@@ -61,12 +78,15 @@ def create_console(sources: Sources, *, token: str, hosts: Iterable[str] = ()) -
             web.get("/metrics", pages.metrics),
             web.get("/login", pages.login),
             web.post("/login", pages.log_in),
+            web.post("/logout", pages.log_out),
             web.get("/", pages.overview),
             web.get("/api/v1/volumes", pages.api_volumes),
             web.get("/api/v1/traffic", pages.api_traffic),
             web.get("/api/v1/documents/{document_id}", pages.api_document),
+            *acts_routes(),
         ]
     )
+    check_routes(application)
     return application
 
 
@@ -100,16 +120,28 @@ class _Pages:
 
     async def login(self, request: web.Request) -> web.Response:
         """The form."""
-        return self._page(request, "login.html", wrong=False)
+        return self._page(request, "login.html", refusal=None)
 
     async def log_in(self, request: web.Request) -> web.Response:
         """The form, filled in."""
-        given = (await request.post()).get("token", "")
-        if not isinstance(given, str) or not self._guard.log_in(given.strip()):
-            return self._page(request, "login.html", status=401, wrong=True)
-        response = web.HTTPSeeOther("/")
-        self._guard.welcome(response)
-        raise response
+        given = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        name = given.get("name", "")
+        try:
+            cookie = await self._guard.log_in(request, name, given.get("password" if name else "token", ""))
+        except Refusal as refusal:
+            response = self._page(request, "login.html", refusal.code.http_status, refusal=refusal)
+            if refusal.retry_after is not None:
+                response.headers["Retry-After"] = str(refusal.retry_after)
+            return response
+        welcome = web.HTTPSeeOther("/")
+        self._guard.welcome(request, welcome, cookie)
+        raise welcome
+
+    async def log_out(self, request: web.Request) -> web.Response:
+        """End the session."""
+        farewell = web.HTTPSeeOther("/login")
+        self._guard.log_out(request, farewell)
+        raise farewell
 
     async def overview(self, request: web.Request) -> web.Response:
         """Volumes and recent traffic."""
