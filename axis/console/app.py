@@ -1,19 +1,24 @@
 """The operator's console: pages for people, JSON twins of them, health and metrics for machines.
 
 Everything shown is read from the views, through a connection of its own for each request, in a thread; only
-a document's header comes from the journal. Here the parts are put together; each page has a module.
+a document's header comes from the journal. What changes anything is in `axis.console.acts`. Here the parts
+are put together; each page has a module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
+from axis.console.access import check_routes
+from axis.console.accounts import Accounts
+from axis.console.acts import ACTS, Acts, acts_routes
 from axis.console.api import Api
 from axis.console.assets import Assets
-from axis.console.guard import Guard
+from axis.console.guard import GUARD, Guard
 from axis.console.health import Health
 from axis.console.live import Live
 from axis.console.login import Login
@@ -39,10 +44,26 @@ class Sources:
     now: Callable[[], int]  # milliseconds since the epoch
 
 
-def create_console(sources: Sources, *, token: str, hosts: Iterable[str] = ()) -> web.Application:
-    """The console's application. `token` logs in; `hosts` are the names it may be called by."""
-    guard = Guard(token, hosts)
-    application = web.Application(middlewares=[guard.middleware], client_max_size=4096)
+#: A form with a reason of 500 characters, each of three bytes, each byte as %XX.
+_BODY_LIMIT: Final = 16 * 1024
+
+
+def create_console(
+    sources: Sources,
+    *,
+    token: str,
+    hosts: Iterable[str] = (),
+    accounts: Accounts | None = None,
+    acts: Acts | None = None,
+) -> web.Application:
+    """The console's application. `token` logs in as registrar; `hosts` are the names it may be called by.
+
+    Without `accounts` nobody but the token's holder logs in, without `acts` nobody changes anything.
+    """
+    guard = Guard(token, hosts, accounts)
+    application = web.Application(middlewares=[guard.middleware], client_max_size=_BODY_LIMIT)
+    application[GUARD] = guard
+    application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
     reading = Reading(sources.views)
     live = Live(reading)
@@ -59,11 +80,14 @@ def create_console(sources: Sources, *, token: str, hosts: Iterable[str] = ()) -
             web.get("/metrics", health.metrics),
             web.get("/login", login.form),
             web.post("/login", login.log_in),
+            web.post("/logout", login.log_out),
             web.get("/", overview.page),
             web.get("/live/traffic", traffic.follow),
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),
+            *acts_routes(),
         ]
     )
+    check_routes(application)
     return application

@@ -15,13 +15,12 @@ from aiohttp import web
 
 from axis.console import shown
 from axis.console.assets import Assets
+from axis.console.roles import OPERATOR
 from axis.console.words import LANGUAGES, Language, language_of, translator
 from axis.views.text import parse_time, rfc3339
 
-__all__ = ["KNOWN", "PAGES", "Site", "language"]
+__all__ = ["PAGES", "Site", "language"]
 
-#: Whether whoever asks has logged in: only then the pages are named.
-KNOWN: Final = web.RequestKey("known", bool)
 #: What is to be seen, in the order of the navigation.
 PAGES: Final = (("overview", "/"),)
 
@@ -73,7 +72,7 @@ class Site:
             "language": spoken,
             "languages": LANGUAGES,
             "pages": PAGES,
-            "operator": request.get(KNOWN, False),
+            "operator": request.get(OPERATOR),
             "asset": self._assets.path,
             "here": partial(_here, request),
             "number": partial(shown.number, language=spoken),
