@@ -247,7 +247,9 @@ class Node:
             **loop, identity=identity, directory=directory, own_certificates=own_certificates
         )
         fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
-        self._found = FoundAgain(**own, fetcher=fetcher, signatures=signatures, random=self._random)
+        self._found = FoundAgain(
+            **own, fetcher=fetcher, signatures=signatures, random=self._random, events=events
+        )
         return Receiver(
             **loop,
             directory=directory,
