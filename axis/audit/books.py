@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
@@ -102,6 +103,7 @@ class Paper:
     signature_sha256: bytes
     acceptance_sha256: bytes
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    type_name: str = ""
     originals: tuple[str, ...] = ()  # what a recall, update or replacement names
 
 
@@ -118,6 +120,7 @@ class Books:
     registered_by: dict[str, tuple[int, int]] = field(default_factory=dict)  # how many units, newest sequence
     tokens: dict[bytes, tuple[journal_pb2.TokenIssued, int]] = field(default_factory=dict)
     enrolments: dict[bytes, tuple[journal_pb2.Enrolled, int]] = field(default_factory=dict)
+    moves: dict[tuple[str, str], int] = field(default_factory=dict)  # above once (or empty), unit → sequence
     papers: dict[str, Paper] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)  # sequence of the acceptance → document id
     blobs: dict[bytes, tuple[str, int, int]] = field(default_factory=dict)  # → document id, sequence, size
@@ -125,6 +128,7 @@ class Books:
     daily: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(_nine))
     rejections: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     durations: dict[float, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    listed: dict[str, int] = field(default_factory=dict)  # words found by their beginnings → first sequence
     events: dict[int, int] = field(default_factory=dict)  # sequence → row_hash of its row in the traffic log
 
     def certificate(self, sha256: bytes) -> facts_pb2.CertificateFact | None:
@@ -135,6 +139,15 @@ class Books:
     def primary(self, code: str) -> str:
         """The primary code for any code; empty if nobody has it."""
         return self.aliases.get(code, ("", 0))[0]
+
+    def above(self, code: str) -> Iterator[str]:
+        """Every unit above one, nearest first."""
+        for _ in range(MAX_LEVELS):
+            found = self.units.get(code)
+            if found is None or not found.parent:
+                return
+            code = found.parent
+            yield code
 
     def host(self, code: str) -> str:
         """The nearest unit upwards that has a node; the unit itself where there is none."""

@@ -10,6 +10,7 @@ from axispb.v1 import document_pb2, evidence_pb2, journal_pb2
 from axis.audit import books as columns
 from axis.audit.books import DURATIONS, Attempt, Delivery, Paper, day_of
 from axis.audit.line import Line
+from axis.audit.terms import listed_words
 from axis.core.envelope import Envelope, Kind
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def _paper(judge: Judge, message: Any, envelope: Envelope, answer: Envelope) -> 
     for part in message.attachments:
         paper.size += part.size
         books.blobs.setdefault(part.sha256, (message.document_id, judge.sequence, part.size))
-    judge.words.add(judge.sequence, paper.subject, paper.number, paper.issuer_document_id, fields.type.name)
+    paper.type_name = fields.type.name
+    for word in listed_words(paper):
+        books.listed.setdefault(word, judge.sequence)
     return paper
 
 

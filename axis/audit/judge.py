@@ -17,6 +17,7 @@ from axis.audit.books import Books, row_hash
 from axis.audit.chain import Stored
 from axis.audit.line import Line
 from axis.audit.report import Findings
+from axis.audit.terms import terms
 from axis.audit.words import Words
 from axis.core.envelope import Envelope, Kind, parse
 from axis.core.errors import Refusal
@@ -97,6 +98,7 @@ class Judge:
         return parse(envelope.signed, kind), envelope
 
     def _enter(self, line: Line, trace_id: str) -> None:
+        self.words.add(self.sequence, *terms(self.books, line, self.sequence))
         self.books.events[self.sequence] = row_hash(
             (
                 self.sequence,

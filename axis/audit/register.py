@@ -38,6 +38,9 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
         judge.require(books.host(body.parent) == body.by, "not_host_of_unit", f"{body.code}: its parent")
     if known is None and body.by:
         books.registered_by[body.by] = (books.registered_by.get(body.by, (0, 0))[0] + 1, sequence)
+    if known is not None and known.parent != body.parent:
+        for above in [*books.above(body.code)] or [""]:
+            books.moves.setdefault((above, body.code), sequence)
     if known is None:
         has_node = body.code in books.early
         books.units[body.code] = Unit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from axis.audit.chain import Chain
 __all__ = ["VIEWS_VERSION", "Row", "Table", "expected"]
 
 #: Of the rows expected here; a test holds it equal to the views' own.
-VIEWS_VERSION: Final = 3
+VIEWS_VERSION: Final = 4
 
 Row = tuple[Any, ...]
 
@@ -43,6 +43,7 @@ def expected(books: Books, chain: Chain) -> list[Table]:
         _deliveries(books),
         _daily(books),
         *_sums(books),
+        *_search(books),
     ]
 
 
@@ -131,6 +132,7 @@ def _documents(books: Books) -> Table:
             paper.sender,
             paper.host,
             paper.subject,
+            paper.type_name,
             paper.number,
             paper.issuer_document_id,
             paper.numbering,
@@ -142,7 +144,7 @@ def _documents(books: Books) -> Table:
         )
 
     columns = (
-        "sequence, document_id, kind, sender, host, subject, number, issuer_document_id,"
+        "sequence, document_id, kind, sender, host, subject, type_name, number, issuer_document_id,"
         " numbering, relation, about, status_code, accepted_at, bytes"
     )
     keys: Callable[[], Iterable[Row]] = lambda: ((sequence,) for sequence in books.ids)  # noqa: E731
@@ -233,5 +235,31 @@ def _sums(books: Books) -> list[Table]:
             durations,
             lambda: ((limit,) for limit in books.durations),
             lambda _: 0,
+        ),
+    ]
+
+
+def _search(books: Books) -> list[Table]:
+    """What searches look up beside the index itself."""
+
+    def present(known: Mapping[Any, int], key: Any) -> Row | None:
+        return () if key in known else None
+
+    return [
+        Table(
+            "moves",
+            "ancestor, unit",
+            2,
+            lambda key: present(books.moves, key),
+            lambda: list(books.moves),
+            lambda key: books.moves.get((key[0], key[1]), 0),
+        ),
+        Table(
+            "words",
+            "word",
+            1,
+            lambda key: present(books.listed, key[0]),
+            lambda: ((word,) for word in books.listed),
+            lambda key: books.listed.get(key[0], 0),
         ),
     ]

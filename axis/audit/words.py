@@ -1,31 +1,28 @@
-"""The search index, recounted: the words of every document in an index of the audit's own.
+"""The search index, recounted: the terms of every event in an index of the audit's own.
 
 It is made by SQLite with the same tokeniser, in a temporary file, and the two are compared word by word.
 """
 
 from __future__ import annotations
 
-import re
 import sqlite3
-import unicodedata
 from collections.abc import Iterator
-from itertools import groupby, islice
+from itertools import groupby, islice, zip_longest
 from typing import Final
 
 __all__ = ["Words"]
 
 _TABLE: Final = (
     "CREATE VIRTUAL TABLE search USING fts5"
-    " (words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 0')"
+    " (terms, content = '', columnsize = 0, detail = none, tokenize = \"ascii tokenchars '=^~/._-:'\")"
 )
-_MARKS: Final = re.compile(r"[\u0300-\u036f]")
 _AT_ONCE: Final = 2000
 
 _Entry = tuple[str, int]
 
 
 class Words:
-    """Words by the sequence of their document."""
+    """Terms, words among them, by the sequence of their event."""
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect("", isolation_level=None)
@@ -34,9 +31,8 @@ class Words:
         self._waiting: list[tuple[int, str]] = []
 
     def add(self, sequence: int, *texts: str) -> None:
-        """Enter a document's texts."""
-        plain = _MARKS.sub("", unicodedata.normalize("NFD", " ".join(texts).lower())).replace("đ", "d")
-        self._waiting.append((sequence, plain))
+        """Enter an event's terms, folded already."""
+        self._waiting.append((sequence, " ".join(texts)))
         if len(self._waiting) >= _AT_ONCE:
             self._write()
 
@@ -61,8 +57,10 @@ class Words:
     def _unfound(self, views: sqlite3.Connection) -> Iterator[tuple[int, str]]:
         """Words that stand in the index and are not found by asking for them, or with other documents."""
         for word, _ in groupby(_entries(self._connection), lambda entry: entry[0]):
-            differing = set(_found(self._connection, word)) ^ set(_found(views, word))
-            for sequence in sorted(differing):
+            ours, theirs = _found(self._connection, word), _found(views, word)
+            if all(mine == other for mine, other in zip_longest(ours, theirs)):
+                continue
+            for sequence in sorted(set(_found(self._connection, word)) ^ set(_found(views, word))):
                 yield sequence, f"search: asking for the word {word!r} gives other documents"
 
     def close(self) -> None:
@@ -71,7 +69,7 @@ class Words:
 
     def _write(self) -> None:
         self._connection.execute("BEGIN")
-        self._connection.executemany("INSERT INTO search (rowid, words) VALUES (?, ?)", self._waiting)
+        self._connection.executemany("INSERT INTO search (rowid, terms) VALUES (?, ?)", self._waiting)
         self._connection.execute("COMMIT")
         self._waiting.clear()
 

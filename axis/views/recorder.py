@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from axispb.v1 import document_pb2, evidence_pb2, journal_pb2
@@ -16,9 +16,12 @@ from axis.core.envelope import Kind
 from axis.core.frame import Frame
 from axis.core.references import numbering, references, relation
 from axis.core.volumes import local_day
+from axis.views.queries import query
 from axis.views.register import Register
 from axis.views.rows import Rows
-from axis.views.text import fold
+from axis.views.terms import BLOCK_BITS, block_term, document_terms, side_terms, term
+from axis.views.text import words_of
+from axis.views.words import WordList
 
 __all__ = ["Recorder"]
 
@@ -39,6 +42,17 @@ class _Known(NamedTuple):
     accepted_at: int
     bytes: int
     day: str  # of the acceptance
+    sender: str
+    terms: str  # what all its events are found by
+
+
+def _known(
+    sequence: int, _id: str, kind: str, sender: str, _host: str, subject: str, type_name: str, number: str,
+    issuer_document_id: str, _numbering: str, _relation: str, _about: str, _code: str, at: int, size: int,
+) -> _Known:  # fmt: skip
+    """From a row of `documents`."""
+    terms = document_terms(kind, subject, number, issuer_document_id, type_name)
+    return _Known(sequence, kind, at, size, local_day(at), sender, terms)
 
 
 def _number(fields: document_pb2.Fields) -> str:
@@ -58,6 +72,7 @@ class Recorder:
         self._connection = connection
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._register = Register(connection)
+        self._words = WordList(connection)
         self._rows = Rows()
         self._day = ""  # of the frame that is being read
         self._handlers: dict[str, Callable[[journal_pb2.Record, int, int], None]] = {
@@ -85,12 +100,14 @@ class Recorder:
         """Write what is waiting."""
         rows, self._rows = self._rows, Rows()
         rows.write(self._connection)
+        self._words.write()
 
     def reset(self) -> None:
         """Forget everything: the transaction was rolled back, or the views were emptied."""
         self._rows = Rows()
         self._known.clear()
         self._register.forget()
+        self._words.forget()
 
     # Accepted, receipted, noticed: the hot path.
 
@@ -98,21 +115,21 @@ class Recorder:
         body = record.accepted
         acceptance = evidence_pb2.Acceptance.FromString(body.acceptance.signed[_ACCEPTANCE_LINE:])
         kind = acceptance.kind
+        size = 0
         if kind == "status":
             status = document_pb2.Status.FromString(body.envelope.signed[_STATUS_LINE:])
-            sender = self._register.resolve(status.sender_unit)
-            size, host = 0, status.acting_organisation
-            texts = ("", "", "", "", "", status.about_document_id, status.code)
-            self._event(record, sequence, at, "status", sequence, code=status.code, reason=status.note)
+            sender, host = self._register.resolve(status.sender_unit), status.acting_organisation
+            texts = ("", "", "", "", "", "", status.about_document_id, status.code)
+            event, code, reason = "status", status.code, status.note
         else:
             document = document_pb2.Document.FromString(body.envelope.signed[_DOCUMENT_LINE:])
-            sender = self._register.resolve(document.sender_unit)
-            size, host = sum(part.size for part in document.attachments), document.acting_organisation
+            sender, host = self._register.resolve(document.sender_unit), document.acting_organisation
+            size = sum(part.size for part in document.attachments)
             fields = document.fields
-            number = _number(fields)
             texts = (
                 fields.subject,
-                number,
+                fields.type.name,
+                _number(fields),
                 fields.issuer_document_id,
                 numbering(fields, at),
                 relation(fields),
@@ -120,11 +137,15 @@ class Recorder:
                 "",
             )
             self._rows.originals += [(sequence, named) for named in references(fields)]
-            words = f"{fields.subject} {number} {fields.issuer_document_id} {fields.type.name}"
-            self._rows.words.append((sequence, fold(words)))
-            self._event(record, sequence, at, "accepted", sequence)
+            event, code, reason = "accepted", "", ""
+        subject, type_name, number, issuer_document_id, *_ = texts
+        self._words.add(words_of(f"{subject} {number} {issuer_document_id} {type_name}"))
+        terms = document_terms(kind, subject, number, issuer_document_id, type_name)
         document_id = acceptance.document_id
-        self._remember(document_id, _Known(sequence, kind, at, size, self._day))
+        known = _Known(sequence, kind, at, size, self._day, sender, terms)
+        self._remember(document_id, known)
+        units = [destination.unit for destination in acceptance.deliveries]
+        self._event(record, sequence, at, event, known, code=code, reason=reason, to=units)
         self._rows.documents.append((sequence, document_id, kind, sender, host, *texts, at, size))
         day = self._day
         counts = self._rows.count(sender, day, kind)
@@ -157,9 +178,7 @@ class Recorder:
             counts.late += 1
         if known.kind == "document":
             self._rows.measure(at - known.accepted_at)
-        self._event(
-            record, sequence, at, outcome, known.sequence, unit, outcome=outcome, reason=receipt.reason
-        )
+        self._event(record, sequence, at, outcome, known, unit, outcome=outcome, reason=receipt.reason)
 
     def _on_noticed(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
         notice = evidence_pb2.Notice.FromString(record.noticed.notice.signed[_NOTICE_LINE:])
@@ -179,7 +198,7 @@ class Recorder:
             )
             self._rows.count(unit, day, known.kind).dead += 1
         outcome = "dead" if event == "dead" else ""
-        self._event(record, sequence, at, event, known.sequence, unit, outcome=outcome, reason=notice.reason)
+        self._event(record, sequence, at, event, known, unit, outcome=outcome, reason=notice.reason)
 
     def _on_late_receipt(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
         body = record.late_receipt
@@ -190,7 +209,7 @@ class Recorder:
             sequence,
             at,
             "late_receipt",
-            known.sequence if known else None,
+            known,
             receipt.recipient_unit,
             outcome="received" if receipt.outcome == evidence_pb2.OUTCOME_RECEIVED else "refused",
             code=body.code,
@@ -258,19 +277,34 @@ class Recorder:
         sequence: int,
         at: int,
         event: str,
-        document: int | None = None,
+        known: _Known | None = None,
         party: str = "",
         *,
+        to: Sequence[str] = (),
         document_id: str = "",
         outcome: str = "",
         code: str = "",
         reason: str = "",
         repeats: int = 1,
     ) -> None:
-        trace_id = record.trace_id
+        document, trace_id = known.sequence if known else None, record.trace_id
         self._rows.events.append(
             (sequence, at, event, document, party, document_id, outcome, code, reason, repeats, trace_id)
         )
+        terms = [term("event", event), block_term(sequence >> BLOCK_BITS)]
+        if outcome:
+            terms.append(term("outcome", outcome))
+        if code:
+            terms.append(term("code", code))
+        if known:
+            terms += (known.terms, self._side("from", known.sender))
+            terms += (self._side("to", unit) for unit in to or [party])
+        elif party:
+            terms.append(self._side("from", party))
+        self._rows.terms.append((sequence, " ".join(terms)))
+
+    def _side(self, side: str, unit: str) -> str:
+        return side_terms(side, self._register.line(unit))
 
     def _remember(self, document_id: str, known: _Known) -> None:
         self._known[document_id] = known
@@ -280,12 +314,8 @@ class Recorder:
     def _lookup(self, document_id: str) -> _Known | None:
         known = self._known.get(document_id)
         if known is None:
-            row = self._connection.execute(
-                "SELECT sequence, kind, accepted_at, bytes FROM documents WHERE document_id = ?",
-                (document_id,),
-            ).fetchone()
+            row = self._connection.execute(query("document"), {"document_id": document_id}).fetchone()
             if row is not None:
-                sequence, kind, accepted_at, size = row
-                known = _Known(sequence, kind, accepted_at, size, local_day(accepted_at))
+                known = _known(*row)
                 self._remember(document_id, known)
         return known

@@ -13,6 +13,9 @@ from typing import Final
 from axispb.v1 import journal_pb2
 from cryptography import x509
 
+from axis.core.organisation import MAX_LEVELS
+from axis.views.queries import query
+
 __all__ = ["Register"]
 
 _REMEMBERED: Final = 50_000
@@ -24,9 +27,11 @@ class Register:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._primary: dict[str, str] = {}
+        self._lines: dict[str, tuple[str, ...]] = {}
 
     def registered(self, unit: journal_pb2.UnitRegistered, sequence: int) -> None:
         """A unit is new, or its name, parent or old codes changed."""
+        self._note_move(unit.code, unit.parent)
         self.forget()
         self._connection.execute(
             "INSERT INTO units VALUES (?1, ?2, ?3, ?4, 0,"
@@ -89,6 +94,29 @@ class Register:
             self._primary[code] = primary
         return primary
 
+    def line(self, code: str) -> tuple[str, ...]:
+        """A unit and everything above it now, nearest first; the code alone where nothing is registered."""
+        line = self._lines.get(code)
+        if line is None:
+            line = (code, *self._above(code))
+            if len(self._lines) >= _REMEMBERED:
+                self._lines.clear()
+            self._lines[code] = line
+        return line
+
     def forget(self) -> None:
         """Drop what is remembered: the tables changed, or a transaction was rolled back."""
         self._primary.clear()
+        self._lines.clear()
+
+    def _above(self, code: str) -> list[str]:
+        rows = self._connection.execute(query("ancestors"), {"code": code, "levels": MAX_LEVELS})
+        return [str(ancestor) for (ancestor,) in rows]
+
+    def _note_move(self, code: str, parent: str) -> None:
+        row = self._connection.execute("SELECT parent FROM units WHERE code = ?", (code,)).fetchone()
+        if row is not None and row[0] != parent:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO moves VALUES (?,?)",
+                [(code, ancestor) for ancestor in self._above(code) or [""]],
+            )

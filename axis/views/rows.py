@@ -17,7 +17,7 @@ DURATION_CLASSES: Final = (
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0, float("inf"),
 )  # fmt: skip
 
-_INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_DOCUMENT: Final = "INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_ORIGINAL: Final = "INSERT INTO originals VALUES (?,?)"
 _INSERT_DELIVERY: Final = "INSERT INTO deliveries VALUES (?,?,?,?,?,'in_flight',?,?,0,0,0,'')"
 _REQUEUE: Final = """
@@ -25,7 +25,7 @@ _REQUEUE: Final = """
     SELECT document, unit, ?, ordinal, ?, 'in_flight', ?, ?, 0, 0, 0, ''
     FROM deliveries WHERE document = ? AND unit = ? AND attempt = 1"""
 _INSERT_EVENT: Final = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT_WORDS: Final = "INSERT INTO search (rowid, words) VALUES (?, ?)"
+_INSERT_TERMS: Final = "INSERT INTO search (rowid, terms) VALUES (?, ?)"
 _OUTCOME: Final = """
     UPDATE deliveries SET state = ?, outcome_sequence = ?, outcome_at = ?, stored_at = ?, reason = ?
     WHERE document = ? AND unit = ? AND attempt = ?"""
@@ -88,7 +88,7 @@ class Rows:
     requeues: list[Row] = field(default_factory=list)
     outcomes: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
-    words: list[Row] = field(default_factory=list)
+    terms: list[Row] = field(default_factory=list)
     daily: dict[tuple[str, str, str], Daily] = field(default_factory=dict)
     rejections: dict[str, int] = field(default_factory=dict)
     durations: dict[float, list[int]] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class Rows:
         run(_REQUEUE, self.requeues)
         run(_OUTCOME, self.outcomes)
         run(_INSERT_EVENT, self.events)
-        run(_INSERT_WORDS, self.words)
+        run(_INSERT_TERMS, self.terms)
         run(_ADD_DAILY, [(*key, *counts.row()) for key, counts in self.daily.items()])
         run(_ADD_REJECTIONS, self.rejections.items())
         run(_ADD_DURATIONS, [(limit, *sums) for limit, sums in self.durations.items()])

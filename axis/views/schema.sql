@@ -53,6 +53,7 @@ CREATE TABLE documents (
     sender             TEXT NOT NULL,            -- primary code
     host               TEXT NOT NULL,            -- the acting organisation
     subject            TEXT NOT NULL,
+    type_name          TEXT NOT NULL,            -- Quyết định, Công văn, …
     number             TEXT NOT NULL,            -- number/notation
     issuer_document_id TEXT NOT NULL,
     numbering          TEXT NOT NULL,            -- year/number/notation, which an issuer gives once
@@ -138,6 +139,20 @@ CREATE TABLE durations (
     milliseconds INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Words of documents, folded (axis/views/text.py), by documents.sequence. Holds no text itself, and no sizes:
+-- Units that were moved in the tree, and what they stood below before (empty: below nothing). The terms of
+-- earlier events say where a unit stood then.
+CREATE TABLE moves (
+    unit     TEXT NOT NULL,
+    ancestor TEXT NOT NULL,
+    PRIMARY KEY (ancestor, unit)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX moves_unit ON moves (unit);
+
+-- Words that may be typed in part (axis/views/words.py).
+CREATE TABLE words (
+    word TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- What each event is found by (axis/views/terms.py), by events.sequence. Holds no text itself, and no sizes:
 -- nothing is ranked.
-CREATE VIRTUAL TABLE search USING fts5 (words, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 0');
+CREATE VIRTUAL TABLE search USING fts5 (terms, content = '', columnsize = 0, detail = none, tokenize = "ascii tokenchars '=^~/._-:'");

@@ -9,7 +9,7 @@ from typing import Final
 
 from axis.core.volumes import VIETNAM
 
-__all__ = ["fold", "match_words", "parse_time", "rfc3339"]
+__all__ = ["fold", "parse_time", "rfc3339", "words_of"]
 
 _MARKS: Final = re.compile("[\u0300-\u036f]+")
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -21,10 +21,9 @@ def fold(text: str) -> str:
     return _MARKS.sub("", decomposed).replace("đ", "d")
 
 
-def match_words(text: str) -> str | None:
-    """The FTS5 expression for "every word of this occurs, or begins a word"; None if there is no word."""
-    words = _WORD.findall(fold(text))
-    return " ".join(f'"{word}"*' for word in words) or None
+def words_of(text: str) -> list[str]:
+    """The words of a text, folded, in order: runs of letters and digits."""
+    return _WORD.findall(fold(text))
 
 
 def rfc3339(ms: int) -> str:

@@ -1,99 +1,184 @@
-"""The traffic log: one line per record of the journal, filtered.
+"""The traffic log: one line per record of the journal, filtered, in pages.
 
 A document's own events name its sender and recipients; a delivery's events the sender and the one
 recipient; what is about a unit (registered, suspended, issued, rejected …) names it in `from`.
+
+A page costs at most about `BUDGET` seconds: whoever asks for what hardly occurs gets what was found until
+then, and where to go on. Cursors are sequences, so pages stay as they are while events arrive.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 
+from axis.core.errors import Refusal
+from axis.views.criteria import Criteria, Filter
+from axis.views.file import read_position
 from axis.views.queries import query
-from axis.views.text import match_words, rfc3339
-from axis.views.volumes import resolve
+from axis.views.text import rfc3339
 
-__all__ = ["Filter", "traffic"]
+__all__ = ["BUDGET", "Filter", "Line", "Page", "every_line", "page", "traffic"]
 
-_CONDITIONS: Final = {
-    "sender": "(documents.sender = :sender OR (events.document IS NULL AND events.party = :sender))",
-    "recipient": "((events.document IS NOT NULL AND events.party = :recipient) OR EXISTS ("
-    "SELECT 1 FROM deliveries WHERE deliveries.document = events.sequence AND unit = :recipient))",
-    "document_id": "(events.document = (SELECT sequence FROM documents WHERE document_id = :document_id)"
-    " OR events.document_id = :document_id)",
-    "first": "events.sequence >= :first",
-    "before": "events.sequence < :before",
-    "event": "events.event = :event",
-    "code": "events.code = :code",
-    "words": "events.document IN (SELECT rowid FROM search WHERE search MATCH :words)",
-}
+#: Seconds after which a page ends even if it is not full.
+BUDGET: Final = 0.1
+_AT_ONCE: Final = 1000
+
+Line = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which lines: all that is given must hold. Codes may be any of a unit's; times in milliseconds."""
+class Page:
+    """Lines that match, newest first, and where others are."""
 
-    sender: str | None = None
-    recipient: str | None = None
-    document_id: str | None = None
-    since: int | None = None
-    until: int | None = None
-    event: str | None = None
-    code: str | None = None
-    text: str | None = None
-    limit: int = 100
-    after: int = 0  # only sequences over it
+    lines: list[Line]
+    older: int | None  # `before` of the page of older lines; None: there are none
+    newer: int  # `after` of the page of newer lines, which may come yet
+    complete: bool  # False: ended by the budget, not full; `older`, or `newer`, goes on where it ended
+    scanned: int  # everything from here to the other end of the page was looked at
+    head: int  # the newest sequence there was
 
 
-def traffic(connection: sqlite3.Connection, wanted: Filter) -> list[dict[str, object]]:
-    """The newest `limit` lines that match, oldest first, each in the contract's shape.
+def page(
+    connection: sqlite3.Connection, wanted: Filter, *, newer: bool = False, budget: float = BUDGET
+) -> Page:
+    """One page of at most `wanted.limit` lines: the newest before `wanted.before`, after `wanted.after`.
+
+    With `newer` the oldest of these instead: the page that comes after a cursor, as for a live tail.
+    Raises Refusal `field_invalid` for a code that no unit has.
+    """
+    with _reading(connection):
+        position = read_position(connection)
+        head = position.sequence if position else 0
+        criteria = Criteria.of(connection, wanted, head)
+        deadline = time.monotonic() + budget
+        return (_rising if newer else _falling)(connection, wanted, criteria, head, deadline)
+
+
+def every_line(
+    connection: sqlite3.Connection, wanted: Filter, *, oldest_first: bool = False
+) -> Iterator[Line]:
+    """All lines that match, however many, as they stood at the first: for exports.
+
+    Each thousand is read in a transaction of its own, so that a slow reader holds nothing up; what arrives
+    meanwhile is left out. `limit` counts for nothing. Raises Refusal `unavailable` when the views are built
+    anew meanwhile, and as `page`.
+    """
+    began = read_position(connection)
+    if began is None:
+        return
+    end = began.sequence + 1
+    here = replace(wanted, limit=_AT_ONCE, before=min(wanted.before or end, end))
+    while True:
+        found = page(connection, here, newer=oldest_first)
+        position = read_position(connection)
+        if position is None or position.journal_id != began.journal_id or position.sequence < began.sequence:
+            raise Refusal("unavailable", "the views are being built anew", retry_after=5)
+        yield from reversed(found.lines) if oldest_first else found.lines
+        if oldest_first:
+            if found.newer + 1 >= (here.before or end):
+                return
+            here = replace(here, after=found.newer)
+        else:
+            if found.older is None:
+                return
+            here = replace(here, before=found.older)
+
+
+def traffic(connection: sqlite3.Connection, wanted: Filter) -> list[Line]:
+    """The newest `limit` lines that match, oldest first, each in the contract's shape; takes what it takes.
 
     Raises Refusal `field_invalid` for a code that no unit has.
     """
-    given: dict[str, object] = {
-        "sender": wanted.sender and resolve(connection, wanted.sender),
-        "recipient": wanted.recipient and resolve(connection, wanted.recipient),
-        "document_id": wanted.document_id,
-        "first": _first(connection, wanted),
-        "before": None if wanted.until is None else _sequence_at(connection, wanted.until + 1),
-        "event": wanted.event,
-        "code": wanted.code,
-    }
-    if wanted.text is not None:
-        given["words"] = match_words(wanted.text) or '""'
-    given = {name: value for name, value in given.items() if value is not None}
-    filters = " AND ".join(_CONDITIONS[name] for name in given) or "TRUE"
-    statement = query("traffic").replace("/* filters */", filters)
-    rows = connection.execute(statement, {**given, "limit": wanted.limit}).fetchall()
-    return [_line(row) for row in reversed(rows)]
+    lines: list[Line] = []
+    here: Filter | None = wanted
+    while here is not None:
+        found = page(connection, here)
+        lines += found.lines
+        left = wanted.limit - len(lines)
+        here = replace(wanted, limit=left, before=found.older) if left and found.older is not None else None
+    return lines[::-1]
 
 
-def _first(connection: sqlite3.Connection, wanted: Filter) -> int | None:
-    first = wanted.after + 1
-    if wanted.since is not None:
-        first = max(first, _sequence_at(connection, wanted.since))
-    return first if first > 1 else None
+def _falling(
+    connection: sqlite3.Connection, wanted: Filter, criteria: Criteria, head: int, deadline: float
+) -> Page:
+    """One line more is looked for, so that there is no cursor to nothing."""
+    lines, at = _search(connection, criteria, wanted.limit + 1, deadline, rising=False)
+    newer = max(criteria.last, wanted.after)
+    if len(lines) > wanted.limit:
+        del lines[wanted.limit :]
+        oldest = _sequence(lines[-1])
+        return Page(lines, oldest, newer, True, oldest, head)
+    complete = at < criteria.first
+    return Page(lines, None if complete else at + 1, newer, complete, at + 1, head)
 
 
-def _sequence_at(connection: sqlite3.Connection, at: int) -> int:
-    """The first sequence whose time is `at` or later; one over the newest if there is none."""
-    low, high = 1, int(connection.execute("SELECT ifnull(max(sequence), 0) FROM events").fetchone()[0]) + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = connection.execute(query("first_sequence_at"), {"sequence": middle}).fetchone()
-        if row is not None and row[0] < at:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _rising(
+    connection: sqlite3.Connection, wanted: Filter, criteria: Criteria, head: int, deadline: float
+) -> Page:
+    lines, at = _search(connection, criteria, wanted.limit, deadline, rising=True)
+    complete = at > criteria.last or len(lines) == wanted.limit
+    older = _sequence(lines[0]) if lines else criteria.first
+    reached = max(at - 1, wanted.after)
+    return Page(lines[::-1], older if older > 1 else None, reached, complete, reached, head)
 
 
-def _line(row: sqlite3.Row) -> dict[str, object]:
+def _search(
+    connection: sqlite3.Connection, criteria: Criteria, count: int, deadline: float, *, rising: bool
+) -> tuple[list[Line], int]:
+    """(up to `count` lines in order, the next place to look at: beyond the range if all was seen)."""
+    first, last = criteria.first, criteria.last
+    at = first if rising else last
+    lines: list[Line] = []
+    while first <= at <= last and len(lines) < count:
+        low, high = (at, last) if rising else (first, at)
+        found, at = criteria.sequences(connection, low, high, count - len(lines), rising=rising)
+        lines += filter(criteria.holds, _lines(connection, found, rising))
+        if time.monotonic() >= deadline:
+            break
+    if len(lines) > count:
+        del lines[count:]
+        at = _sequence(lines[-1]) + (1 if rising else -1)
+    return lines, at
+
+
+def _lines(connection: sqlite3.Connection, sequences: list[int], rising: bool) -> list[Line]:
+    if not sequences:
+        return []
+    rows = connection.execute(query("traffic"), {"sequences": json.dumps(sequences)})
+    lines = [_line(row) for row in rows]
+    return lines[::-1] if rising else lines
+
+
+def _sequence(line: Line) -> int:
+    sequence = line["sequence"]
+    assert isinstance(sequence, int)
+    return sequence
+
+
+@contextmanager
+def _reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """One read transaction, unless the caller has one: index and rows belong together."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _line(row: sqlite3.Row) -> Line:
     about_delivery = row["kind"] is not None and row["recipients"] is None
     recipients = json.loads(row["recipients"]) if row["recipients"] is not None else []
-    line: dict[str, object] = {
+    line: Line = {
         "sequence": row["sequence"],
         "at": rfc3339(row["at"]),
         "event": row["event"],

@@ -96,6 +96,8 @@ async def traffic(history: History, signers: Signers) -> None:
             serial=tls.serial, certificate_sha256=tls.sha256, reason="superseded", revoked_at=history.now
         )
     )
+    await history.register("G22.01", "Vụ Hành chính", parent="G14")
+    await history.register("G22.01", "Vụ Hành chính", parent="G22")
     await history.flush()
 
 
@@ -239,8 +241,10 @@ VIEW_ADDITIONS = {
     "certificates": "INSERT INTO certificates"
     " SELECT x'00', organisation, usage, serial, hierarchy, 0, 0, 1, 0, 0, '' FROM certificates LIMIT 1",
     "documents": "INSERT INTO documents"
-    " VALUES (99, 'x', 'document', 'G22', 'G22', '', '', '', '', '', '', '', 1, 0)",
+    " VALUES (99, 'x', 'document', 'G22', 'G22', '', '', '', '', '', '', '', '', 1, 0)",
     "originals": "INSERT INTO originals VALUES (99, 'x')",
+    "moves": "INSERT INTO moves VALUES ('G14', 'G22')",
+    "words": "INSERT INTO words VALUES ('secret')",
     "deliveries": "INSERT INTO deliveries"
     " SELECT document, unit, 4, 0, host, 'in_flight', 1, 1, 0, 0, 0, '' FROM deliveries WHERE attempt = 3",
     "events": "INSERT INTO events"
@@ -285,7 +289,7 @@ def test_a_removed_row_of_the_views_is_named(files: Files, table: str) -> None:
 
 def test_the_search_index_is_compared(files: Files) -> None:
     with changing(files.views) as connection:
-        connection.execute("INSERT INTO search (rowid, words) VALUES (15, 'secret')")
+        connection.execute("INSERT INTO search (rowid, terms) VALUES (15, 'secret')")
     report = files.audit()
     assert [(p.code, p.detail) for p in report.problems] == [
         ("view_row_changed", "search: the word 'secret' was added")
@@ -393,7 +397,7 @@ def test_a_search_that_goes_astray_is_named(tmp_path: Path, column: str) -> None
         for sequence in range(1, 1500):
             text = f"x{sequence * 7919 % 100_003:06} y{sequence}"
             words.add(sequence, text)
-            views.execute("INSERT INTO search (rowid, words) VALUES (?, ?)", (sequence, text))
+            views.execute("INSERT INTO search (rowid, terms) VALUES (?, ?)", (sequence, text))
         views.commit()
     with closing(sqlite3.connect(path)) as views:
         assert list(words.differences(views)) == []

@@ -1,4 +1,4 @@
--- Lines of the traffic log, newest first: every record with the document it is about.
+-- Lines of the traffic log at given places (a JSON list), newest first: each record with the document it is about.
 SELECT
     events.sequence, events.at, events.event, events.party, events.outcome, events.code, events.reason,
     events.repeats, events.trace_id,
@@ -12,6 +12,5 @@ SELECT
         )
     ) END AS recipients
 FROM events LEFT JOIN documents ON documents.sequence = events.document
-WHERE /* filters */
+WHERE events.sequence IN (SELECT value FROM json_each(:sequences))
 ORDER BY events.sequence DESC
-LIMIT :limit

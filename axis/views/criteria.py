@@ -1,0 +1,182 @@
+"""What is wanted of the traffic log, as an expression over the search index and a range of places.
+
+The index answers an expression without an `and` line by line. One with an `and` may leap through long lists
+that never meet, so it is asked block by block, and whoever asks can stop between blocks.
+
+A unit's terms say where it stood at each event, while a subtree means the units that stand there now. So
+units that were ever moved are asked for by their own terms, and where one has left, each line is looked at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, Self
+
+from axis.views.queries import query
+from axis.views.terms import BLOCK_BITS, NUMBER_PREFIX, block_term, number_term, plain_number, term, unit_term
+from axis.views.volumes import resolve
+from axis.views.words import begun
+
+__all__ = ["Criteria", "Direction", "Filter"]
+
+Direction = Literal["either", "from", "to"]
+
+#: Sequences that are read at once where each line must be looked at.
+_LOOKED_AT: Final = 200
+_SIDES: Final[dict[Direction, tuple[str, ...]]] = {
+    "either": ("from", "to"),
+    "from": ("from",),
+    "to": ("to",),
+}
+
+Line = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which lines: all that is given must hold. Codes may be any of a unit's; times in milliseconds."""
+
+    sender: str | None = None
+    recipient: str | None = None
+    document_id: str | None = None
+    since: int | None = None
+    until: int | None = None
+    event: str | None = None
+    code: str | None = None
+    text: str | None = None  # words of subject, number, issuer's id or type; begun or whole, marks or none
+    limit: int = 100
+    after: int = 0  # only sequences over it
+    before: int | None = None  # only sequences under it
+    kind: str | None = None  # document or status
+    outcome: str | None = None
+    number: str | None = None  # the beginning of number/notation, marks and zeros before it or none
+    unit: str | None = None  # sender or recipient, as `direction` says
+    subtree: str | None = None  # this unit or one that stands below it now, as `direction` says
+    direction: Direction = "either"
+
+
+class Criteria:
+    """A filter, resolved at one state of the views. `first` and `last` bound the sequences it is about."""
+
+    def __init__(self, first: int, last: int, clauses: list[list[str]], document_id: str | None) -> None:
+        self.first = first
+        self.last = last
+        self._document_id = document_id
+        self._expression = " AND ".join(f"({' OR '.join(map(_quoted, terms))})" for terms in clauses)
+        self._leaps = len(clauses) > 1
+        self._looks: list[Callable[[Line], bool]] = []
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, wanted: Filter, head: int) -> Self:
+        """Resolve codes, times and words. Raises Refusal `field_invalid` for a code that no unit has."""
+        first, last = wanted.after + 1, head
+        if wanted.since is not None:
+            first = max(first, _sequence_at(connection, wanted.since, head))
+        if wanted.until is not None:
+            last = min(last, _sequence_at(connection, wanted.until + 1, head) - 1)
+        if wanted.before is not None:
+            last = min(last, wanted.before - 1)
+        clauses = _simple_clauses(connection, wanted)
+        if wanted.text is not None:
+            meant = begun(connection, wanted.text)
+            clauses += meant
+            if not meant:  # no word at all finds nothing
+                last = first - 1
+        tree: set[str] = set()
+        if wanted.subtree is not None:
+            root = resolve(connection, wanted.subtree)
+            rows = connection.execute(query("moved_below"), {"root": root})
+            moved = [str(row[0]) for row in rows]
+            clauses.append(_units((root, *moved), wanted.direction, below=True))
+            if connection.execute(query("has_left"), {"root": root}).fetchone():
+                tree = {str(row[0]) for row in connection.execute(query("subtree"), {"root": root})}
+        number = plain_number(wanted.number or "")
+        if number:
+            clauses.append([number_term(number[:NUMBER_PREFIX])])
+        criteria = cls(first, last, clauses, wanted.document_id)
+        if tree:
+            criteria._looks.append(lambda line: _touches(line, tree, wanted.direction))
+        if len(number) > NUMBER_PREFIX:
+            criteria._looks.append(lambda line: plain_number(str(line["number"])).startswith(number))
+        return criteria
+
+    def holds(self, line: Line) -> bool:
+        """What the index cannot say of a line that it found."""
+        return all(look(line) for look in self._looks)
+
+    def sequences(
+        self, connection: sqlite3.Connection, low: int, high: int, count: int, *, rising: bool
+    ) -> tuple[list[int], int]:
+        """Up to about `count` places in [low, high], falling or rising, that the index finds; where to go on.
+
+        That is beyond the range when nothing is left in it. May find fewer, even none, and go on in the next
+        block.
+        """
+        if self._looks:
+            count = max(count, _LOOKED_AT)
+        parameters: dict[str, object] = {"count": count, "document_id": self._document_id}
+        block = (low if rising else high) >> BLOCK_BITS
+        if self._leaps and self._document_id is None:
+            low, high = max(low, block << BLOCK_BITS), min(high, ((block + 1) << BLOCK_BITS) - 1)
+            parameters["match"] = f"{_quoted(block_term(block))} AND {self._expression}"
+        else:
+            parameters["match"] = self._expression
+        parameters |= {"low": low, "high": high}
+        statement = query(self._query()).replace("/* order */", "ASC" if rising else "DESC")
+        found = [int(row[0]) for row in connection.execute(statement, parameters)]
+        if len(found) < count:
+            return found, high + 1 if rising else low - 1
+        return found, found[-1] + (1 if rising else -1)
+
+    def _query(self) -> str:
+        if self._document_id is not None:
+            return "places_of_document_matching" if self._expression else "places_of_document"
+        return "places_matching" if self._expression else "places"
+
+
+def _simple_clauses(connection: sqlite3.Connection, wanted: Filter) -> list[list[str]]:
+    """Each clause is a list of terms of which one must hold."""
+    clauses: list[list[str]] = []
+    sides: tuple[tuple[str | None, Direction], ...] = (
+        (wanted.sender, "from"),
+        (wanted.recipient, "to"),
+        (wanted.unit, wanted.direction),
+    )
+    for code, direction in sides:
+        if code is not None:
+            clauses.append(_units((resolve(connection, code),), direction, below=False))
+    for name in ("event", "kind", "outcome", "code"):
+        value: str | None = getattr(wanted, name)
+        if value is not None:
+            clauses.append([term(name, value)])
+    return clauses
+
+
+def _units(codes: Iterable[str], direction: Direction, *, below: bool) -> list[str]:
+    return [unit_term(side, code, below) for code in codes for side in _SIDES[direction]]
+
+
+def _touches(line: Line, units: set[str], direction: Direction) -> bool:
+    to = line["to"]
+    assert isinstance(to, list)
+    sent = direction != "to" and line["from"] in units
+    return sent or (direction != "from" and not units.isdisjoint(to))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _sequence_at(connection: sqlite3.Connection, at: int, head: int) -> int:
+    """The first sequence whose time is `at` or later; one over the newest if there is none."""
+    low, high = 1, head + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(query("first_sequence_at"), {"sequence": middle}).fetchone()
+        if row is not None and row[0] < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
