@@ -226,6 +226,7 @@ def _filter(request: web.Request) -> Filter:
         event=wanted.get("event"),
         code=wanted.get("code"),
         text=wanted.get("text"),
+        operator=wanted.get("operator"),
         limit=limit,
         after=after,
     )

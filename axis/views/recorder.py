@@ -267,9 +267,10 @@ class Recorder:
         reason: str = "",
         repeats: int = 1,
     ) -> None:
-        trace_id = record.trace_id
+        reason = ": ".join(filter(None, (reason, record.remark)))
+        who = (record.trace_id, record.operator)
         self._rows.events.append(
-            (sequence, at, event, document, party, document_id, outcome, code, reason, repeats, trace_id)
+            (sequence, at, event, document, party, document_id, outcome, code, reason, repeats, *who)
         )
 
     def _remember(self, document_id: str, known: _Known) -> None:

@@ -27,6 +27,8 @@ _CONDITIONS: Final = {
     "before": "events.sequence < :before",
     "event": "events.event = :event",
     "code": "events.code = :code",
+    # "*": anybody. The first half is what the index asks for.
+    "operator": "(events.operator <> '' AND :operator IN ('*', events.operator))",
     "words": "events.document IN (SELECT rowid FROM search WHERE search MATCH :words)",
 }
 
@@ -45,6 +47,7 @@ class Filter:
     text: str | None = None
     limit: int = 100
     after: int = 0  # only sequences over it
+    operator: str | None = None  # what this operator did; "*": what any did
 
 
 def traffic(connection: sqlite3.Connection, wanted: Filter) -> list[dict[str, object]]:
@@ -60,6 +63,7 @@ def traffic(connection: sqlite3.Connection, wanted: Filter) -> list[dict[str, ob
         "before": None if wanted.until is None else _sequence_at(connection, wanted.until + 1),
         "event": wanted.event,
         "code": wanted.code,
+        "operator": wanted.operator,
     }
     if wanted.text is not None:
         given["words"] = match_words(wanted.text) or '""'
@@ -108,6 +112,7 @@ def _line(row: sqlite3.Row) -> dict[str, object]:
         "reason": row["reason"] or None,
         "bytes": row["bytes"],
         "trace_id": row["trace_id"] or None,
+        "operator": row["operator"] or None,
     }
     if row["event"] == "rejected":
         line["count"] = row["repeats"]
