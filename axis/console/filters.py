@@ -27,8 +27,8 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
     """The filter that a query names; what is empty is not asked for.
 
     `unit` (with all below it unless `alone=1`) and `direction` (either, from, to), `from`, `to`, `subtree`,
-    `kind`, `event`, `outcome`, `code`, `number`, `text`, `document`, `since`, `until`, `limit`, `after`,
-    `before`. Refusal `field_invalid` names the one that is wrong.
+    `kind`, `operator` (`*` for any), `event`, `outcome`, `code`, `number`, `text`, `document`, `since`,
+    `until`, `limit`, `after`, `before`. Refusal `field_invalid` names the one that is wrong.
     """
     given = {name: value.strip() for name, value in query.items() if value.strip()}
     for name, value in given.items():
@@ -52,6 +52,7 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
         number=given.get("number"),
         unit=unit if alone else None,
         subtree=given.get("subtree", None if alone else unit),
+        operator=given.get("operator"),
         direction=cast("Direction", _one_of(given, "direction", get_args(Direction)) or "either"),
     )
 

@@ -131,6 +131,7 @@ async def test_a_line_has_the_contract_s_shape(history: History, views: Views) -
         "reason": None,
         "bytes": 120,
         "trace_id": sent.document_id.replace("-", ""),
+        "operator": None,
     }
     (refused,) = lines(views, event="refused")
     assert (refused["from"], refused["to"], refused["outcome"]) == ("G22", ["G14.01"], "refused")
@@ -344,8 +345,10 @@ async def test_a_follower_builds_anew_when_asked(history: History, views: Views)
 async def test_rows_that_cannot_follow_are_built_anew(history: History, views: Views) -> None:
     views.catch_up(history.journal)
     with sqlite3.connect(views.path) as connection:
-        connection.execute("INSERT INTO events SELECT 5, at, event, document, party, '', '', '', '', 1, ''"
-                           " FROM events LIMIT 1")  # fmt: skip
+        connection.execute(
+            "INSERT INTO events"
+            " SELECT 5, at, event, document, party, '', '', '', '', 1, '', '' FROM events LIMIT 1"
+        )
     connection.close()
     await exchange(history)
     views.catch_up(history.journal)
