@@ -18,6 +18,7 @@ from axis.console.accounts import Accounts
 from axis.console.acts import ACTS, Acts, acts_routes
 from axis.console.api import Api
 from axis.console.assets import Assets
+from axis.console.documents import Documents
 from axis.console.guard import GUARD, Guard
 from axis.console.health import Health
 from axis.console.live import Live
@@ -72,7 +73,8 @@ def create_console(
     login = Login(site, guard)
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
-    api = Api(reading, sources.record, sources.now)
+    documents = Documents(site, reading, sources.record)
+    api = Api(reading, documents, sources.now)
     application.add_routes(
         [
             web.get("/livez", health.live),
@@ -86,6 +88,9 @@ def create_console(
             web.get("/traffic.csv", traffic.as_csv),
             web.get("/traffic.ndjson", traffic.as_json),
             web.get("/live/traffic", traffic.follow),
+            web.get("/documents/{document_id}", documents.page),
+            web.post("/documents/{document_id}/requeue", documents.requeue),
+            web.post("/documents/{document_id}/close", documents.close),
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),
