@@ -7,7 +7,7 @@ are put together; each page has a module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +26,10 @@ from axis.console.login import Login
 from axis.console.metrics import ConsoleMetrics
 from axis.console.overview import Overview
 from axis.console.reading import Reading
+from axis.console.register import RegisterActs
 from axis.console.site import Site
 from axis.console.traffic import Traffic
+from axis.console.trust import Trust
 from axis.ports import StoredRecord
 from axis.views.projection import Views
 
@@ -43,6 +45,8 @@ class Sources:
     metrics: ConsoleMetrics
     ready: Callable[[], str | None]  # why the node is not ready; None when it is
     now: Callable[[], int]  # milliseconds since the epoch
+    contacts: Callable[[], Mapping[str, int]] = dict  # when each node was last heard of, in milliseconds
+    directory: Callable[[], int] = int  # the sequence of the directory's newest change; in the event loop
 
 
 #: A form with a reason of 500 characters, each of three bytes, each byte as %XX.
@@ -66,6 +70,9 @@ def create_console(
     application[GUARD] = guard
     application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
+    guard.words = lambda request, refusal: site.page(
+        request, "forbidden", status=refusal.code.http_status, refusal=refusal
+    )
     reading = Reading(sources.views)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
@@ -74,6 +81,8 @@ def create_console(
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
     documents = Documents(site, reading, sources.record)
+    trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
+    register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
     api = Api(reading, documents, sources.now)
     application.add_routes(
         [
@@ -94,6 +103,8 @@ def create_console(
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),
+            *trust.routes(),
+            *register.routes(),
             *acts_routes(),
         ]
     )

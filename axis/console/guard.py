@@ -60,6 +60,8 @@ class Guard:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._token = token
+        #: Makes the page that says why somebody may not do what they asked for.
+        self.words: Callable[[web.Request, Refusal], web.Response] | None = None
         self._hosts = frozenset(host.lower() for host in (*_LOCAL, *hosts))
         self._accounts = accounts
         self._sessions = Sessions(clock)
@@ -76,9 +78,16 @@ class Guard:
             _set_headers(error)
             raise
         except Refusal as refusal:
-            response = _refused(request, refusal)
+            response = self._in_words(request, refusal) or _refused(request, refusal)
         _set_headers(response)
         return response
+
+    def _in_words(self, request: web.Request, refusal: Refusal) -> web.Response | None:
+        """For somebody in front of a browser whose role is not enough; None: for a program."""
+        reads = "text/html" in request.headers.get(hdrs.ACCEPT, "") and not request.path.startswith("/api/")
+        if self.words is None or not reads or refusal.name != "role_insufficient":
+            return None
+        return self.words(request, refusal)
 
     async def log_in(self, request: web.Request, name: str, password: str) -> str:
         """Check a name and its password, or the start-up link's or an account's token without a name.
@@ -256,7 +265,8 @@ def _set_headers(response: web.StreamResponse) -> None:
             "Content-Security-Policy": _POLICY,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
-            "Referrer-Policy": "no-referrer",
+            # With no-referrer a browser sends `Origin: null` for a form of this very page (Fetch, section 3.2).
+            "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
