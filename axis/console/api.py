@@ -12,6 +12,7 @@ from aiohttp import web
 
 from axis.console.reading import Reading
 from axis.core.errors import Refusal
+from axis.core.periods import chosen
 from axis.ports import StoredRecord
 from axis.views.documents import show
 from axis.views.queries import query
@@ -66,9 +67,14 @@ def selection_of(request: web.Request) -> Selection:
     by, kind = wanted.get("by", "unit"), wanted.get("kind", "document")
     if by not in get_args(By) or kind not in get_args(Kind):
         raise Refusal("field_invalid", "by is unit, day or month; kind is document or status")
-    return Selection(
-        month=wanted.get("month"), by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind)
+    days = chosen(
+        month=wanted.get("month"),
+        quarter=wanted.get("quarter"),
+        year=wanted.get("year"),
+        first=wanted.get("from"),
+        last=wanted.get("until"),
     )
+    return Selection(by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind), days=days)
 
 
 def _filter(request: web.Request) -> Filter:

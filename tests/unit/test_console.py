@@ -108,7 +108,7 @@ async def test_style_and_script_are_served_for_ever(desk: Desk) -> None:
 def test_every_word_is_known_and_used() -> None:
     """Templates may put a name together (`"event." ~ line.event`): then its beginning counts as used."""
     folder = Path(words.__file__).parent
-    text = "".join(path.read_text() for path in sorted(folder.rglob("*.html")))
+    text = "".join(path.read_text() for suffix in ("html", "py") for path in folder.rglob(f"*.{suffix}"))
     named = set(re.findall(r"""["']([a-z_]+\.[a-z_]+)["']""", text))
     begun = tuple(re.findall(r"""["']([a-z_]+\.)["'] ~""", text))
     for language in words.LANGUAGES:
