@@ -78,6 +78,10 @@ def log(
 def volumes(
     home: Home,
     month: Annotated[Text, typer.Option(help="YYYY-MM; default: everything.")] = None,
+    quarter: Annotated[Text, typer.Option(help="YYYY-Q1 to YYYY-Q4.")] = None,
+    year: Annotated[Text, typer.Option(help="YYYY.")] = None,
+    first: Annotated[Text, typer.Option("--from", help="From this day on, YYYY-MM-DD.")] = None,
+    last: Annotated[Text, typer.Option("--until", help="Up to this day.")] = None,
     by: Annotated[Literal["unit", "day", "month"], typer.Option(help="A row per …")] = "unit",
     subtree: Annotated[Text, typer.Option(help="Only this unit and those below it.")] = None,
     kind: Annotated[Literal["document", "status"], typer.Option(help="What is counted.")] = "document",
@@ -88,10 +92,12 @@ def volumes(
     import time
 
     from axis.cli_views import reading
+    from axis.core.periods import chosen
     from axis.views.volumes import Selection
     from axis.views.volumes import volumes as count
 
-    selection = Selection(month, by, subtree, kind)
+    days = chosen(month=month, quarter=quarter, year=year, first=first, last=last)
+    selection = Selection(by=by, subtree=subtree, kind=kind, days=days)
     with reading(home) as connection:
         answer: dict[str, Any] = count(connection, selection, time.time_ns() // 1_000_000)
     names = ("period",) if by != "unit" else ("code", "name")

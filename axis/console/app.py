@@ -18,7 +18,9 @@ from axis.console.accounts import Accounts
 from axis.console.acts import ACTS, Acts, acts_routes
 from axis.console.api import Api
 from axis.console.assets import Assets
+from axis.console.charts import Charts
 from axis.console.documents import Documents
+from axis.console.faults import faults
 from axis.console.guard import GUARD, Guard
 from axis.console.health import Health
 from axis.console.live import Live
@@ -28,6 +30,7 @@ from axis.console.overview import Overview
 from axis.console.reading import Reading
 from axis.console.site import Site
 from axis.console.traffic import Traffic
+from axis.console.units import Units
 from axis.ports import StoredRecord
 from axis.views.projection import Views
 
@@ -66,6 +69,7 @@ def create_console(
     application[GUARD] = guard
     application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
+    application.middlewares.append(faults(site))
     reading = Reading(sources.views)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
@@ -73,6 +77,8 @@ def create_console(
     login = Login(site, guard)
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
+    units = Units(site, reading, sources.now)
+    charts = Charts(reading, sources.now)
     documents = Documents(site, reading, sources.record)
     api = Api(reading, documents, sources.now)
     application.add_routes(
@@ -91,6 +97,10 @@ def create_console(
             web.get("/documents/{document_id}", documents.page),
             web.post("/documents/{document_id}/requeue", documents.requeue),
             web.post("/documents/{document_id}/close", documents.close),
+            web.get("/units", units.page),
+            web.get("/charts/units.svg", charts.units),
+            web.get("/charts/periods.svg", charts.periods),
+            web.get("/api/v1/units", units.twin),
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),
