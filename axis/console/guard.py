@@ -86,13 +86,8 @@ class Guard:
             _set_headers(error)
             raise
         except Refusal as refusal:
-<<<<<<< HEAD
-            response = _refused(request, refusal)
-        _set_headers(response)
-=======
             response = self._refused(request, refusal)
-        _set_headers(request, response)
->>>>>>> h-access
+        _set_headers(response)
         return response
 
     async def log_in(self, request: web.Request, name: str, password: str) -> str:
