@@ -25,7 +25,7 @@ from axis.views.traffic import Filter, page
 from bench.measure import file_bytes
 from bench.year import NOTATIONS, OBJECTS, SUBJECTS, Year
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 _LIMIT: Final = 100
 
@@ -136,7 +136,8 @@ def _fill(path: Path, year: Year, events: int) -> dict[str, Any]:
     }
 
 
-def _run(folder: Path, events: int, units: int, times: int, seed: int) -> dict[str, Any]:
+def run(folder: Path, events: int, units: int, times: int, seed: int) -> dict[str, Any]:
+    """Fill `events` events of `units` units into a file of `folder`; ask for each filter `times` times."""
     year = Year(events, units, seed)
     path = folder / "views.sqlite"
     filled = _fill(path, year, events)
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-console-") as folder:
-        print(json.dumps(_run(Path(folder), asked.events, asked.units, asked.times, asked.seed)))
+        print(json.dumps(run(Path(folder), asked.events, asked.units, asked.times, asked.seed)))
 
 
 if __name__ == "__main__":
