@@ -36,10 +36,11 @@ lint: install  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## The whole journey, edXML packets, and the journal on SQLite and on a cluster, measured
+bench: install  ## The whole journey, edXML packets, the journal on SQLite and on a cluster, and the console over a million events, measured
 	$(BIN)/axis bench journey --documents 1000
 	$(BIN)/python -m bench.edxml
 	$(BIN)/python -m bench.journal
+	$(BIN)/python -m bench.console
 
 chaos: install system  ## Break nodes, servers, links, disks, clocks under load (SECONDS=n SEED=n KINDS=a,b ENGINE=embedded), count losses
 	$(BIN)/python -m bench.chaos --engine $(or $(ENGINE),cluster) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) \

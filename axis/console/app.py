@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -31,6 +32,7 @@ from axis.console.reading import Reading
 from axis.console.site import Site
 from axis.console.traffic import Traffic
 from axis.console.units import Units
+from axis.core.errors import Refusal
 from axis.ports import StoredRecord
 from axis.views.projection import Views
 
@@ -70,6 +72,7 @@ def create_console(
     application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
     application.middlewares.append(faults(site))
+    guard.page = partial(_refused, site)
     reading = Reading(sources.views)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
@@ -109,3 +112,10 @@ def create_console(
     )
     check_routes(application)
     return application
+
+
+def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
+    """What the guard refuses to a person."""
+    status = refusal.code.http_status
+    state = status if status in {401, 403, 404, 409, 422, 429} else 503
+    return site.page(request, "problem", status=status, state=state, detail=refusal.detail)
