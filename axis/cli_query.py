@@ -46,6 +46,7 @@ def log(
     event: Annotated[Text, typer.Option(help="accepted, received, refused, dead, rejected, …")] = None,
     code: Annotated[Text, typer.Option(help="A refusal's or a status's code.")] = None,
     text: Annotated[Text, typer.Option(help="Words of subject or number, marks or none.")] = None,
+    operator: Annotated[Text, typer.Option(help="What this operator did; * is any.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 100,
     follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = False,
     as_json: Json = False,
@@ -60,7 +61,7 @@ def log(
         last = None if until is None else parse_time(until, end=True)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    wanted = Filter(sender, recipient, document, first, last, event, code, text, limit)
+    wanted = Filter(sender, recipient, document, first, last, event, code, text, limit, operator=operator)
     for number, lines in enumerate(follow_log(home, wanted, follow)):
         if as_json:
             for line in lines:
@@ -69,7 +70,7 @@ def log(
             rows = [{**line, "at": str(line["at"])[:19], "to": _units(line["to"])} for line in lines]
             for row in rows:
                 row["what"] = row["code"] or row["reason"] or row["subject"]
-            columns = ("sequence", "at", "event", "from", "to", "number", "what", "document_id")
+            columns = ("sequence", "at", "event", "from", "to", "number", "what", "operator", "document_id")
             table(rows, columns, heading=not number)
         sys.stdout.flush()
 
@@ -136,6 +137,10 @@ def show(document_id: DocumentId, home: Home, as_json: Json = False) -> None:
         for row in answer["deliveries"]
     ]
     table(rows, ("to", "host", "state", "attempt", "at", "exchange", "reason"))
+    for act in answer["events"]:
+        if act["operator"]:
+            units, why = _units(act["to"]), f": {act['reason']}" if act["reason"] else ""
+            typer.echo(f"{act['event']} for {units} by operator {act['operator']} at {act['at']}{why}")
     for row in answer["deliveries"]:
         for said in row["statuses"]:
             odd = "" if said["in_order"] else "  (out of order)"

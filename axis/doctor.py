@@ -78,6 +78,9 @@ def _running(home: Path) -> Iterator[Check]:
     remedy = "Stop the node, run axis audit, and mend or restore the journal." if broken else ""
     detail = f"appends are stopped: {broken}" if broken else f"running, {status.get('in_flight')} in flight"
     yield Check("node", not broken, detail, remedy)
+    if doubt := status.get("doubt"):
+        remedy = "axis cluster status shows servers and nodes; docs/operations.md says what to do."
+        yield Check("cluster", False, f"nothing is appended: {doubt}", remedy)
     if doubt := status.get("clock_doubt"):
         yield Check("clock", False, f"nothing is appended: {doubt}", _SYNCHRONISE)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from axis.app.node import Node
 from axis.control import Operation
 from axis.core.errors import Refusal
+from axis.flow.registry import By
 
 if TYPE_CHECKING:
     from axis.app.cluster_acts import ClusterActs
@@ -26,7 +27,7 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
     async def add(a: dict[str, Any]) -> object:
         old_codes = [str(code) for code in a.get("old_codes") or () if code]
         return await registry.add(
-            str(a["code"]), str(a["name"]), _text(a, "parent"), old_codes, _text(a, "mail")
+            str(a["code"]), str(a["name"]), _text(a, "parent"), old_codes, _text(a, "mail"), by=_by(a)
         )
 
     async def views_sync(_: dict[str, Any]) -> object:
@@ -51,20 +52,22 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
 
     return {
         "org.add": add,
-        "org.token": lambda a: registry.token(str(a["code"])),
-        "org.import": lambda a: registry.import_units(a["rows"]),
+        "org.token": lambda a: registry.token(str(a["code"]), by=_by(a)),
+        "org.import": lambda a: registry.import_units(a["rows"], by=_by(a)),
         "org.list": lambda a: registry.units(),
         "org.show": lambda a: registry.show(str(a["code"])),
-        "org.suspend": lambda a: registry.suspend(str(a["code"]), _text(a, "reason")),
-        "org.resume": lambda a: registry.resume(str(a["code"])),
+        "org.suspend": lambda a: registry.suspend(str(a["code"]), _text(a, "reason"), by=_by(a)),
+        "org.resume": lambda a: registry.resume(str(a["code"]), by=_by(a)),
         "cert.list": lambda a: registry.certificates(),
-        "cert.revoke": lambda a: registry.revoke(str(a["serial"]), str(a["reason"])),
+        "cert.revoke": lambda a: registry.revoke(str(a["serial"]), str(a["reason"]), by=_by(a)),
         "keys.rotate": rotate,
         "keys.take": take,
         "document.requeue": lambda a: registry.requeue(
-            str(a["document_id"]), str(a["to"]), _text(a, "reason")
+            str(a["document_id"]), str(a["to"]), _text(a, "reason"), by=_by(a)
         ),
-        "document.close": lambda a: registry.close(str(a["document_id"]), str(a["to"]), str(a["reason"])),
+        "document.close": lambda a: registry.close(
+            str(a["document_id"]), str(a["to"]), str(a["reason"]), by=_by(a)
+        ),
         "cluster.status": cluster_status,
         "journal.reseed": journal_reseed,
         "views.sync": views_sync,
@@ -81,6 +84,11 @@ def _cluster(node: Node) -> ClusterActs:
 def _text(arguments: dict[str, Any], name: str) -> str:
     """An argument that may be missing."""
     return str(arguments.get(name) or "")
+
+
+def _by(arguments: dict[str, Any]) -> By:
+    """Who asks. The caller says so: whoever reaches the control socket could change the files as well."""
+    return By(_text(arguments, "operator"), _text(arguments, "remark"))
 
 
 async def _views_sync(node: Node, serving: bool) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from axis.blobs.announced import Announced, Pin
 from axis.blobs.announcement import PINS_TOGETHER, Announcement, read_announcement
 from axis.blobs.chunks import Chunks, store
 from axis.blobs.files import FileBlobs
-from axis.blobs.rules import GRACE_MS
+from axis.blobs.unused import Unused
 from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
 from axis.logs import get_logger
 from axis.ports import BlobMismatch, BlobMissing, OutcomeUnknown
@@ -40,12 +40,6 @@ _PINS_AGE_NS: Final = 26 * 3600 * 1_000_000_000
 #: A blob that others uploaded counts as there while its pin lasts so much longer.
 _LASTS_MS: Final = 2 * 60 * 60 * 1000
 _PAGE: Final = 64
-#: Blobs that `collect` looks at before it lets others run.
-_BATCH: Final = 32
-#: Blobs whose pins have ended that are looked up together.
-_ENDED_TOGETHER: Final = 1000
-#: So seldom the whole stream is looked through; each hour only what pins that ended are about.
-_SWEEP_MS: Final = 24 * 60 * 60 * 1000
 _LOCAL: Final = ""  # owner of this node's own copies
 
 
@@ -64,7 +58,7 @@ class JetStreamBlobs:
         self._told = asyncio.Event()
         self._chunks_made = ""  # when the stream of chunks was made, which tells it from an earlier one
         self._uploading: Counter[bytes] = Counter()
-        self._swept_at: int | None = None
+        self._unused = Unused(announced, self._chunks, self._uploading.__contains__)
         self._closed = False
 
     @classmethod
@@ -181,44 +175,9 @@ class JetStreamBlobs:
         # below a head confirmed after it. Names are never taken back, so a later head says no less.
         if confirm is not None and not await confirm():
             return 0
-        deleted, after = 0, b""
-        while page := self._announced.ended(now - GRACE_MS, after, _ENDED_TOGETHER):
-            after = page[-1]
-            deleted += await self._purge(page, now, is_named, before.last)
-        if self._swept_at is None or now - self._swept_at >= _SWEEP_MS:
-            deleted += await self._sweep(now, is_named, before.last)
-            self._swept_at = now
-        self._announced.forget(now - GRACE_MS)
+        deleted = await self._unused.purge(now, is_named, before.last)
         here = await self._local.collect(now, is_named)
         return max(deleted, here)  # the same blobs, but for what only one of both still had
-
-    async def _sweep(self, now: int, is_named: Callable[[bytes], bool], upto: int) -> int:
-        """Purge what no pin tells of: uploads that were never announced, pins that this node never heard of.
-
-        Seldom, because the servers look at every blob for each page.
-        """
-        deleted = offset = 0
-        while page := await self._chunks.stored(offset):
-            gone = await self._purge([each for each in page if each is not None], now, is_named, upto)
-            deleted, offset = deleted + gone, offset + len(page) - gone
-        return deleted
-
-    async def _purge(
-        self, hashes: Iterable[bytes], now: int, is_named: Callable[[bytes], bool], upto: int
-    ) -> int:
-        """Remove from the cluster those of the blobs that nobody pins or names; how many."""
-        deleted = 0
-        for looked_at, sha256 in enumerate(hashes, 1):
-            if looked_at % _BATCH == 0:
-                await asyncio.sleep(0)
-            newest = self._announced.newest(sha256)
-            if self._uploading[sha256]:
-                continue
-            if (newest is not None and newest[1] >= now - GRACE_MS) or is_named(sha256):
-                continue
-            if await self._chunks.may_go(sha256, now):
-                deleted += await self._chunks.purge(sha256, upto)
-        return deleted
 
     def hashes(self) -> Iterator[bytes]:
         """Of every blob that this node holds itself."""

@@ -1,8 +1,9 @@
 """What may be changed through the console: an operator's acts on a delivery, a registrar's on the register.
 
 `Acts` is for pages: each act takes who acts, checks the role once more, does the same operation as the
-command line, with the operator's name for the journal, and answers what `axis … --json` prints. The API's
-twins are `POST` requests with a JSON object.
+command line, with the operator's name for the journal, and answers what `axis … --json` prints. `remark` is
+why, in words, where the act has no reason of its own; it is journalled too. The API's twins are `POST`
+requests with a JSON object.
 """
 
 from __future__ import annotations
@@ -47,27 +48,28 @@ class Acts:
         parent: str = "",
         old_codes: Sequence[str] = (),
         mail: str = "",
+        remark: str = "",
     ) -> _Answer:
         """Register a unit, or change it, and make it a token: {"code", "token", "expires_at"}."""
         unit = {"code": code, "name": name, "parent": parent, "old_codes": list(old_codes), "mail": mail}
-        return await self._do(by, Role.REGISTRAR, "org.add", unit)
+        return await self._do(by, Role.REGISTRAR, "org.add", unit | {"remark": remark})
 
-    async def token(self, by: Operator, code: str) -> _Answer:
+    async def token(self, by: Operator, code: str, remark: str = "") -> _Answer:
         """Another enrolment token: {"code", "token", "expires_at"}."""
-        return await self._do(by, Role.REGISTRAR, "org.token", {"code": code})
+        return await self._do(by, Role.REGISTRAR, "org.token", {"code": code, "remark": remark})
 
     async def suspend(self, by: Operator, code: str, reason: str) -> _Answer:
         """Let a unit neither send nor receive: {"code", "changed"}."""
         about = {"code": code, "reason": _given("reason", reason)}
         return await self._do(by, Role.REGISTRAR, "org.suspend", about)
 
-    async def resume(self, by: Operator, code: str) -> _Answer:
+    async def resume(self, by: Operator, code: str, remark: str = "") -> _Answer:
         """End a suspension: {"code", "changed"}."""
-        return await self._do(by, Role.REGISTRAR, "org.resume", {"code": code})
+        return await self._do(by, Role.REGISTRAR, "org.resume", {"code": code, "remark": remark})
 
-    async def revoke(self, by: Operator, serial: str, reason: str) -> _Answer:
+    async def revoke(self, by: Operator, serial: str, reason: str, remark: str = "") -> _Answer:
         """Revoke a certificate, with a reason of RFC 5280: {"serial", "org", "usage", "changed"}."""
-        about = {"serial": serial, "reason": _given("reason", reason)}
+        about = {"serial": serial, "reason": _given("reason", reason), "remark": remark}
         return await self._do(by, Role.REGISTRAR, "cert.revoke", about)
 
     async def _do(self, by: Operator, least: Role, operation: str, arguments: _Answer) -> _Answer:
@@ -91,12 +93,15 @@ def acts_routes() -> list[web.RouteDef]:
         web.post(f"{document}/requeue", partial(_post, Acts.requeue, ("to",), ("reason",))),
         web.post(f"{document}/close", partial(_post, Acts.close, ("to", "reason"), ())),
         web.post(
-            "/api/v1/units", partial(_post, Acts.register, ("code", "name"), ("parent", "old_codes", "mail"))
+            "/api/v1/units",
+            partial(_post, Acts.register, ("code", "name"), ("parent", "old_codes", "mail", "remark")),
         ),
-        web.post(f"{unit}/token", partial(_post, Acts.token, (), ())),
+        web.post(f"{unit}/token", partial(_post, Acts.token, (), ("remark",))),
         web.post(f"{unit}/suspend", partial(_post, Acts.suspend, ("reason",), ())),
-        web.post(f"{unit}/resume", partial(_post, Acts.resume, (), ())),
-        web.post("/api/v1/certificates/{serial}/revoke", partial(_post, Acts.revoke, ("reason",), ())),
+        web.post(f"{unit}/resume", partial(_post, Acts.resume, (), ("remark",))),
+        web.post(
+            "/api/v1/certificates/{serial}/revoke", partial(_post, Acts.revoke, ("reason",), ("remark",))
+        ),
     ]
 
 

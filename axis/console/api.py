@@ -10,14 +10,14 @@ from typing import Final, cast, get_args
 
 from aiohttp import web
 
+from axis.console.filters import filter_of
 from axis.console.reading import Reading
 from axis.core.errors import Refusal
 from axis.core.periods import chosen
 from axis.ports import StoredRecord
 from axis.views.documents import show
 from axis.views.queries import query
-from axis.views.text import parse_time
-from axis.views.traffic import Filter, traffic
+from axis.views.traffic import page
 from axis.views.volumes import By, Kind, Selection, volumes
 
 __all__ = ["Api", "json_answer", "selection_of"]
@@ -39,9 +39,22 @@ class Api:
         return json_answer(await self._reading.read(lambda views: volumes(views, selection, self._now())))
 
     async def traffic(self, request: web.Request) -> web.Response:
-        """`axis log --json`, as {"events": [...]}."""
-        wanted = _filter(request)
-        return json_answer({"events": await self._reading.read(lambda views: traffic(views, wanted))})
+        """A page of `axis log --json`: {"events": [oldest first], "older", "newer", "complete", "head"}.
+
+        `before=older` gives the page of older events, `after=newer` that of newer ones.
+        """
+        wanted = filter_of(request.query)
+        newer = wanted.after > 0 and wanted.before is None
+        found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
+        return json_answer(
+            {
+                "events": found.lines[::-1],
+                "older": found.older,
+                "newer": found.newer,
+                "complete": found.complete,
+                "head": found.head,
+            }
+        )
 
     async def document(self, request: web.Request) -> web.Response:
         """`axis show --json`."""
@@ -75,27 +88,3 @@ def selection_of(request: web.Request) -> Selection:
         last=wanted.get("until"),
     )
     return Selection(by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind), days=days)
-
-
-def _filter(request: web.Request) -> Filter:
-    wanted = request.query
-    try:
-        since = parse_time(wanted["since"]) if "since" in wanted else None
-        until = parse_time(wanted["until"], end=True) if "until" in wanted else None
-        limit, after = int(wanted.get("limit", "100")), int(wanted.get("after", "0"))
-    except ValueError as error:
-        raise Refusal("field_invalid", str(error)) from error
-    if not 1 <= limit <= _LIMIT or after < 0:
-        raise Refusal("field_invalid", f"limit: 1 to {_LIMIT}; after: not negative")
-    return Filter(
-        sender=wanted.get("from"),
-        recipient=wanted.get("to"),
-        document_id=wanted.get("document"),
-        since=since,
-        until=until,
-        event=wanted.get("event"),
-        code=wanted.get("code"),
-        text=wanted.get("text"),
-        limit=limit,
-        after=after,
-    )

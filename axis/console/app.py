@@ -27,6 +27,7 @@ from axis.console.login import Login
 from axis.console.metrics import ConsoleMetrics
 from axis.console.overview import Overview
 from axis.console.reading import Reading
+from axis.console.reports import Reports
 from axis.console.site import Site
 from axis.console.traffic import Traffic
 from axis.console.units import Units
@@ -77,6 +78,7 @@ def create_console(
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
     units = Units(site, reading, sources.now)
+    reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now)
     api = Api(reading, sources.record, sources.now)
     application.add_routes(
@@ -88,8 +90,14 @@ def create_console(
             web.post("/login", login.log_in),
             web.post("/logout", login.log_out),
             web.get("/", overview.page),
+            web.get("/traffic", traffic.page),
+            web.get("/traffic.csv", traffic.as_csv),
+            web.get("/traffic.ndjson", traffic.as_json),
             web.get("/live/traffic", traffic.follow),
             web.get("/units", units.page),
+            web.get("/reports/volumes", reports.page),
+            web.get("/reports/volumes.csv", reports.csv),
+            web.get("/reports/volumes.xlsx", reports.xlsx),
             web.get("/charts/units.svg", charts.units),
             web.get("/charts/periods.svg", charts.periods),
             web.get("/api/v1/units", units.twin),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import closing
-from typing import TypeVar
+from typing import Final, TypeVar, cast
 
 from axis.core.errors import Refusal
 from axis.views.projection import Views
@@ -32,4 +32,23 @@ class Reading:
         try:
             return await asyncio.to_thread(run)
         except sqlite3.OperationalError as error:
-            raise Refusal("unavailable", f"the views cannot be read now: {error}", retry_after=5) from error
+            raise _not_now(error) from error
+
+    async def each(self, parts: Callable[[sqlite3.Connection], Iterator[T]]) -> AsyncGenerator[T, None]:
+        """Part by part, as they are taken; through one connection, which is closed at the end."""
+        connection = await asyncio.to_thread(self._views.reader)
+        try:
+            made = parts(connection)
+            while (part := await asyncio.to_thread(next, made, _END)) is not _END:
+                yield cast("T", part)
+        except sqlite3.OperationalError as error:
+            raise _not_now(error) from error
+        finally:
+            await asyncio.to_thread(connection.close)
+
+
+_END: Final = object()
+
+
+def _not_now(error: sqlite3.OperationalError) -> Refusal:
+    return Refusal("unavailable", f"the views cannot be read now: {error}", retry_after=5)

@@ -22,7 +22,7 @@ from axis.views.text import parse_time, rfc3339
 __all__ = ["PAGES", "Site", "language"]
 
 #: What is to be seen, in the order of the navigation.
-PAGES: Final = (("overview", "/"), ("units", "/units"))
+PAGES: Final = (("overview", "/"), ("traffic", "/traffic"), ("units", "/units"))
 
 LANGUAGE_COOKIE: Final = "axis_language"
 _A_YEAR: Final = 365 * 86_400

@@ -96,7 +96,7 @@ async def test_each_hour_only_what_pins_that_ended_are_about_is_looked_at(
         return await ask(operation, body, timeout)
 
     monkeypatch.setattr(two._cluster, "ask", counted)
-    monkeypatch.setattr("axis.blobs.jetstream._ENDED_TOGETHER", 2)
+    monkeypatch.setattr("axis.blobs.unused._ENDED_TOGETHER", 2)
     assert await two.collect(NOW, never) == 0
     assert asked == [0]
     lost = content(300_000)

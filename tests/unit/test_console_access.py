@@ -198,7 +198,7 @@ async def test_acts_carry_who_did_them(gate: Gate) -> None:
         ("/api/v1/documents/x/requeue", b'{"to": "G14", "operator": "somebody"}', "operator: not known"),
         ("/api/v1/units", b'{"code": "A", "name": "B", "old_codes": "C"}', "old_codes: this is a list"),
         ("/api/v1/units", b'{"code": "A", "name": "B", "old_codes": [1]}', "old_codes: this is a list"),
-        ("/api/v1/units/G14/token", b'{"code": "G15"}', "possible is nothing"),
+        ("/api/v1/units/G14/token", b'{"code": "G15"}', "possible is remark"),
     ],
 )
 async def test_bad_bodies_are_named(gate: Gate, path: str, body: bytes, word: str) -> None:
