@@ -271,7 +271,10 @@ def _print_done(answer: dict[str, Any], text: str, as_json: bool) -> None:
 
 def _mount() -> None:
     """Commands that live in modules of their own."""
-    for name in ("axis.cli_query", "axis.cli_demo", "axis.cli_cluster", "axis.cli_backup", "axis.cli_keys"):
+    for name in (
+        "axis.cli_query", "axis.cli_demo", "axis.cli_cluster", "axis.cli_backup", "axis.cli_keys",
+        "axis.cli_operator",
+    ):  # fmt: skip
         try:
             register: Callable[[typer.Typer], None] = importlib.import_module(name).register
         except ModuleNotFoundError as error:

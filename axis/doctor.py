@@ -87,7 +87,11 @@ def _running(home: Path) -> Iterator[Check]:
 
 def _permissions(home: Path) -> Iterator[Check]:
     secret = [home, home / "pki", home / "keys", *home.glob("keys/**/*.key"), *home.glob("pki/*.key")]
-    secret += [path for path in (home / "console.token", home / "journal.sqlite") if path.exists()]
+    secret += [
+        path
+        for path in (home / "console.token", home / "operators.json", home / "journal.sqlite")
+        if path.exists()
+    ]
     wrong = [path for path in secret if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     foreign = [path for path in secret if path.exists() and path.stat().st_uid != os.geteuid()]
     remedy = "chmod go-rwx " + " ".join(map(str, wrong)) if wrong else ""

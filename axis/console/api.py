@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 from typing import Final, cast, get_args
 
 from aiohttp import web
 
+from axis.console.documents import Documents
 from axis.console.filters import filter_of
 from axis.console.reading import Reading
 from axis.core.errors import Refusal
 from axis.core.periods import chosen
-from axis.ports import StoredRecord
-from axis.views.documents import show
-from axis.views.queries import query
 from axis.views.traffic import page
 from axis.views.volumes import By, Kind, Selection, volumes
 
@@ -26,12 +23,10 @@ _LIMIT: Final = 1000
 
 
 class Api:
-    """The twins under `/api/v1`. `record` reads the journal and is called in the event loop."""
+    """The twins under `/api/v1`."""
 
-    def __init__(
-        self, reading: Reading, record: Callable[[int], StoredRecord | None], now: Callable[[], int]
-    ) -> None:
-        self._reading, self._record, self._now = reading, record, now
+    def __init__(self, reading: Reading, documents: Documents, now: Callable[[], int]) -> None:
+        self._reading, self._documents, self._now = reading, documents, now
 
     async def volumes(self, request: web.Request) -> web.Response:
         """`axis volumes --json`."""
@@ -58,15 +53,7 @@ class Api:
 
     async def document(self, request: web.Request) -> web.Response:
         """`axis show --json`."""
-        document_id = request.match_info["document_id"]
-
-        def place(views: sqlite3.Connection) -> int:
-            row = views.execute(query("document"), {"document_id": document_id}).fetchone()
-            return int(row["sequence"]) if row else 0
-
-        # The journal is read in the loop's thread, the views in another.
-        stored = self._record(await self._reading.read(place))
-        return json_answer(await self._reading.read(lambda views: show(views, document_id, lambda _: stored)))
+        return json_answer(await self._documents.found(request.match_info["document_id"]))
 
 
 def json_answer(value: object) -> web.Response:

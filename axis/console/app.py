@@ -19,6 +19,7 @@ from axis.console.acts import ACTS, Acts, acts_routes
 from axis.console.api import Api
 from axis.console.assets import Assets
 from axis.console.charts import Charts
+from axis.console.documents import Documents
 from axis.console.faults import faults
 from axis.console.guard import GUARD, Guard
 from axis.console.health import Health
@@ -80,7 +81,8 @@ def create_console(
     units = Units(site, reading, sources.now)
     reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now)
-    api = Api(reading, sources.record, sources.now)
+    documents = Documents(site, reading, sources.record)
+    api = Api(reading, documents, sources.now)
     application.add_routes(
         [
             web.get("/livez", health.live),
@@ -101,6 +103,9 @@ def create_console(
             web.get("/charts/units.svg", charts.units),
             web.get("/charts/periods.svg", charts.periods),
             web.get("/api/v1/units", units.twin),
+            web.get("/documents/{document_id}", documents.page),
+            web.post("/documents/{document_id}/requeue", documents.requeue),
+            web.post("/documents/{document_id}/close", documents.close),
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),

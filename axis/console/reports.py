@@ -26,7 +26,7 @@ from axis.views.volumes import FIELDS, Selection, volumes
 __all__ = ["COLUMNS", "Reports"]
 
 COLUMNS: Final = ("code", "name", "parent", *FIELDS[:9], "on_time", *FIELDS[9:])
-_TEXTS: Final = COLUMNS[:3]
+_TEXTS: Final = {"code": "unit.code", "name": "unit.name", "parent": "unit.parent"}
 #: A printed page of more units than this is of no use, and a browser would not lay it out.
 _PRINTED: Final = 3000
 _CHUNK: Final = 65_536
@@ -98,7 +98,7 @@ class Reports:
 
 
 def _heading(say: Translate) -> list[str]:
-    return [say(f"{'unit' if name in _TEXTS else 'volume'}.{name}") for name in COLUMNS]
+    return [say(_TEXTS.get(name, f"volume.{name}")) for name in COLUMNS]
 
 
 def _rows(counted: dict[str, Any], say: Translate) -> list[Row]:

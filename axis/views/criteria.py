@@ -90,17 +90,13 @@ class Criteria:
             last = min(last, wanted.before - 1)
         clauses = _simple_clauses(connection, wanted)
         if wanted.text is not None:
-            meant = begun(connection, wanted.text)
-            clauses += meant
-            if not meant:  # no word at all finds nothing
-                last = first - 1
+            clauses += begun(connection, wanted.text) or [[term("word", "")]]  # no word at all finds nothing
         tree: set[str] = set()
         if wanted.subtree is not None:
             root = resolve(connection, wanted.subtree)
-            rows = connection.execute(query("moved_below"), {"root": root})
-            moved = [str(row[0]) for row in rows]
-            clauses.append(_units((root, *moved), wanted.direction, below=True))
-            if connection.execute(query("has_left"), {"root": root}).fetchone():
+            asked = [root, *(str(row[0]) for row in connection.execute(query("moved_below"), {"root": root}))]
+            clauses.append(_units(asked, wanted.direction, below=True))
+            if any(connection.execute(query("has_left"), {"unit": unit}).fetchone() for unit in asked):
                 tree = {str(row[0]) for row in connection.execute(query("subtree"), {"root": root})}
         number = plain_number(wanted.number or "")
         if number:

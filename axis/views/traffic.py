@@ -81,7 +81,7 @@ def every_line(
             raise Refusal("unavailable", "the views are being built anew", retry_after=5)
         yield from reversed(found.lines) if oldest_first else found.lines
         if oldest_first:
-            if found.newer + 1 >= (here.before or end):
+            if found.complete and len(found.lines) < _AT_ONCE:
                 return
             here = replace(here, after=found.newer)
         else:

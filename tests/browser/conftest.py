@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.console import TOKEN, Desk, desk_in
 
@@ -19,6 +19,8 @@ WIDTHS = (360, 1920)
 LIMIT = 30_000  # milliseconds
 
 CHROMIUM = "/usr/bin/chromium"
+
+expect.set_options(timeout=LIMIT)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -6,13 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 from axispb.v1 import journal_pb2
 
+from axis.console.accounts import Accounts, new_token, token_sha256
+from axis.console.acts import Acts
 from axis.console.app import Sources, create_console
 from axis.console.metrics import ConsoleMetrics
+from axis.console.roles import Role
+from axis.control import Operation
+from axis.core.errors import Refusal
 from axis.core.state import reduce
 from axis.journal.memory import MemoryJournal
 from axis.views.projection import Views
@@ -34,6 +40,17 @@ class Desk:
     metrics: ConsoleMetrics
     broken: list[str]
     views: Views
+    accounts: Accounts
+    #: The acts that were done: the operation's name and what it was given.
+    done: list[tuple[str, dict[str, Any]]]
+    #: What the next acts are refused with.
+    refuse: list[Refusal]
+
+    async def operator(self, role: Role) -> str:
+        """Someone with this role: their bearer token."""
+        token = new_token()
+        self.accounts.add(f"op{role}{len(self.accounts.all())}", role, token=token_sha256(token), at=1)
+        return token
 
     @property
     def url(self) -> str:
@@ -80,6 +97,35 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
     sources = Sources(
         views, history.journal.record, metrics, lambda: broken[0] if broken else None, lambda: history.now
     )
-    async with TestClient(TestServer(create_console(sources, token=TOKEN, hosts=["axis.example"]))) as client:
-        yield Desk(client, history, metrics, broken, views)
+    accounts = Accounts(folder)
+    done: list[tuple[str, dict[str, Any]]] = []
+    refuse: list[Refusal] = []
+
+    def operation(name: str) -> Operation:
+        async def act(arguments: dict[str, Any]) -> dict[str, Any]:
+            if refuse:
+                raise refuse.pop(0)
+            done.append((name, arguments))
+            return {}
+
+        return act
+
+    names = (
+        "document.requeue",
+        "document.close",
+        "org.add",
+        "org.token",
+        "org.suspend",
+        "org.resume",
+        "cert.revoke",
+    )
+    console = create_console(
+        sources,
+        token=TOKEN,
+        hosts=["axis.example"],
+        accounts=accounts,
+        acts=Acts({name: operation(name) for name in (*names, "cert.revoke")}),
+    )
+    async with TestClient(TestServer(console)) as client:
+        yield Desk(client, history, metrics, broken, views, accounts, done, refuse)
     views.close()

@@ -1,2 +1,2 @@
 -- Whether a unit was ever moved away from below this one.
-SELECT 1 FROM moves WHERE ancestor = :root LIMIT 1
+SELECT 1 FROM moves WHERE ancestor = :unit LIMIT 1
