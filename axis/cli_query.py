@@ -77,7 +77,8 @@ def log(
         raise typer.BadParameter(str(error)) from error
     wanted = Filter(
         sender, recipient, document, first, last, event, code, text, limit,
-        kind=kind, outcome=outcome, number=number, unit=unit, subtree=subtree, direction=direction, operator=operator,
+        kind=kind, outcome=outcome, number=number, unit=unit, subtree=subtree, direction=direction,
+        operator=operator,
     )  # fmt: skip
     for turn, lines in enumerate(follow_log(home, wanted, follow)):
         if as_json:

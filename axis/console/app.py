@@ -29,6 +29,7 @@ from axis.console.login import Login
 from axis.console.metrics import ConsoleMetrics
 from axis.console.overview import Overview
 from axis.console.reading import Reading
+from axis.console.reports import Reports
 from axis.console.site import Site
 from axis.console.traffic import Traffic
 from axis.console.units import Units
@@ -81,6 +82,7 @@ def create_console(
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
     units = Units(site, reading, sources.now)
+    reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now)
     documents = Documents(site, reading, sources.record)
     api = Api(reading, documents, sources.now)
@@ -97,13 +99,16 @@ def create_console(
             web.get("/traffic.csv", traffic.as_csv),
             web.get("/traffic.ndjson", traffic.as_json),
             web.get("/live/traffic", traffic.follow),
-            web.get("/documents/{document_id}", documents.page),
-            web.post("/documents/{document_id}/requeue", documents.requeue),
-            web.post("/documents/{document_id}/close", documents.close),
             web.get("/units", units.page),
+            web.get("/reports/volumes", reports.page),
+            web.get("/reports/volumes.csv", reports.csv),
+            web.get("/reports/volumes.xlsx", reports.xlsx),
             web.get("/charts/units.svg", charts.units),
             web.get("/charts/periods.svg", charts.periods),
             web.get("/api/v1/units", units.twin),
+            web.get("/documents/{document_id}", documents.page),
+            web.post("/documents/{document_id}/requeue", documents.requeue),
+            web.post("/documents/{document_id}/close", documents.close),
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),
