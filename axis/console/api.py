@@ -13,6 +13,7 @@ from axis.console.documents import Documents
 from axis.console.filters import filter_of
 from axis.console.reading import Reading
 from axis.core.errors import Refusal
+from axis.core.periods import chosen
 from axis.views.traffic import page
 from axis.views.volumes import By, Kind, Selection, volumes
 
@@ -66,6 +67,11 @@ def selection_of(request: web.Request) -> Selection:
     by, kind = wanted.get("by", "unit"), wanted.get("kind", "document")
     if by not in get_args(By) or kind not in get_args(Kind):
         raise Refusal("field_invalid", "by is unit, day or month; kind is document or status")
-    return Selection(
-        month=wanted.get("month"), by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind)
+    days = chosen(
+        month=wanted.get("month"),
+        quarter=wanted.get("quarter"),
+        year=wanted.get("year"),
+        first=wanted.get("from"),
+        last=wanted.get("until"),
     )
+    return Selection(by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind), days=days)

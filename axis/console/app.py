@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -18,7 +19,9 @@ from axis.console.accounts import Accounts
 from axis.console.acts import ACTS, Acts, acts_routes
 from axis.console.api import Api
 from axis.console.assets import Assets
+from axis.console.charts import Charts
 from axis.console.documents import Documents
+from axis.console.faults import faults
 from axis.console.guard import GUARD, Guard
 from axis.console.health import Health
 from axis.console.live import Live
@@ -27,9 +30,12 @@ from axis.console.metrics import ConsoleMetrics
 from axis.console.overview import Overview
 from axis.console.reading import Reading
 from axis.console.register import RegisterActs
+from axis.console.reports import Reports
 from axis.console.site import Site
 from axis.console.traffic import Traffic
 from axis.console.trust import Trust
+from axis.console.units import Units
+from axis.core.errors import Refusal
 from axis.ports import StoredRecord
 from axis.views.projection import Views
 
@@ -70,9 +76,8 @@ def create_console(
     application[GUARD] = guard
     application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
-    guard.words = lambda request, refusal: site.page(
-        request, "forbidden", status=refusal.code.http_status, refusal=refusal
-    )
+    application.middlewares.append(faults(site))
+    guard.page = partial(_refused, site)
     reading = Reading(sources.views)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
@@ -80,6 +85,9 @@ def create_console(
     login = Login(site, guard)
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
+    units = Units(site, reading, sources.now)
+    reports = Reports(site, reading, sources.now)
+    charts = Charts(reading, sources.now)
     documents = Documents(site, reading, sources.record)
     trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
     register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
@@ -97,6 +105,13 @@ def create_console(
             web.get("/traffic.csv", traffic.as_csv),
             web.get("/traffic.ndjson", traffic.as_json),
             web.get("/live/traffic", traffic.follow),
+            web.get("/units", units.page),
+            web.get("/reports/volumes", reports.page),
+            web.get("/reports/volumes.csv", reports.csv),
+            web.get("/reports/volumes.xlsx", reports.xlsx),
+            web.get("/charts/units.svg", charts.units),
+            web.get("/charts/periods.svg", charts.periods),
+            web.get("/api/v1/units", units.twin),
             web.get("/documents/{document_id}", documents.page),
             web.post("/documents/{document_id}/requeue", documents.requeue),
             web.post("/documents/{document_id}/close", documents.close),
@@ -110,3 +125,10 @@ def create_console(
     )
     check_routes(application)
     return application
+
+
+def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
+    """What the guard refuses to a person."""
+    status = refusal.code.http_status
+    state = status if status in {401, 403, 404, 409, 422, 429} else 503
+    return site.page(request, "problem", status=status, state=state, detail=refusal.detail)

@@ -25,6 +25,7 @@ __all__ = ["PAGES", "Site", "language"]
 PAGES: Final = (
     ("overview", "/"),
     ("traffic", "/traffic"),
+    ("units", "/units"),
     ("trust", "/trust"),
 )
 
