@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 # bash counts its own SECONDS and make passes it on: only what the user gave counts.
 unexport SECONDS
+# Tests start hundreds of processes: where an environment forbids it, each would compile all sources again.
+export PYTHONDONTWRITEBYTECODE =
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -16,7 +18,8 @@ install: $(STAMP)  ## Install what is missing into .venv (cheap when nothing cha
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; } || \
 	  { rm -rf .venv; echo "Python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo 'installing into .venv: a minute, on a slow line several'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: install  ## A complete local axis with six agencies and traffic (Ctrl-C stops it)
@@ -25,7 +28,7 @@ demo: install  ## A complete local axis with six agencies and traffic (Ctrl-C st
 WORKERS ?= $(shell nproc)
 
 test: install system  ## The whole test suite (WORKERS=n at once)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --cov=axis.core --cov=axis.flow --cov-branch --cov-report=term:skip-covered --cov-fail-under=99.5
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --cov=axis.core --cov=axis.flow --cov-branch --cov-report=term:skip-covered --cov-fail-under=99.5
 
 lint: install  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -62,10 +65,11 @@ proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
 
 .PHONY: system
-system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; faketime sets clocks wrong; systemd judges its units
+system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; chromium looks at the console; faketime sets clocks wrong; systemd judges its units
 	@for tool in openssl git curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v xmlsec1 >/dev/null || missing="$$missing xmlsec1 libxmlsec1-openssl"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \

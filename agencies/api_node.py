@@ -13,6 +13,7 @@ from aiohttp import web
 from agencies.asked import last_event, limit
 from agencies.counting import volumes
 from agencies.events import Event
+from agencies.found_marks import contents_count
 from agencies.metrics import metrics_text
 from agencies.openapi import Parameter, Route
 from agencies.parts import NodeParts
@@ -124,6 +125,9 @@ class NodeRoutes:
                 "online": parts.service.online,
                 "axis": self._axis(),
                 **found,
+                # Of documents found again after the home was restored.
+                "contents_fetching": contents_count(parts.store, "fetching"),
+                "contents_lost": contents_count(parts.store, "lost"),
             }
         )
 

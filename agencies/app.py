@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random as random_module
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import metadata
@@ -174,7 +175,7 @@ class Node:
         statuses = Statuses(**ours)
         spool = Spool(self.home / "spool", blobs, self._clock)
         self.parts = NodeParts(
-            version=metadata.version("document-axis"),
+            version=_version(),
             settings=settings,
             clock=self._clock,
             store=store,
@@ -247,7 +248,9 @@ class Node:
             **loop, identity=identity, directory=directory, own_certificates=own_certificates
         )
         fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
-        self._found = FoundAgain(**own, fetcher=fetcher, signatures=signatures, random=self._random)
+        self._found = FoundAgain(
+            **own, fetcher=fetcher, signatures=signatures, random=self._random, events=events
+        )
         return Receiver(
             **loop,
             directory=directory,
@@ -339,6 +342,12 @@ class Node:
         await self.parts.client.use(_context(credentials))
         get_logger().info("keys_replaced", node=self.parts.identity.code)
         self._wake()
+
+
+@functools.cache
+def _version() -> str:
+    """This program's; a fleet's nodes need not each look through the installed packages for it."""
+    return metadata.version("document-axis")
 
 
 def _context(credentials: keys.Credentials) -> Any:

@@ -12,6 +12,7 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final
 
 from agencies.store import Store
@@ -22,6 +23,8 @@ from axis.ports import BlobMismatch, Blobs, StorageFull
 __all__ = ["Contents", "insert_contents"]
 
 _GRACE_MS: Final = 60 * 60 * 1000
+#: Rows that `collect` looks up together.
+_PAGE: Final = 1000
 
 
 class Contents:
@@ -96,24 +99,23 @@ class Contents:
         confirm: Callable[[], Awaitable[bool]] | None = None,
     ) -> int:
         """Delete what nobody names and whose pin ended over an hour ago."""
-        rows = self._store.rows("SELECT sha256 FROM content WHERE pinned_until < ?", now - _GRACE_MS)
         if confirm is not None and not await confirm():
             return 0
-        doomed = []
-        for row in rows:
-            if not is_named(row["sha256"]):
-                doomed.append((row["sha256"], now - _GRACE_MS))
-            await asyncio.sleep(0)
-
-        def delete(connection: sqlite3.Connection) -> int:
-            # Looked at again where it counts: a document may have come to name it meanwhile.
-            return connection.executemany(
-                "DELETE FROM content WHERE sha256 = ? AND pinned_until < ?"
-                " AND NOT EXISTS (SELECT 1 FROM attachment a WHERE a.sha256 = content.sha256)",
-                doomed,
-            ).rowcount
-
-        deleted = await self._store.write(delete) if doomed else 0
+        ended_before, deleted, after = now - _GRACE_MS, 0, b""
+        while page := self._store.rows(
+            "SELECT sha256 FROM content WHERE pinned_until < ? AND sha256 > ? ORDER BY sha256 LIMIT ?",
+            ended_before,
+            after,
+            _PAGE,
+        ):
+            after = page[-1]["sha256"]
+            doomed = []
+            for row in page:
+                if not is_named(row["sha256"]):
+                    doomed.append((row["sha256"], ended_before))
+                await asyncio.sleep(0)
+            if doomed:
+                deleted += await self._store.write(partial(_delete, doomed))
         return deleted + await self._files.collect(now, is_named)
 
     def hashes(self) -> Iterator[bytes]:
@@ -125,6 +127,15 @@ class Contents:
     async def close(self) -> None:
         """Release the files; the store is the caller's."""
         await self._files.close()
+
+
+def _delete(doomed: Sequence[tuple[bytes, int]], connection: sqlite3.Connection) -> int:
+    # Looked at again where it counts: a document may have come to name it meanwhile.
+    return connection.executemany(
+        "DELETE FROM content WHERE sha256 = ? AND pinned_until < ?"
+        " AND NOT EXISTS (SELECT 1 FROM attachment a WHERE a.sha256 = content.sha256)",
+        doomed,
+    ).rowcount
 
 
 def insert_contents(

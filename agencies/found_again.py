@@ -1,14 +1,15 @@
 """Documents of this node's own that its store does not know, found again at the axis.
 
 A home that was restored from an older copy finds in its feed what it sent after the copy was made. The
-envelope and the acceptance come with the feed; the contents are fetched here, beside it, until all are back.
+envelope and the acceptance come with the feed; the contents are fetched here, beside it, until all are back
+or a month of asking was in vain.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,9 @@ from agencies import outbox
 from agencies.attachments import AttachmentRow
 from agencies.backoff import Random, back_off, wait_for_signal
 from agencies.contents import insert_contents
+from agencies.events import Events
 from agencies.fetch import OWNER, Fetcher
+from agencies.found_marks import Tries, fetching, mark_complete, mark_lost, mark_tried
 from agencies.key_ids import keep_found
 from agencies.outbox import Outgoing
 from agencies.packet_signatures import PacketSignatures, as_stored, packet_in
@@ -34,17 +37,16 @@ __all__ = ["FoundAgain", "put_found"]
 _AT_ONCE: Final = 20
 _IDLE_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 300.0
-#: Settings, one for each document that is not complete yet.
-_OPEN: Final = "found/"
+#: As long, and as often, as what waits in the feed is tried (`agencies.receiver`).
+_ASKED_FOR: Final = 30 * DAY_MS
+_TRIES_AT_LEAST: Final = 20
 
 
 def put_found(connection: sqlite3.Connection, outgoing: Outgoing) -> None:
     """Into the outbox, without contents; to be accepted in the same transaction."""
     outbox.put(connection, outgoing)
     keep_found(connection, outgoing.document_id, outgoing.created_at)
-    connection.execute(
-        "INSERT OR REPLACE INTO setting (name, value) VALUES (?, '')", (_OPEN + outgoing.document_id,)
-    )
+    mark_tried(connection, outgoing.document_id, Tries())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,14 @@ class FoundAgain:
         signatures: PacketSignatures,
         clock: Clock,
         random: Random,
+        events: Events,
     ) -> None:
         self._store = store
         self._fetcher = fetcher
         self._signatures = signatures
         self._clock = clock
         self._random = random
+        self._events = events
         self._signal = asyncio.Event()
 
     def wake(self) -> None:
@@ -79,37 +83,49 @@ class FoundAgain:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        failures = 0
         while True:
             self._signal.clear()
-            failures = 0 if await self._round() else failures + 1
-            pause = back_off(failures, _LONGEST_PAUSE, self._random) / 1000 if failures else _IDLE_SECONDS
+            now = self._clock.now()
+            next_at = await self._round(now)
+            pause = _IDLE_SECONDS if next_at is None else max(0.0, (next_at - now) / 1000)
             await wait_for_signal(self._signal, self._clock, pause)
 
-    async def _round(self) -> bool:
-        """Everything that is open, once; whether all of it is complete now."""
-        after, complete = _OPEN, True
-        while rows := self._store.rows(
-            "SELECT name FROM setting WHERE name > ? AND name < ? ORDER BY name LIMIT ?",
-            after,
-            _OPEN[:-1] + chr(ord(_OPEN[-1]) + 1),
-            _AT_ONCE,
-        ):
-            after = rows[-1]["name"]
-            complete = await self._complete([row["name"].removeprefix(_OPEN) for row in rows]) and complete
-        return complete
+    async def _round(self, now: int) -> int | None:
+        """Everything that is due, once; when the next is. Time in milliseconds."""
+        after, waiting = "", []
+        while page := fetching(self._store, after, _AT_ONCE):
+            after = page[-1][0]
+            due = {document_id: tries for document_id, tries in page if tries.next_at <= now}
+            waiting += [tries.next_at for _, tries in page if tries.next_at > now]
+            waiting += await self._complete(due)
+        return min(waiting, default=None)
 
-    async def _complete(self, ids: Sequence[str]) -> bool:
-        found = [one for each in ids if (one := self._found(each)) is not None]
+    async def _complete(self, due: Mapping[str, Tries]) -> list[int]:
+        """Try these documents; when those that are still open are tried again."""
+        found = [one for each in due if (one := self._found(each)) is not None]
         results = await self._fetcher.fetch([(one.document_id, one.attachments) for one in found], {})
-        done = True
+        waiting = []
         for one, contents in zip(found, results, strict=True):
-            if isinstance(contents, Refusal):
-                get_logger().warning("own_contents_missing", document_id=one.document_id, code=contents.name)
-                done = False
-            else:
+            if not isinstance(contents, Refusal):
                 await self._keep(one, contents)
-        return done
+            elif tries := await self._missing(one.document_id, due[one.document_id], contents):
+                waiting.append(tries.next_at)
+        return waiting
+
+    async def _missing(self, document_id: str, before: Tries, why: Refusal) -> Tries | None:
+        """Its contents did not come: when they are asked for again; None where they are given up."""
+        now = self._clock.now()
+        first_at, count = before.first_at or now, before.count + 1
+        if now - first_at > _ASKED_FOR and count >= _TRIES_AT_LEAST:
+            await self._store.write(lambda c: mark_lost(c, document_id, why.name))
+            get_logger().error("own_contents_given_up", document_id=document_id, code=why.name, tries=count)
+            self._events.publish([("alarm", {"what": "own_contents_given_up", "document_id": document_id})])
+            return None
+        pause = back_off(before.count, _LONGEST_PAUSE, self._random, why.retry_after)
+        tries = Tries(count, first_at, now + pause)
+        await self._store.write(lambda c: mark_tried(c, document_id, tries))
+        get_logger().warning("own_contents_missing", document_id=document_id, code=why.name, tries=count)
+        return tries
 
     def _found(self, document_id: str) -> _Found | None:
         row = self._store.row("SELECT kind, signed FROM sent WHERE document_id = ?", document_id)
@@ -130,7 +146,7 @@ class FoundAgain:
             insert_contents(connection, contents, OWNER, pin_until)
             if signature:
                 outbox.keep_packet(connection, found.document_id, signature)
-            connection.execute("DELETE FROM setting WHERE name = ?", (_OPEN + found.document_id,))
+            mark_complete(connection, found.document_id)
 
         await self._store.write(change)
         get_logger().info("own_document_complete", document_id=found.document_id)

@@ -13,6 +13,7 @@ from typing import Any
 from axispb.v1 import document_pb2, evidence_pb2
 from google.protobuf.json_format import MessageToDict
 
+from agencies.found_marks import contents_state
 from agencies.originals import flags_of, originals_of, related_to, shown_related
 from agencies.packet_signatures import INVALID, stored_shown
 from agencies.status_store import exchanges
@@ -78,6 +79,7 @@ def sent_one(store: Store, document_id: str, primary: Primary = str) -> Json:
         "sequence": row["accepted_sequence"],
         "trace_id": row["trace_id"],
         "attachments": [_attachment(a) for a in attachments],
+        "contents": contents_state(store, document_id),
         "header": _header(row["kind"], row["signed"]),
         "packet_signature": stored_shown(packet["signature"]) if packet is not None else None,
     }

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from agencies.found_marks import contents_count
 from agencies.parts import NodeParts
 from axis.core.trust import read_certificate
 
@@ -40,6 +41,11 @@ class _Node(Collector):
         for name, text, counted in _GAUGES:
             row = self._parts.store.row(f"SELECT count(*) FROM {counted}")
             yield GaugeMetricFamily(name, text, value=row[0] if row else 0)
+        yield GaugeMetricFamily(
+            "agency_contents_lost",
+            "Own documents, found again after the home was restored, whose contents nobody has",
+            value=contents_count(self._parts.store, "lost"),
+        )
         yield GaugeMetricFamily(
             "agency_axis_connected", "1 while the feed is followed", value=int(self._parts.receiver.connected)
         )

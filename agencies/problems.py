@@ -29,7 +29,9 @@ def problem_response(refusal: Refusal) -> web.Response:
 
 def plain_problem(error: web.HTTPException) -> web.Response:
     """What HTTP itself refuses (no such route, no token), in the same form."""
-    members = problem(Refusal(_CODES.get(error.status, "field_invalid"), error.reason))
+    code = _CODES.get(error.status, "field_invalid")
+    detail = f"{error.reason}: /docs lists every path" if code == "route_unknown" else error.reason
+    members = problem(Refusal(code, detail))
     members["status"] = error.status
     headers = {k: v for k, v in error.headers.items() if k in ("WWW-Authenticate", "Allow")}
     return web.json_response(members, status=error.status, content_type=PROBLEM_JSON, headers=headers)

@@ -47,7 +47,10 @@ async def read_submission(request: web.Request, spool: Spool) -> tuple[object, l
                 filename = content_disposition_filename(disposition) or ""
                 files.append(await _file(part, filename, spool, keep=kept < _KEPT_BYTES))
             else:
-                raise Refusal("field_invalid", f"part {name[:60]!r}: not expected, or one too many")
+                raise Refusal(
+                    "field_invalid",
+                    f"part {name[:60]!r}: beside one `document` only {MAX_ATTACHMENTS} times `file`",
+                )
     except (ValueError, RecursionError) as error:
         raise Refusal("field_invalid", f"the body is malformed: {error}") from error
     if raw is None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from axis.cli_run import operate, print_json, run_main, table
+from axis.cli_run import acting, operate, print_json, run_main, table
 
 __all__ = ["app", "main"]
 
@@ -33,6 +33,10 @@ app.add_typer(cert, name="cert")
 Home = Annotated[Path, typer.Option(envvar="AXIS_HOME", help="The axis's folder.", file_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 Code = Annotated[str, typer.Argument(help="A unit's code.")]
+As = Annotated[
+    str | None, typer.Option("--as", help="Who acts, for the journal; default: the user who runs this.")
+]
+Remark = Annotated[str, typer.Option(help="Why, in words; it is journalled.")]
 DocumentId = Annotated[str, typer.Argument(help="The document's id.")]
 
 
@@ -109,17 +113,21 @@ def org_add(
     parent: Annotated[str, typer.Option(help="The unit above it; default: by the form of the code.")] = "",
     old_code: Annotated[list[str] | None, typer.Option(help="An older code; repeatable.")] = None,
     mail: Annotated[str, typer.Option(help="The unit's e-mail address.")] = "",
+    remark: Remark = "",
+    operator: As = None,
     as_json: Json = False,
 ) -> None:
     """Register a unit, or change it, and print a one-time enrolment token."""
     arguments = {"code": code, "name": name, "parent": parent, "old_codes": old_code or [], "mail": mail}
-    _print_token(operate(home, "org.add", arguments), as_json)
+    _print_token(operate(home, "org.add", arguments | _by(operator, remark)), as_json)
 
 
 @org.command("token")
-def org_token(code: Code, home: Home, as_json: Json = False) -> None:
+def org_token(
+    code: Code, home: Home, remark: Remark = "", operator: As = None, as_json: Json = False
+) -> None:
     """Print another enrolment token, for an imported unit or after a lost key."""
-    _print_token(operate(home, "org.token", {"code": code}), as_json)
+    _print_token(operate(home, "org.token", {"code": code} | _by(operator, remark)), as_json)
 
 
 @org.command("list")
@@ -151,17 +159,20 @@ def org_suspend(
     code: Code,
     home: Home,
     reason: Annotated[str, typer.Option(help="Why; it is journalled.")] = "",
+    operator: As = None,
     as_json: Json = False,
 ) -> None:
     """Let a unit neither send nor receive, at once."""
-    answer = operate(home, "org.suspend", {"code": code, "reason": reason})
+    answer = operate(home, "org.suspend", {"code": code, "reason": reason} | _by(operator))
     _print_done(answer, f"{answer['code']} is suspended", as_json)
 
 
 @org.command("resume")
-def org_resume(code: Code, home: Home, as_json: Json = False) -> None:
+def org_resume(
+    code: Code, home: Home, remark: Remark = "", operator: As = None, as_json: Json = False
+) -> None:
     """End a suspension."""
-    answer = operate(home, "org.resume", {"code": code})
+    answer = operate(home, "org.resume", {"code": code} | _by(operator, remark))
     _print_done(answer, f"{answer['code']} is active", as_json)
 
 
@@ -169,6 +180,7 @@ def org_resume(code: Code, home: Home, as_json: Json = False) -> None:
 def org_import(
     file: Annotated[Path, typer.Argument(help="A CSV file with columns code, name, old_code, parent.")],
     home: Home,
+    operator: As = None,
     as_json: Json = False,
 ) -> None:
     """Register all units of a CSV file; a repeat changes only what differs."""
@@ -176,7 +188,7 @@ def org_import(
 
     with file.open(encoding="utf-8-sig", newline="") as text:
         rows = [{key: value for key, value in row.items() if key} for row in csv.DictReader(text)]
-    answer = operate(home, "org.import", {"rows": rows}, timeout=600.0)
+    answer = operate(home, "org.import", {"rows": rows} | _by(operator), timeout=600.0)
     _print_done(answer, f"{answer['units']} units, {answer['changed']} new or changed", as_json)
 
 
@@ -195,10 +207,13 @@ def cert_revoke(
     serial: Annotated[str, typer.Argument(help="The serial number in hex.")],
     home: Home,
     reason: Annotated[str, typer.Option(help="RFC 5280: keyCompromise, superseded, …")],
+    remark: Remark = "",
+    operator: As = None,
     as_json: Json = False,
 ) -> None:
     """Revoke a certificate, at once and for ever."""
-    answer = operate(home, "cert.revoke", {"serial": serial, "reason": reason}, with_issuer=True)
+    arguments = {"serial": serial, "reason": reason} | _by(operator, remark)
+    answer = operate(home, "cert.revoke", arguments, with_issuer=True)
     _print_done(answer, f"{answer['usage']} certificate of {answer['org']} is revoked", as_json)
 
 
@@ -208,10 +223,12 @@ def requeue(
     home: Home,
     to: Annotated[str, typer.Option(help="The unit.")],
     reason: Annotated[str, typer.Option(help="Why; the sender sees it.")] = "",
+    operator: As = None,
     as_json: Json = False,
 ) -> None:
     """Deliver once more: the next attempt of a dead or refused delivery."""
-    answer = operate(home, "document.requeue", {"document_id": document_id, "to": to, "reason": reason})
+    arguments = {"document_id": document_id, "to": to, "reason": reason} | _by(operator)
+    answer = operate(home, "document.requeue", arguments)
     _print_done(answer, f"attempt {answer['attempt']} to {answer['to']} is open", as_json)
 
 
@@ -221,11 +238,18 @@ def close(
     home: Home,
     to: Annotated[str, typer.Option(help="The unit.")],
     reason: Annotated[str, typer.Option(help="Why; the sender sees it.")],
+    operator: As = None,
     as_json: Json = False,
 ) -> None:
     """End a delivery that is in flight: it is dead."""
-    answer = operate(home, "document.close", {"document_id": document_id, "to": to, "reason": reason})
+    arguments = {"document_id": document_id, "to": to, "reason": reason} | _by(operator)
+    answer = operate(home, "document.close", arguments)
     _print_done(answer, f"attempt {answer['attempt']} to {answer['to']} is dead", as_json)
+
+
+def _by(operator: str | None, remark: str = "") -> dict[str, Any]:
+    """Who acts and why, for the journal."""
+    return {"operator": acting(operator), "remark": remark}
 
 
 def _print_token(answer: dict[str, Any], as_json: bool) -> None:
@@ -247,7 +271,10 @@ def _print_done(answer: dict[str, Any], text: str, as_json: bool) -> None:
 
 def _mount() -> None:
     """Commands that live in modules of their own."""
-    for name in ("axis.cli_query", "axis.cli_demo", "axis.cli_cluster", "axis.cli_backup", "axis.cli_keys"):
+    for name in (
+        "axis.cli_query", "axis.cli_demo", "axis.cli_cluster", "axis.cli_backup", "axis.cli_keys",
+        "axis.cli_operator",
+    ):  # fmt: skip
         try:
             register: Callable[[typer.Typer], None] = importlib.import_module(name).register
         except ModuleNotFoundError as error:

@@ -60,6 +60,7 @@ def log(
     outcome: Annotated[
         Literal["received", "refused", "dead"] | None, typer.Option(help="How the delivery ended.")
     ] = None,
+    operator: Annotated[Text, typer.Option(help="What this operator did; * is any.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 100,
     follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = False,
     as_json: Json = False,
@@ -77,6 +78,7 @@ def log(
     wanted = Filter(
         sender, recipient, document, first, last, event, code, text, limit,
         kind=kind, outcome=outcome, number=number, unit=unit, subtree=subtree, direction=direction,
+        operator=operator,
     )  # fmt: skip
     for turn, lines in enumerate(follow_log(home, wanted, follow)):
         if as_json:
@@ -86,7 +88,7 @@ def log(
             rows = [{**line, "at": str(line["at"])[:19], "to": _units(line["to"])} for line in lines]
             for row in rows:
                 row["what"] = row["code"] or row["reason"] or row["subject"]
-            columns = ("sequence", "at", "event", "from", "to", "number", "what", "document_id")
+            columns = ("sequence", "at", "event", "from", "to", "number", "what", "operator", "document_id")
             table(rows, columns, heading=not turn, style=lambda row: _STYLES.get(str(row["event"]), ""))
         sys.stdout.flush()
 
@@ -94,6 +96,10 @@ def log(
 def volumes(
     home: Home,
     month: Annotated[Text, typer.Option(help="YYYY-MM; default: everything.")] = None,
+    quarter: Annotated[Text, typer.Option(help="YYYY-Q1 to YYYY-Q4.")] = None,
+    year: Annotated[Text, typer.Option(help="YYYY.")] = None,
+    first: Annotated[Text, typer.Option("--from", help="From this day on, YYYY-MM-DD.")] = None,
+    last: Annotated[Text, typer.Option("--until", help="Up to this day.")] = None,
     by: Annotated[Literal["unit", "day", "month"], typer.Option(help="A row per …")] = "unit",
     subtree: Annotated[Text, typer.Option(help="Only this unit and those below it.")] = None,
     kind: Annotated[Literal["document", "status"], typer.Option(help="What is counted.")] = "document",
@@ -104,10 +110,12 @@ def volumes(
     import time
 
     from axis.cli_views import reading
+    from axis.core.periods import chosen
     from axis.views.volumes import Selection
     from axis.views.volumes import volumes as count
 
-    selection = Selection(month, by, subtree, kind)
+    days = chosen(month=month, quarter=quarter, year=year, first=first, last=last)
+    selection = Selection(by=by, subtree=subtree, kind=kind, days=days)
     with reading(home) as connection:
         answer: dict[str, Any] = count(connection, selection, time.time_ns() // 1_000_000)
     names = ("period",) if by != "unit" else ("code", "name")
@@ -147,6 +155,10 @@ def show(document_id: DocumentId, home: Home, as_json: Json = False) -> None:
         for row in answer["deliveries"]
     ]
     table(rows, ("to", "host", "state", "attempt", "at", "exchange", "reason"))
+    for act in answer["events"]:
+        if act["operator"]:
+            units, why = _units(act["to"]), f": {act['reason']}" if act["reason"] else ""
+            typer.echo(f"{act['event']} for {units} by operator {act['operator']} at {act['at']}{why}")
     for row in answer["deliveries"]:
         for said in row["statuses"]:
             odd = "" if said["in_order"] else "  (out of order)"

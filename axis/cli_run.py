@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 
-__all__ = ["operate", "print_json", "run_main", "table"]
+__all__ = ["acting", "operate", "print_json", "run_main", "table"]
 
 #: A node that is just starting or stopping holds its home's lock without answering yet, or any more.
 _LOCK_SECONDS: Final = 15.0
@@ -63,6 +63,19 @@ async def _beside(home: Path, operation: str, arguments: Mapping[str, Any], with
     logs.configure(json=False, level=logging.ERROR)
     async with open_home(home, with_issuer=with_issuer) as node:
         return await operations(node, serving=False)[operation](dict(arguments))
+
+
+def acting(name: str | None) -> str:
+    """Who acts, for the journal: as given with --as, else the system's user who runs the command."""
+    import os
+    import pwd
+
+    if name is not None:
+        return name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container that runs under a bare number
+        return f"uid {os.getuid()}"
 
 
 def print_json(value: object) -> None:

@@ -72,7 +72,7 @@ class HomeLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._descriptor)
-            raise HomeBusy(f"{home} is in use by another process") from error
+            raise HomeBusy(f"{home} is in use by another process, its node or a command") from error
 
     def release(self) -> None:
         """Let the home go. Idempotent."""

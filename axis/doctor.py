@@ -78,13 +78,20 @@ def _running(home: Path) -> Iterator[Check]:
     remedy = "Stop the node, run axis audit, and mend or restore the journal." if broken else ""
     detail = f"appends are stopped: {broken}" if broken else f"running, {status.get('in_flight')} in flight"
     yield Check("node", not broken, detail, remedy)
+    if doubt := status.get("doubt"):
+        remedy = "axis cluster status shows servers and nodes; docs/operations.md says what to do."
+        yield Check("cluster", False, f"nothing is appended: {doubt}", remedy)
     if doubt := status.get("clock_doubt"):
         yield Check("clock", False, f"nothing is appended: {doubt}", _SYNCHRONISE)
 
 
 def _permissions(home: Path) -> Iterator[Check]:
     secret = [home, home / "pki", home / "keys", *home.glob("keys/**/*.key"), *home.glob("pki/*.key")]
-    secret += [path for path in (home / "console.token", home / "journal.sqlite") if path.exists()]
+    secret += [
+        path
+        for path in (home / "console.token", home / "operators.json", home / "journal.sqlite")
+        if path.exists()
+    ]
     wrong = [path for path in secret if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     foreign = [path for path in secret if path.exists() and path.stat().st_uid != os.geteuid()]
     remedy = "chmod go-rwx " + " ".join(map(str, wrong)) if wrong else ""

@@ -74,7 +74,8 @@ class StreamState:
 
     `led`: the leader that says so has heard from a majority within 3 s. One that is cut off, or that has been
     paused, goes on answering; but servers elect another at the earliest 4 s after they last heard from it, so
-    what a leader with `led` says is the newest there is.
+    what a leader with `led` says is the newest there is. A server that has lost its leader and all others
+    answers too, with what it holds and without a leader's name: that is nobody's word.
     """
 
     created: str
@@ -265,14 +266,18 @@ def _code(answer: Mapping[str, Any]) -> int:
 
 
 def _state(answer: Mapping[str, Any]) -> StreamState:
-    state, cluster = answer["state"], answer.get("cluster") or {}
+    state, cluster = answer["state"], answer.get("cluster")
+    alone = cluster is None  # one server, which has nobody to hear from
+    cluster = cluster or {}
+    leader = str(cluster.get("leader") or "")
     replicas = cluster.get("replicas") or []
-    heard = sum(not each.get("offline") and each.get("active", _LEASE_NS) < _LEASE_NS for each in replicas)
+    # 0 is said of a server that was never heard, too: by every server that is no leader.
+    heard = sum(not each.get("offline") and 0 < each.get("active", 0) < _LEASE_NS for each in replicas)
     return StreamState(
         created=str(answer["created"]),
         config=answer["config"],
         first=int(state["first_seq"]),
         last=int(state["last_seq"]),
-        leader=str(cluster.get("leader") or ""),
-        led=2 * (1 + heard) > 1 + len(replicas),
+        leader=leader,
+        led=alone or (bool(leader) and 2 * (1 + heard) > 1 + len(replicas)),
     )

@@ -265,8 +265,9 @@ class Blobs(Protocol):
 
         Returns how many were deleted. A blob that is being uploaded is left alone. Where others may name
         blobs too, `confirm` brings what `is_named` knows up to now and says whether that has succeeded: it is
-        called once, after the engine has noted what it may delete and before any name is asked for; without
-        success nothing is deleted.
+        called once, after the engine has noted up to where it may delete (`now`, a place in a stream) and
+        before any name is asked for; without success nothing is deleted. Memory does not grow with what is
+        stored.
         """
         ...
 

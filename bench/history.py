@@ -98,9 +98,10 @@ class History:
     _waiting: list[bytes] = field(default_factory=list)
     _made: int = 0
 
-    async def add(self, trace_id: str = "", **body: Message) -> int:
+    async def add(self, trace_id: str = "", *, operator: str = "", remark: str = "", **body: Message) -> int:
         """Add one record, e.g. `resumed=UnitResumed(code="G22")`; answers its sequence."""
-        raw = journal_pb2.Record(trace_id=trace_id, **body).SerializeToString(deterministic=True)  # type: ignore[arg-type]
+        record = journal_pb2.Record(trace_id=trace_id, operator=operator, remark=remark, **body)  # type: ignore[arg-type]
+        raw = record.SerializeToString(deterministic=True)
         size = sum(map(len, self._waiting)) + len(raw) + 8 * len(self._waiting)
         if len(self._waiting) == MAX_RECORDS or size > MAX_FRAME_BYTES - 4096:
             await self.flush()

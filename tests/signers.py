@@ -51,7 +51,7 @@ def refused(action: Callable[[], object]) -> str:
 
 
 def openssl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, timeout=30, check=False)
+    return subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, timeout=60, check=False)
 
 
 def pem(certificate: bytes) -> bytes:

@@ -10,7 +10,10 @@ from typing import Final
 from aiohttp import web
 
 from axis.app.node import Node
+from axis.app.operations import operations
 from axis.config import parse_address
+from axis.console.accounts import Accounts
+from axis.console.acts import Acts
 from axis.console.app import Sources, create_console
 from axis.console.metrics import ConsoleMetrics
 
@@ -34,7 +37,13 @@ async def start_console(node: Node, metrics: ConsoleMetrics, opened: AsyncExitSt
         ready=lambda: node.sequencer.broken or node.journal.doubt or node.sequencer.clock_doubt or None,
         now=node.clock.now,
     )
-    application = create_console(sources, token=token, hosts=(host, *node.home.settings.names))
+    application = create_console(
+        sources,
+        token=token,
+        hosts=(host, *node.home.settings.names),
+        accounts=Accounts(node.home.path),
+        acts=Acts(operations(node, serving=True)),
+    )
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()
     opened.push_async_callback(runner.cleanup)

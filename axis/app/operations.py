@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from axis.app.node import Node
 from axis.control import Operation
 from axis.core.errors import Refusal
+from axis.flow.registry import By
+from axis.logs import get_logger
 
 if TYPE_CHECKING:
     from axis.app.cluster_acts import ClusterActs
+    from axis.console.accounts import Account, Accounts
 
 __all__ = ["operations"]
 
@@ -26,7 +29,7 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
     async def add(a: dict[str, Any]) -> object:
         old_codes = [str(code) for code in a.get("old_codes") or () if code]
         return await registry.add(
-            str(a["code"]), str(a["name"]), _text(a, "parent"), old_codes, _text(a, "mail")
+            str(a["code"]), str(a["name"]), _text(a, "parent"), old_codes, _text(a, "mail"), by=_by(a)
         )
 
     async def views_sync(_: dict[str, Any]) -> object:
@@ -50,26 +53,72 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
         return await node.rotation.take({str(name): str(pem).encode() for name, pem in a["files"].items()})
 
     return {
+        **_operators(node),
         "org.add": add,
-        "org.token": lambda a: registry.token(str(a["code"])),
-        "org.import": lambda a: registry.import_units(a["rows"]),
+        "org.token": lambda a: registry.token(str(a["code"]), by=_by(a)),
+        "org.import": lambda a: registry.import_units(a["rows"], by=_by(a)),
         "org.list": lambda a: registry.units(),
         "org.show": lambda a: registry.show(str(a["code"])),
-        "org.suspend": lambda a: registry.suspend(str(a["code"]), _text(a, "reason")),
-        "org.resume": lambda a: registry.resume(str(a["code"])),
+        "org.suspend": lambda a: registry.suspend(str(a["code"]), _text(a, "reason"), by=_by(a)),
+        "org.resume": lambda a: registry.resume(str(a["code"]), by=_by(a)),
         "cert.list": lambda a: registry.certificates(),
-        "cert.revoke": lambda a: registry.revoke(str(a["serial"]), str(a["reason"])),
+        "cert.revoke": lambda a: registry.revoke(str(a["serial"]), str(a["reason"]), by=_by(a)),
         "keys.rotate": rotate,
         "keys.take": take,
         "document.requeue": lambda a: registry.requeue(
-            str(a["document_id"]), str(a["to"]), _text(a, "reason")
+            str(a["document_id"]), str(a["to"]), _text(a, "reason"), by=_by(a)
         ),
-        "document.close": lambda a: registry.close(str(a["document_id"]), str(a["to"]), str(a["reason"])),
+        "document.close": lambda a: registry.close(
+            str(a["document_id"]), str(a["to"]), str(a["reason"]), by=_by(a)
+        ),
         "cluster.status": cluster_status,
         "journal.reseed": journal_reseed,
         "views.sync": views_sync,
         "node.status": status,
     }
+
+
+def _operators(node: Node) -> dict[str, Operation]:
+    """The console's accounts: changed under the home's lock, which a running node holds."""
+
+    async def listed(_: dict[str, Any]) -> object:
+        return {"operators": [account.shown() for account in _accounts(node).all()]}
+
+    async def add(a: dict[str, Any]) -> object:
+        from axis.console.roles import Role
+
+        role, now = Role.named(str(a["role"])), node.clock.now()
+        name, password, token = str(a["name"]), _text(a, "password"), _text(a, "token")
+        account = _accounts(node).add(name, role, password=password, token=token, at=now)
+        return _changed("operator_added", account, a)
+
+    async def change(a: dict[str, Any]) -> object:
+        from axis.console.roles import Role
+
+        account = _accounts(node).change(
+            str(a["name"]),
+            role=Role.named(str(a["role"])) if "role" in a else None,
+            disabled=bool(a["disabled"]) if "disabled" in a else None,
+            password=str(a["password"]) if "password" in a else None,
+            token=str(a["token"]) if "token" in a else None,
+            at=node.clock.now(),
+        )
+        return _changed("operator_changed", account, a)
+
+    return {"operator.list": listed, "operator.add": add, "operator.change": change}
+
+
+def _changed(event: str, account: Account, arguments: dict[str, Any]) -> dict[str, Any]:
+    shown = account.shown()
+    about = {name: shown[name] for name in ("name", "role", "state")}
+    get_logger().warning(event, **about, operator=_text(arguments, "operator"))
+    return shown
+
+
+def _accounts(node: Node) -> Accounts:
+    from axis.console.accounts import Accounts  # with the hashing, which no other command needs
+
+    return Accounts(node.home.path)
 
 
 def _cluster(node: Node) -> ClusterActs:
@@ -81,6 +130,11 @@ def _cluster(node: Node) -> ClusterActs:
 def _text(arguments: dict[str, Any], name: str) -> str:
     """An argument that may be missing."""
     return str(arguments.get(name) or "")
+
+
+def _by(arguments: dict[str, Any]) -> By:
+    """Who asks. The caller says so: whoever reaches the control socket could change the files as well."""
+    return By(_text(arguments, "operator"), _text(arguments, "remark"))
 
 
 async def _views_sync(node: Node, serving: bool) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def writing(
     Raises ArchiveExists unless `replace`; OSError.
     """
     if os.path.lexists(out) and not replace:
-        raise ArchiveExists(f"{out} is there already")
+        raise ArchiveExists(f"{out} is there already: name another file, or replace it with --force")
     # Beside the target: the rename must not cross file systems, and there is room if there is any.
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
     try:
@@ -131,5 +131,7 @@ def _place(draft: Path, out: Path, *, replace: bool) -> None:
         try:
             os.link(draft, out)  # unlike a rename it never replaces what came meanwhile
         except FileExistsError as error:
-            raise ArchiveExists(f"{out} is there already") from error
+            raise ArchiveExists(
+                f"{out} is there already: name another file, or replace it with --force"
+            ) from error
     sync_folder(out.absolute().parent)

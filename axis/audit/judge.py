@@ -54,7 +54,11 @@ class Judge:
             except (DecodeError, KeyError, Refusal, UnicodeDecodeError) as error:
                 self.problem("record_malformed", f"cannot be entered: {type(error).__name__} {error}")
                 continue
-            self._enter(line, record.trace_id)
+            # Whatever else is in the journal, organisations or the axis itself have done.
+            self.require(
+                name in _ACTS or not record.operator, "record_malformed", f"an operator is named for {name}"
+            )
+            self._enter(line, record)
 
     def problem(self, code: str, detail: str) -> None:
         """Note a problem of the record at hand."""
@@ -97,8 +101,8 @@ class Judge:
                 self.problem(refusal.name, f"{kind}, check {refusal.check}: {refusal.detail}")
         return parse(envelope.signed, kind), envelope
 
-    def _enter(self, line: Line, trace_id: str) -> None:
-        self.words.add(self.sequence, *terms(self.books, line, self.sequence))
+    def _enter(self, line: Line, record: journal_pb2.Record) -> None:
+        self.words.add(self.sequence, *terms(self.books, line, self.sequence, record.operator))
         self.books.events[self.sequence] = row_hash(
             (
                 self.sequence,
@@ -109,11 +113,15 @@ class Judge:
                 line.document_id,
                 line.outcome,
                 line.code,
-                line.reason,
+                ": ".join(text for text in (line.reason, record.remark) if text),
                 line.repeats,
-                trace_id,
+                record.trace_id,
+                record.operator,
             )
         )
 
+
+#: What an operator may have done.
+_ACTS: Final = frozenset({"registered", "suspended", "resumed", "token_issued", "revoked", "noticed"})
 
 _JUDGES: Final[dict[str, Callable[[Judge, Any], Line]]] = {**register.JUDGES, **deliveries.JUDGES}

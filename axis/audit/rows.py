@@ -15,7 +15,9 @@ from axis.audit.words import Words
 
 __all__ = ["check_views"]
 
-_EVENT_COLUMNS = "sequence, at, event, document, party, document_id, outcome, code, reason, repeats, trace_id"
+_EVENT_COLUMNS = (
+    "sequence, at, event, document, party, document_id, outcome, code, reason, repeats, trace_id, operator"
+)
 
 
 def check_views(

@@ -18,8 +18,11 @@ _BEGINNINGS: Final = 8
 _MARKS: Final = re.compile(r"[\u0300-\u036f]")
 
 
-def terms(books: Books, line: Line, sequence: int) -> Iterator[str]:
-    """Every term of the event at `sequence`, which the line says."""
+def terms(books: Books, line: Line, sequence: int, operator: str) -> Iterator[str]:
+    """Every term of the event at `sequence`, which the line says; `operator`, if any, did it."""
+    if operator:
+        plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.:-") else "~" for c in operator.lower())
+        yield from {f"operator={plain}", "operator=~"}
     yield f"event={line.event}"
     yield f"block={sequence // _BLOCK}"
     if line.outcome:

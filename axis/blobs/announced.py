@@ -106,6 +106,16 @@ class Announced:
         ).fetchone()
         return None if row is None else (int(row[0]), int(row[1]))
 
+    def ended(self, ended_before: int, after: bytes, most: int) -> list[bytes]:
+        """At most `most` blobs behind `after` (empty: from the first) whose every pin ended before."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT sha256 FROM pins WHERE until < ?1 AND sha256 > ?2 AND NOT EXISTS"
+            " (SELECT 1 FROM pins AS later WHERE later.sha256 = pins.sha256 AND later.until >= ?1)"
+            " ORDER BY sha256 LIMIT ?3",
+            (ended_before, after, most),
+        )
+        return [sha256 for (sha256,) in rows]
+
     def forget(self, ended_before: int) -> None:
         """Forget the blobs whose every pin ended before."""
         self._connection.execute(

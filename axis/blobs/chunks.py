@@ -131,11 +131,15 @@ class Chunks:
         first = await self.piece(sha256, 0)
         return first is not None and _header(first, "axis-at") < now - _YOUNG_MS
 
-    async def stored(self) -> list[bytes]:
-        """Of every blob in the stream; what is under no SHA-256 is none. Refused, NotAnswered."""
-        subjects = await self._subjects(f"{self.stream}.*.0")
-        names = (subject.split(".")[1] for subject in subjects)
-        return [bytes.fromhex(name) for name in names if _SHA256.fullmatch(name)]
+    async def stored(self, offset: int) -> list[bytes | None]:
+        """A page of the blobs in the stream, in order, as large as the servers make it (100,000 at most).
+
+        Empty behind the last; None for what is under no SHA-256. Refused, NotAnswered.
+        """
+        asked = {"subjects_filter": f"{self.stream}.*.0", "offset": offset}
+        answer = await self._cluster.ask(f"STREAM.INFO.{self.stream}", asked, 10.0)
+        names = (subject.split(".")[1] for subject in sorted(answer["state"].get("subjects") or {}))
+        return [bytes.fromhex(name) if _SHA256.fullmatch(name) else None for name in names]
 
     async def purge(self, sha256: bytes, upto: int) -> bool:
         """Remove a blob's chunks up to a place of the stream. Refused, NotAnswered."""

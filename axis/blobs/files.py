@@ -47,8 +47,10 @@ _PIECE_BYTES: Final = 1024 * 1024
 
 _THREADS: Final = 8
 
-#: Blobs that `collect` looks at before it lets others run.
+#: Blobs that a walk looks at before it lets others run.
 _BATCH: Final = 32
+#: Rows that a walk holds in memory; of files, those of one folder, a 256th of all.
+_PAGE: Final = 1000
 
 
 class FileBlobs:
@@ -163,12 +165,10 @@ class FileBlobs:
             raise PermissionError(f"{self._root} is open read-only")
         ended_before = now - GRACE_MS
         deleted = 0
-        stored = await self._in_thread(lambda: list(self.hashes()))
+        # What comes while this goes on is pinned, or being uploaded.
         if confirm is not None and not await confirm():
             return 0
-        for looked_at, sha256 in enumerate(stored):
-            if looked_at % _BATCH == _BATCH - 1:
-                await asyncio.sleep(0)
+        async for sha256 in self.each():
             if self._uploading[sha256]:
                 continue
             newest = self._rows.newest(sha256)
@@ -176,6 +176,20 @@ class FileBlobs:
                 continue
             deleted += await self._delete(sha256, ended_before)
         return deleted
+
+    async def each(self) -> AsyncIterator[bytes]:
+        """As `hashes`, for walks beside other work: looked up in threads, a page in memory at a time.
+
+        What is stored or deleted meanwhile may be among them or not.
+        """
+        after = b""
+        while page := await self._in_thread(self._rows.page, after, _PAGE):
+            after = page[-1]
+            async for sha256 in _by_turns(page):
+                yield sha256
+        for folder in folders(self._root):
+            async for sha256 in _by_turns(await self._in_thread(_hashes_in, folder)):
+                yield sha256
 
     async def _delete(self, sha256: bytes, ended_before: int) -> bool:
         doomed = self._temporary()
@@ -191,9 +205,7 @@ class FileBlobs:
         """Every stored blob's SHA-256."""
         yield from self._rows.hashes()
         for folder in folders(self._root):
-            with suppress(FileNotFoundError):
-                for name in sorted(os.listdir(folder)):
-                    yield bytes.fromhex(folder.name + name)
+            yield from _hashes_in(folder)
 
     async def close(self) -> None:
         """Finish what the threads are at and release the files. Idempotent."""
@@ -279,6 +291,20 @@ class FileBlobs:
                 return
             offset += len(piece)
             yield piece
+
+
+def _hashes_in(folder: Path) -> list[bytes]:
+    try:
+        return [bytes.fromhex(folder.name + name) for name in sorted(os.listdir(folder))]
+    except FileNotFoundError:
+        return []
+
+
+async def _by_turns(page: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for number, sha256 in enumerate(page, 1):
+        yield sha256
+        if number % _BATCH == 0:
+            await asyncio.sleep(0)
 
 
 async def _in_memory(content: bytes, offset: int) -> AsyncIterator[bytes]:

@@ -28,7 +28,7 @@ from axis.blobs.announced import Announced, Pin
 from axis.blobs.announcement import PINS_TOGETHER, Announcement, read_announcement
 from axis.blobs.chunks import Chunks, store
 from axis.blobs.files import FileBlobs
-from axis.blobs.rules import GRACE_MS
+from axis.blobs.unused import Unused
 from axis.jetstream import JetStream, Message, NotAnswered, Refused, StreamState
 from axis.logs import get_logger
 from axis.ports import BlobMismatch, BlobMissing, OutcomeUnknown
@@ -40,8 +40,6 @@ _PINS_AGE_NS: Final = 26 * 3600 * 1_000_000_000
 #: A blob that others uploaded counts as there while its pin lasts so much longer.
 _LASTS_MS: Final = 2 * 60 * 60 * 1000
 _PAGE: Final = 64
-#: Blobs that `collect` looks at before it lets others run.
-_BATCH: Final = 32
 _LOCAL: Final = ""  # owner of this node's own copies
 
 
@@ -60,6 +58,7 @@ class JetStreamBlobs:
         self._told = asyncio.Event()
         self._chunks_made = ""  # when the stream of chunks was made, which tells it from an earlier one
         self._uploading: Counter[bytes] = Counter()
+        self._unused = Unused(announced, self._chunks, self._uploading.__contains__)
         self._closed = False
 
     @classmethod
@@ -172,23 +171,11 @@ class JetStreamBlobs:
         if not before.led:
             raise NotAnswered("the leader of the stream of chunks has no majority")
         await self._look()  # every pin that was announced before the place in `before`
-        stored = await self._chunks.stored()
         # Only now: a frame that names a chunk up to that place, by a pin that has ended over an hour ago, is
         # below a head confirmed after it. Names are never taken back, so a later head says no less.
         if confirm is not None and not await confirm():
             return 0
-        deleted = 0
-        for looked_at, sha256 in enumerate(stored, 1):
-            if looked_at % _BATCH == 0:
-                await asyncio.sleep(0)
-            newest = self._announced.newest(sha256)
-            if self._uploading[sha256]:
-                continue
-            if (newest is not None and newest[1] >= now - GRACE_MS) or is_named(sha256):
-                continue
-            if await self._chunks.may_go(sha256, now):
-                deleted += await self._chunks.purge(sha256, before.last)
-        self._announced.forget(now - GRACE_MS)
+        deleted = await self._unused.purge(now, is_named, before.last)
         here = await self._local.collect(now, is_named)
         return max(deleted, here)  # the same blobs, but for what only one of both still had
 
@@ -204,7 +191,7 @@ class JetStreamBlobs:
         await self._make_streams()
         await self._look()
         made, count = self._chunks_made, 0
-        for sha256 in list(self._local.hashes()):
+        async for sha256 in self._local.each():
             if (size := self._local.size(sha256)) is not None:
                 await self._publish(sha256, size, now)
                 count += 1
@@ -221,10 +208,7 @@ class JetStreamBlobs:
         made, count = self._chunks_made, 0
         if self._announced.published(made):
             return 0
-        held = await asyncio.to_thread(lambda: list(self._local.hashes()))
-        for looked_at, sha256 in enumerate(held, 1):
-            if looked_at % _BATCH == 0:
-                await asyncio.sleep(0)
+        async for sha256 in self._local.each():
             size = self._local.size(sha256) if is_named(sha256) else None
             if size is None or await self._is_whole(sha256, size):
                 continue

@@ -90,6 +90,17 @@ class BlobRows:
             for (sha256,) in reader.execute("SELECT sha256 FROM contents ORDER BY sha256"):
                 yield sha256
 
+    def page(self, after: bytes, most: int) -> list[bytes]:
+        """At most `most` blobs that are rows, those behind `after` (empty: from the first). From any thread.
+
+        Nothing stays open in between, so a long walk holds up no checkpoint.
+        """
+        with closing(self._connect_reader()) as reader:
+            rows = reader.execute(
+                "SELECT sha256 FROM contents WHERE sha256 > ? ORDER BY sha256 LIMIT ?", (after, most)
+            )
+            return [sha256 for (sha256,) in rows]
+
     def store(self, contents: Mapping[bytes, bytes], owner: str, until: int) -> None:
         """Blobs by their SHA-256, with their pins: all of them durably, or none."""
         with self._transaction() as connection:

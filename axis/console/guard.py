@@ -1,61 +1,127 @@
-"""Who may see the console: host names, the start-up link, the cookie, the bearer token, and safe headers."""
+"""Who may see and do what: host names, log-ins, roles, requests of other sites, and safe headers.
+
+In this order: the Host header; the start-up link; who asks (bearer token, else cookie); whether the role is
+enough for the route (`axis.console.access`); and whether what changes anything comes from a page of ours.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
-import secrets
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
-from aiohttp import web
+import structlog
+from aiohttp import hdrs, web
 
+from axis.console.access import OPEN, least_role
+from axis.console.accounts import Account, Accounts
+from axis.console.attempts import Attempts
+from axis.console.roles import CONSOLE, OPERATOR, Operator, Role
+from axis.console.sessions import Sessions
 from axis.control import PROBLEM_JSON, problem
 from axis.core.errors import Refusal
 
-__all__ = ["COOKIE", "NONCE", "Guard"]
+__all__ = ["COOKIE", "CSRF_FIELD", "CSRF_HEADER", "GUARD", "Guard"]
 
 COOKIE: Final = "axis_console"
+CSRF_FIELD: Final = "csrf"
+CSRF_HEADER: Final = "X-CSRF-Token"
 
-#: The nonce of this answer's style sheet.
-NONCE: Final = web.RequestKey("nonce", str)
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
-_OPEN: Final = frozenset({"/livez", "/readyz", "/metrics", "/login"})
+#: Every refusal of this module in the first language; what else is refused has its English sentence only.
+_VIETNAMESE: Final = {
+    "rate_limited": "Đăng nhập sai quá nhiều lần, xin đợi rồi thử lại.",
+    "role_insufficient": "Tài khoản của ông/bà không có quyền thực hiện việc này.",
+    "csrf_invalid": "Biểu mẫu đã cũ hoặc không phải của lần đăng nhập này, xin tải lại trang.",
+    "origin_not_allowed": "Yêu cầu đến từ trang của nơi khác nên không được thực hiện.",
+}
+
+_SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _LOCAL: Final = ("localhost", "axis")
+_LONGEST_NAME: Final = 64
+#: Passwords looked at together; each takes 64 MiB for the time.
+_TOGETHER: Final = 2
+#: Log-ins that wait for that; about 3 s.
+_WAITING: Final = 32
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger()
 
 
 class Guard:
-    """Lets requests through that come with the token or a cookie of this run of the node."""
+    """Lets requests through that may pass. `token` is the start-up link's; `clock` gives seconds."""
 
-    def __init__(self, token: str, hosts: Iterable[str]) -> None:
+    def __init__(
+        self,
+        token: str,
+        hosts: Iterable[str],
+        accounts: Accounts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._token = token
-        self._session = secrets.token_urlsafe(32)
         self._hosts = frozenset(host.lower() for host in (*_LOCAL, *hosts))
+        self._accounts = accounts
+        #: Makes the page that tells a person of a refusal; whoever makes pages may set a better one.
+        self.page: Callable[[web.Request, Refusal], web.Response] = _plain
+        self._sessions = Sessions(clock)
+        self._attempts = Attempts(clock)
+        self._together = asyncio.Semaphore(_TOGETHER)
+        self._waiting = 0
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Check, answer, and set the headers that every answer has."""
-        request[NONCE] = secrets.token_urlsafe(16)
         try:
             response = await self._answer(request, handler)
         except web.HTTPException as error:
-            _set_headers(request, error)
+            _set_headers(error)
             raise
         except Refusal as refusal:
-            body = problem(refusal)
-            response = web.json_response(body, status=refusal.code.http_status, content_type=PROBLEM_JSON)
-        _set_headers(request, response)
+            response = self._refused(request, refusal)
+        _set_headers(response)
         return response
 
-    def log_in(self, token: str) -> bool:
-        """Whether this is the token. Takes the same time for every wrong one."""
-        return hmac.compare_digest(token.encode(), self._token.encode())
+    async def log_in(self, request: web.Request, name: str, password: str) -> str:
+        """Check a name and its password, or the start-up link's or an account's token without a name.
 
-    def welcome(self, response: web.StreamResponse) -> None:
-        """Give the browser its cookie: not the token, and worth nothing once the node has stopped."""
-        response.set_cookie(COOKIE, self._session, httponly=True, samesite="Strict", path="/")
+        The cookie's value; give it to `welcome`. Refusal `not_authorised`, `rate_limited`.
+        """
+        name = name.strip().lower()[:_LONGEST_NAME]
+        address = request.remote or ""
+        self._attempts.begin(name, address)
+        if name:
+            account = await self._by_password(name, password)
+            found = (account.name, account.generation) if account is not None else None
+        else:
+            found = self._by_token(password.strip())
+        if found is None:
+            # The name stays out of the log: people type passwords into that field.
+            _log.warning("console_login_failed", address=address)
+            raise Refusal("not_authorised", "the name, the password or the token is not right")
+        self._attempts.succeeded(name, address)
+        _log.info("console_login", operator=found[0], address=address)
+        self._sessions.end(request.cookies.get(COOKIE, ""))
+        return self._sessions.begin(*found)
+
+    def welcome(self, request: web.Request, response: web.StreamResponse, cookie: str) -> None:
+        """Give the browser its cookie: worth nothing once the node has stopped."""
+        # Only ever made stricter by what a proxy in front says.
+        secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+        response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", secure=secure, path="/")
+
+    def log_out(self, request: web.Request, response: web.StreamResponse) -> None:
+        """End the session of a request's cookie."""
+        self._sessions.end(request.cookies.get(COOKIE, ""))
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
 
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         # A page of somebody else's whose name is made to resolve to this machine must not read answers
@@ -64,30 +130,98 @@ class Guard:
             raise web.HTTPMisdirectedRequest(text="this console is not known under that name\n")
         if request.path == "/" and "token" in request.query:
             return self._link(request)
-        if request.path in _OPEN or self._may(request):
+        least = least_role(request)
+        operator, by_cookie = self._who(request)
+        if request.method not in _SAFE:
+            _check_origin(request)
+        if operator is not None:
+            request[OPERATOR] = operator
+        if least is OPEN:
             return await handler(request)
+        if operator is None:
+            return self._unknown(request)
+        operator.require(least)
+        if by_cookie and request.method not in _SAFE:
+            await _check_csrf(request, operator)
+        return await handler(request)
+
+    def _unknown(self, request: web.Request) -> web.StreamResponse:
+        """Nobody has logged in."""
         if request.path.startswith("/api/"):
-            raise web.HTTPUnauthorized(
-                headers={"WWW-Authenticate": "Bearer"},
-                text=json.dumps(problem(Refusal("not_authorised"))),
-                content_type=PROBLEM_JSON,
-            )
+            return self._refused(request, Refusal("not_authorised"))
         raise web.HTTPSeeOther("/login")
+
+    def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
+        """A page for a browser, a problem for a program."""
+        person = "text/html" in request.headers.get(hdrs.ACCEPT, "") and not request.path.startswith("/api/")
+        response = self.page(request, refusal) if person else _problem(refusal)
+        if refusal.name == "not_authorised":
+            response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        if refusal.retry_after is not None:
+            response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after)
+        return response
 
     def _link(self, request: web.Request) -> web.StreamResponse:
         """The start-up link: the token leaves the address bar at once."""
-        if not self.log_in(request.query["token"]):
+        if not self._is_link(request.query["token"]):
             raise web.HTTPSeeOther("/login")
         response = web.HTTPSeeOther("/")
-        self.welcome(response)
+        self.welcome(request, response, self._sessions.begin(CONSOLE, 0))
         raise response
 
-    def _may(self, request: web.Request) -> bool:
+    def holds(self, request: web.Request) -> bool:
+        """Whether whoever sent a request may still see its answer: for answers that go on, like live updates.
+
+        Does not count as use of a session.
+        """
+        least, (operator, _) = least_role(request), self._who(request, use=False)
+        return least is OPEN or (operator is not None and operator.may(least))
+
+    def _who(self, request: web.Request, *, use: bool = True) -> tuple[Operator | None, bool]:
+        """Who asks, and whether only the cookie says so."""
         kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return self.log_in(credentials.strip())
+            found = self._by_token(credentials.strip())
+            return (self._operator(*found) if found is not None else None), False
         cookie = request.cookies.get(COOKIE, "")
-        return hmac.compare_digest(cookie.encode(), self._session.encode())
+        session = self._sessions.find(cookie, use=use) if cookie else None
+        if session is None:
+            return None, True
+        operator = self._operator(session.name, session.generation, session.csrf)
+        if operator is None:
+            self._sessions.end(cookie)
+        return operator, True
+
+    def _operator(self, name: str, generation: int, csrf: str = "") -> Operator | None:
+        """With the role of now; None where the account was changed since."""
+        if name == CONSOLE:
+            return Operator(CONSOLE, Role.REGISTRAR, csrf)
+        account = self._accounts.find(name) if self._accounts is not None else None
+        if account is None or account.generation != generation:
+            return None
+        return Operator(account.name, account.role, csrf)
+
+    def _by_token(self, token: str) -> tuple[str, int] | None:
+        if self._is_link(token):
+            return CONSOLE, 0
+        account = self._accounts.by_token(token) if self._accounts is not None and token else None
+        return (account.name, account.generation) if account is not None else None
+
+    async def _by_password(self, name: str, password: str) -> Account | None:
+        if self._accounts is None:
+            return None
+        if self._waiting >= _WAITING:
+            raise Refusal("rate_limited", "too many log in at this moment: wait 5 s", retry_after=5)
+        self._waiting += 1
+        try:
+            async with self._together:
+                return await asyncio.to_thread(self._accounts.by_password, name, password)
+        finally:
+            self._waiting -= 1
+
+    def _is_link(self, token: str) -> bool:
+        """Whether this is the start-up link's token. Takes the same time for every wrong one."""
+        return hmac.compare_digest(token.encode("utf-8", "surrogateescape"), self._token.encode())
 
     def _is_ours(self, host: str) -> bool:
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
@@ -101,18 +235,52 @@ class Guard:
         return True
 
 
-def _set_headers(request: web.Request, response: web.StreamResponse) -> None:
+def _check_origin(request: web.Request) -> None:
+    """A browser says on whose page a request was made; programs say nothing. Refusal `origin_not_allowed`."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get(hdrs.ORIGIN)
+    # An opaque origin ("null") has no host, and is nobody's.
+    elsewhere = origin is not None and urlsplit(origin).netloc != request.host
+    if elsewhere or site not in {"same-origin", "none"}:
+        raise Refusal("origin_not_allowed", "another site's page sent this request")
+
+
+#: The guard of an application.
+GUARD: Final = web.AppKey("guard", Guard)
+
+
+async def _check_csrf(request: web.Request, operator: Operator) -> None:
+    """The session's token, in the header or in a form's field; another site cannot read it to send it."""
+    given: object = request.headers.get(CSRF_HEADER)
+    if given is None and request.content_type == "application/x-www-form-urlencoded":
+        given = (await request.post()).get(CSRF_FIELD)
+    if not isinstance(given, str) or not hmac.compare_digest(
+        given.encode("utf-8", "surrogateescape"), operator.csrf.encode()
+    ):
+        raise Refusal("csrf_invalid", f"{CSRF_FIELD}: missing, or of another log-in; load the page again")
+
+
+def _plain(_: web.Request, refusal: Refusal) -> web.Response:
+    """A refusal for a person, before there is a page for it."""
+    text = f"{_VIETNAMESE.get(refusal.name, 'Không thực hiện được.')}\n{refusal.detail} [{refusal.name}]\n"
+    return web.Response(text=text, status=refusal.code.http_status)
+
+
+def _problem(refusal: Refusal) -> web.Response:
+    """A refusal for a program."""
+    text = json.dumps(problem(refusal), ensure_ascii=False)
+    return web.Response(text=text, status=refusal.code.http_status, content_type=PROBLEM_JSON)
+
+
+def _set_headers(response: web.StreamResponse) -> None:
     response.headers.update(
         {
-            "Content-Security-Policy": (
-                f"default-src 'none'; style-src 'nonce-{request[NONCE]}'; form-action 'self';"
-                " base-uri 'none'; frame-ancestors 'none'"
-            ),
+            "Content-Security-Policy": _POLICY,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
-            "Cache-Control": "no-store",
         }
     )
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")

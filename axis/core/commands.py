@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Accept",
     "AcceptanceAnswer",
+    "Act",
     "Close",
     "Command",
     "Decision",
@@ -46,6 +47,18 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What a person at the axis may ask for. Its records name the `operator`; `remark` says why, in words.
+
+    Both are empty where nobody at the axis asked. Refusal `field_invalid` where one is too long, or the
+    operator's name is not one line.
+    """
+
+    operator: str = ""
+    remark: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Begin the journal. Answers `Done`; `axis_mismatch` if it belongs to another axis."""
@@ -56,7 +69,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class Register(Act):
     """Put a unit into the register, or change it. Answers `Done` with the primary code.
 
     Without a parent a new unit gets the nearest registered one by the form of its code. For a registered
@@ -77,7 +90,7 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspend:
+class Suspend(Act):
     """Let a unit neither send nor be sent to, nor act as an organisation. Answers `Done`."""
 
     code: str
@@ -86,7 +99,7 @@ class Suspend:
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Act):
     """End a suspension; an organisation ends its own only. Answers `Done`."""
 
     code: str
@@ -94,7 +107,7 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
-class IssueToken:
+class IssueToken(Act):
     """Let whoever holds the secret enrol a unit's node once. Answers `Done` with the primary code."""
 
     code: str
@@ -126,7 +139,7 @@ class RecordCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Revoke:
+class Revoke(Act):
     """Journal a revocation. Answers `Done` with the serial.
 
     `reason` is an RFC 5280 name in any spelling (`keyCompromise`, `key-compromise`); `revoked_at` is the
@@ -157,7 +170,7 @@ class TakeReceipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Requeue:
+class Requeue(Act):
     """The operator opens the next attempt of a dead or refused delivery. Answers `DeliveryAnswer`."""
 
     document_id: str
@@ -166,7 +179,7 @@ class Requeue:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class Close(Act):
     """The operator ends an attempt that is in flight. Answers `DeliveryAnswer`."""
 
     document_id: str

@@ -17,6 +17,7 @@ from typing import Any, Final
 from axis.core.commands import (
     Accept,
     AcceptanceAnswer,
+    Act,
     Close,
     Command,
     Decision,
@@ -41,12 +42,14 @@ from axis.core.decide_delivery import close, expire, requeue, take_receipt
 from axis.core.decide_document import accept
 from axis.core.decide_enrolment import check_token, enrol, issue_token, record_certificate, revoke
 from axis.core.decide_register import found, note_rejected, register, resume, suspend
+from axis.core.document import MAX_TEXT
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
 
 __all__ = [
     "Accept",
     "AcceptanceAnswer",
+    "Act",
     "Close",
     "Command",
     "Decision",
@@ -71,6 +74,8 @@ __all__ = [
     "decide",
 ]
 
+_MAX_OPERATOR: Final = 64
+
 #: Signs bytes as the axis: signed bytes → CMS signature.
 Sign = Callable[[bytes], bytes]
 
@@ -78,9 +83,23 @@ Sign = Callable[[bytes], bytes]
 def decide(command: Command, facts: Facts, now: int, sign: Sign) -> Decision:
     """Judge one command. `now` in milliseconds, the time of the frame that will hold the records."""
     try:
-        return _DECISIONS[type(command)](command, facts, now, sign)
+        decision = _DECISIONS[type(command)](command, facts, now, sign)
+        return _signed_off(command, decision) if isinstance(command, Act) else decision
     except Refusal as refusal:
         return Decision((), refusal)
+
+
+def _signed_off(act: Act, decision: Decision) -> Decision:
+    """The same decision, its records naming who asked for it."""
+    if len(act.operator) > _MAX_OPERATOR or not act.operator.isprintable():
+        raise Refusal(
+            "field_invalid", f"operator: one line of at most {_MAX_OPERATOR} characters is possible"
+        )
+    if len(act.remark) > MAX_TEXT:
+        raise Refusal("field_invalid", f"remark: {len(act.remark)} characters, the limit is {MAX_TEXT}")
+    for record in decision.records:
+        record.operator, record.remark = act.operator, act.remark
+    return decision
 
 
 _DECISIONS: Final[dict[type, Callable[[Any, Facts, int, Sign], Decision]]] = {

@@ -232,7 +232,7 @@ _ALL: Final = (
     _temporary(
         "rate_limited",
         429,
-        "Too many requests from this organisation.",
+        "Too many requests from this organisation, or too many failed log-ins of this name or address.",
         "Wait as long as Retry-After says.",
     ),
     _temporary(
@@ -275,7 +275,7 @@ _ALL: Final = (
         "not_authorised",
         401,
         "The bearer token or the log-in is missing or wrong.",
-        "Send the token from HOME/api.token, or log in through the console's start-up link.",
+        "Send the token from HOME/api.token, or log in to the console by name or through its start-up link.",
     ),
     _final(
         "origin_not_allowed",
@@ -348,6 +348,18 @@ _ALL: Final = (
         500,
         "The axis's own keys or certificates cannot be read: a file is missing, damaged, or of another set.",
         "Restore HOME/keys from a backup; or, where they were to be taken from, name a home that is whole.",
+    ),
+    _final(
+        "role_insufficient",
+        403,
+        "The operator's role is not enough for this page or act.",
+        "Ask somebody with the role; `axis operator list` shows who has it.",
+    ),
+    _final(
+        "csrf_invalid",
+        403,
+        "The form or request does not carry its log-in's own CSRF token: it is old, or another site made it.",
+        "Load the page again and send its form; programs send a bearer token instead of a cookie.",
     ),
 )
 

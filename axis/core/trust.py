@@ -36,6 +36,7 @@ _CLIENT: Final = ExtendedKeyUsageOID.CLIENT_AUTH
 _SERVER: Final = ExtendedKeyUsageOID.SERVER_AUTH
 _DIGESTS: Final = ("sha256", "sha384", "sha512")
 _PATH_CACHE: Final = 8192
+_READ_CACHE: Final = 1024
 _MAX_INTERMEDIATES: Final = 2
 
 
@@ -131,6 +132,7 @@ def _window(certificate: x509.Certificate) -> tuple[int, int]:
     return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000 + 999
 
 
+@lru_cache(maxsize=_READ_CACHE)  # of the bytes alone; what is refused is not kept
 def _read(der: bytes) -> tuple[x509.Certificate, CertificateInfo]:
     try:
         parse_certificate(der)  # stricter than the next line

@@ -62,13 +62,16 @@ class Enrolment:
         """Whether this node has an issuer, which may still be out of reach."""
         return self._issuer is not None
 
-    async def token(self, code: str) -> Token:
+    async def token(self, code: str, *, operator: str = "", remark: str = "") -> Token:
         """A new token for a registered unit. Earlier ones stay good until they are used or expire."""
         primary = state.resolve(self._journal, code) or code
         secret = self._random(SECRET_BYTES)
         expires_at = self._clock.now() + self._token_days * _DAY_MS
-        await self._sequencer.submit(IssueToken(primary, hashlib.sha256(secret).digest(), expires_at))
-        get_logger().info("token_issued", organisation=primary, expires_at=expires_at)
+        digest = hashlib.sha256(secret).digest()
+        await self._sequencer.submit(
+            IssueToken(primary, digest, expires_at, operator=operator, remark=remark)
+        )
+        get_logger().info("token_issued", organisation=primary, expires_at=expires_at, operator=operator)
         return Token(self._url(), self._anchors.axis_id, primary, expires_at, secret)
 
     def trust(self) -> api_pb2.Trust:

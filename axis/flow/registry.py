@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -22,9 +23,21 @@ from axis.flow.sequencer import Sequencer
 from axis.logs import get_logger
 from axis.ports import Clock, Journal
 
-__all__ = ["Registry"]
+__all__ = ["NOBODY", "By", "Registry"]
 
 _PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who asks for an act, and why in their own words: both go into its records."""
+
+    operator: str = ""
+    remark: str = ""
+
+
+#: Nobody at the axis.
+NOBODY: Final = By()
 
 
 class Registry:
@@ -37,21 +50,28 @@ class Registry:
         self._clock = clock
 
     async def add(
-        self, code: str, name: str, parent: str = "", old_codes: Iterable[str] = (), mail: str = ""
+        self,
+        code: str,
+        name: str,
+        parent: str = "",
+        old_codes: Iterable[str] = (),
+        mail: str = "",
+        *,
+        by: By = NOBODY,
     ) -> dict[str, Any]:
         """Register a unit, or change it, and give it a token: {"code", "token", "expires_at"}."""
-        command = Register(code, name, parent, tuple(old_codes), mail)
+        command = Register(code, name, parent, tuple(old_codes), mail, operator=by.operator, remark=by.remark)
         done: Done = await self._decided(command)
-        get_logger().info("unit_registered", unit=code, changed=done.changed)
-        return await self.token(done.subject)
+        get_logger().info("unit_registered", unit=code, changed=done.changed, operator=by.operator)
+        return await self.token(done.subject, by=by)
 
-    async def token(self, code: str) -> dict[str, Any]:
+    async def token(self, code: str, *, by: By = NOBODY) -> dict[str, Any]:
         """Another token for a registered unit: {"code", "token", "expires_at"}."""
         await self._confirm()
-        token = await self._enrolment.token(code)
+        token = await self._enrolment.token(code, operator=by.operator, remark=by.remark)
         return {"code": token.code, "token": str(token), "expires_at": _time(token.expires_at)}
 
-    async def import_units(self, rows: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+    async def import_units(self, rows: Iterable[Mapping[str, str]], *, by: By = NOBODY) -> dict[str, Any]:
         """Register units from the rows of a units.csv (code, name, perhaps old_code and parent).
 
         {"units", "changed"}. Rows are taken in order, parents first. Stops at the first refusal, which
@@ -60,7 +80,7 @@ class Registry:
         units = changed = 0
         page: list[Register] = []
         for row in rows:
-            page.append(_row(row, units + len(page) + 1))
+            page.append(_row(row, units + len(page) + 1, by))
             if len(page) == _PAGE:
                 changed += await self._import(page, units)
                 units += len(page)
@@ -68,16 +88,18 @@ class Registry:
         changed += await self._import(page, units)
         return {"units": units + len(page), "changed": changed}
 
-    async def suspend(self, code: str, reason: str = "") -> dict[str, Any]:
+    async def suspend(self, code: str, reason: str = "", *, by: By = NOBODY) -> dict[str, Any]:
         """Suspend a unit: {"code", "changed"}. Its open polls end at once."""
-        done: Done = await self._decided(Suspend(code, reason))
-        get_logger().warning("unit_suspended", unit=done.subject, reason=reason, changed=done.changed)
+        done: Done = await self._decided(Suspend(code, reason, operator=by.operator, remark=by.remark))
+        get_logger().warning(
+            "unit_suspended", unit=done.subject, reason=reason, changed=done.changed, operator=by.operator
+        )
         return {"code": done.subject, "changed": done.changed}
 
-    async def resume(self, code: str) -> dict[str, Any]:
+    async def resume(self, code: str, *, by: By = NOBODY) -> dict[str, Any]:
         """End a suspension: {"code", "changed"}."""
-        done: Done = await self._decided(Resume(code))
-        get_logger().warning("unit_resumed", unit=done.subject, changed=done.changed)
+        done: Done = await self._decided(Resume(code, operator=by.operator, remark=by.remark))
+        get_logger().warning("unit_resumed", unit=done.subject, changed=done.changed, operator=by.operator)
         return {"code": done.subject, "changed": done.changed}
 
     async def units(self) -> dict[str, Any]:
@@ -110,15 +132,20 @@ class Registry:
         facts.sort(key=lambda fact: fact.issued_sequence)
         return {"certificates": [self._certificate(fact) for fact in facts]}
 
-    async def revoke(self, serial: str, reason: str) -> dict[str, Any]:
+    async def revoke(self, serial: str, reason: str, *, by: By = NOBODY) -> dict[str, Any]:
         """Revoke a certificate: {"serial", "org", "usage", "changed"}. In force at once."""
-        done: Done = await self._decided(Revoke(serial.lower().removeprefix("0x"), reason))
+        serial = serial.lower().removeprefix("0x")
+        done: Done = await self._decided(Revoke(serial, reason, operator=by.operator, remark=by.remark))
         fact = cast(
             facts_pb2.CertificateFact, state.certificate_by_serial(self._journal, done.subject)
         )  # the journal that has revoked it has it
         await self._enrolment.tell_issuer(fact.serial, fact.revocation_reason, fact.revoked_at)
         get_logger().warning(
-            "certificate_revoked", organisation=fact.organisation, serial=fact.serial, usage=fact.usage
+            "certificate_revoked",
+            organisation=fact.organisation,
+            serial=fact.serial,
+            usage=fact.usage,
+            operator=by.operator,
         )
         return {
             "serial": fact.serial,
@@ -127,13 +154,17 @@ class Registry:
             "changed": done.changed,
         }
 
-    async def requeue(self, document_id: str, to: str, reason: str = "") -> dict[str, Any]:
+    async def requeue(
+        self, document_id: str, to: str, reason: str = "", *, by: By = NOBODY
+    ) -> dict[str, Any]:
         """Open the next attempt of a dead or refused delivery: {"document_id", "to", "attempt", "host"}."""
-        return _delivery(await self._decided(Requeue(document_id, to, reason)), "delivery_requeued")
+        command = Requeue(document_id, to, reason, operator=by.operator, remark=by.remark)
+        return _delivery(await self._decided(command), "delivery_requeued", by)
 
-    async def close(self, document_id: str, to: str, reason: str) -> dict[str, Any]:
+    async def close(self, document_id: str, to: str, reason: str, *, by: By = NOBODY) -> dict[str, Any]:
         """End a delivery that is in flight: {"document_id", "to", "attempt", "host"}."""
-        return _delivery(await self._decided(Close(document_id, to, reason)), "delivery_closed")
+        command = Close(document_id, to, reason, operator=by.operator, remark=by.remark)
+        return _delivery(await self._decided(command), "delivery_closed", by)
 
     async def _decided(self, command: Command) -> Any:
         await self._confirm()
@@ -188,23 +219,24 @@ class Registry:
         }
 
 
-def _delivery(answer: DeliveryAnswer, event: str) -> dict[str, Any]:
+def _delivery(answer: DeliveryAnswer, event: str, by: By) -> dict[str, Any]:
     shown = {
         "document_id": answer.document_id,
         "to": answer.unit,
         "attempt": answer.attempt,
         "host": answer.host,
     }
-    get_logger().warning(event, **shown)
+    get_logger().warning(event, **shown, operator=by.operator)
     return shown
 
 
-def _row(row: Mapping[str, str], number: int) -> Register:
+def _row(row: Mapping[str, str], number: int, by: By) -> Register:
     code, name = (row.get("code") or "").strip(), (row.get("name") or "").strip()
     if not code or not name:
         raise Refusal("field_invalid", f"row {number}: columns code and name are needed")
     old_code = (row.get("old_code") or "").strip()
-    return Register(code, name, (row.get("parent") or "").strip(), (old_code,) if old_code else ())
+    parent, old_codes = (row.get("parent") or "").strip(), (old_code,) if old_code else ()
+    return Register(code, name, parent, old_codes, operator=by.operator, remark=by.remark)
 
 
 def _time(milliseconds: int) -> str:

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from axis.views.queries import query
-from axis.views.terms import BLOCK_BITS, NUMBER_PREFIX, block_term, number_term, plain_number, term, unit_term
+from axis.views.terms import (
+    BLOCK_BITS,
+    NUMBER_PREFIX,
+    block_term,
+    number_term,
+    operator_terms,
+    plain_number,
+    term,
+    unit_term,
+)
 from axis.views.volumes import resolve
 from axis.views.words import begun
 
@@ -58,6 +67,7 @@ class Filter:
     unit: str | None = None  # sender or recipient, as `direction` says
     subtree: str | None = None  # this unit or one that stands below it now, as `direction` says
     direction: Direction = "either"
+    operator: str | None = None  # what this operator did; "*": what any did
 
 
 class Criteria:
@@ -99,6 +109,8 @@ class Criteria:
         criteria._in_blocks = criteria._may_leap(connection)
         if tree:
             criteria._looks.append(lambda line: _touches(line, tree, wanted.direction))
+        if wanted.operator not in {None, "*"}:
+            criteria._looks.append(lambda line: line["operator"] == wanted.operator)
         if len(number) > NUMBER_PREFIX:
             criteria._looks.append(lambda line: plain_number(str(line["number"])).startswith(number))
         return criteria
@@ -164,6 +176,9 @@ def _simple_clauses(connection: sqlite3.Connection, wanted: Filter) -> list[list
     for code, direction in sides:
         if code is not None:
             clauses.append(_units((resolve(connection, code),), direction, below=False))
+    if wanted.operator is not None:
+        one, anybody = operator_terms(wanted.operator)
+        clauses.append([anybody if wanted.operator == "*" else one])
     for name in ("event", "kind", "outcome", "code"):
         value: str | None = getattr(wanted, name)
         if value is not None:

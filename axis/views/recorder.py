@@ -19,7 +19,7 @@ from axis.core.volumes import local_day
 from axis.views.queries import query
 from axis.views.register import Register
 from axis.views.rows import Rows
-from axis.views.terms import BLOCK_BITS, block_term, document_terms, side_terms, term
+from axis.views.terms import BLOCK_BITS, block_term, document_terms, operator_terms, side_terms, term
 from axis.views.text import words_of
 from axis.views.words import WordList
 
@@ -291,15 +291,19 @@ class Recorder:
         reason: str = "",
         repeats: int = 1,
     ) -> None:
-        document, trace_id = known.sequence if known else None, record.trace_id
+        document = known.sequence if known else None
+        reason = ": ".join(filter(None, (reason, record.remark)))
+        who = (record.trace_id, record.operator)
         self._rows.events.append(
-            (sequence, at, event, document, party, document_id, outcome, code, reason, repeats, trace_id)
+            (sequence, at, event, document, party, document_id, outcome, code, reason, repeats, *who)
         )
         terms = [term("event", event), block_term(sequence >> BLOCK_BITS)]
         if outcome:
             terms.append(term("outcome", outcome))
         if code:
             terms.append(term("code", code))
+        if record.operator:
+            terms += operator_terms(record.operator)
         if known:
             terms += (known.terms, self._side("from", known.sender))
             terms += (self._side("to", unit) for unit in to or [party])

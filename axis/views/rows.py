@@ -24,7 +24,7 @@ _REQUEUE: Final = """
     INSERT INTO deliveries
     SELECT document, unit, ?, ordinal, ?, 'in_flight', ?, ?, 0, 0, 0, ''
     FROM deliveries WHERE document = ? AND unit = ? AND attempt = 1"""
-_INSERT_EVENT: Final = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_EVENT: Final = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_TERMS: Final = "INSERT INTO search (rowid, terms) VALUES (?, ?)"
 _OUTCOME: Final = """
     UPDATE deliveries SET state = ?, outcome_sequence = ?, outcome_at = ?, stored_at = ?, reason = ?

@@ -104,8 +104,10 @@ CREATE TABLE events (
     code        TEXT NOT NULL,
     reason      TEXT NOT NULL,
     repeats     INTEGER NOT NULL,                -- rejected: how many were summed
-    trace_id    TEXT NOT NULL
+    trace_id    TEXT NOT NULL,
+    operator    TEXT NOT NULL                    -- who did it at the axis; empty: nobody there
 ) STRICT;
+CREATE INDEX events_operator ON events (operator) WHERE operator <> '';
 CREATE INDEX events_document ON events (document) WHERE document IS NOT NULL;
 CREATE INDEX events_rejected ON events (document_id) WHERE document_id <> '';
 

@@ -6,6 +6,7 @@ The search index holds one list of sequences for each term; a filter is an expre
 - `from=CODE`, `to=CODE`: sent by, or addressed to, this unit; `from^CODE`, `to^CODE`: this unit or one that
   stood below it then;
 - `kind=…`, `event=…`, `outcome=…`, `code=…`;
+- `operator=…`: an operator at the axis did it; `operator=~`: any did;
 - `no=…`: a beginning of the document's number, up to `NUMBER_PREFIX` characters of its plain form;
 - `block=N`: every event of the N-th block of places, so that a search can be held to one block.
 
@@ -22,12 +23,14 @@ from typing import Final
 from axis.views.text import fold, words_of
 
 __all__ = [
+    "ANY_OPERATOR",
     "BLOCK_BITS",
     "NUMBER_PREFIX",
     "block_term",
     "document_terms",
     "number_term",
     "number_terms",
+    "operator_terms",
     "plain_number",
     "side_terms",
     "term",
@@ -39,6 +42,9 @@ BLOCK_BITS: Final = 17
 
 #: So many characters of a number are indexed as beginnings; longer ones are looked at in the row.
 NUMBER_PREFIX: Final = 8
+
+#: Every event that an operator caused.
+ANY_OPERATOR: Final = "operator=~"
 
 _ODD: Final = re.compile(r"[^A-Za-z0-9_.:-]", re.ASCII)
 _SMALL: Final = re.compile("[a-z]")
@@ -56,6 +62,11 @@ def unit_term(side: str, code: str, below: bool) -> str:
     """`from` or `to` a unit, or it and those below. The index folds case, codes do not."""
     marked = _SMALL.sub(r"~\g<0>", _ODD.sub("~", code))
     return f"{side}{'^' if below else '='}{marked}"
+
+
+def operator_terms(name: str) -> tuple[str, str]:
+    """What an operator did: of this one, and of any. Two names may share a term."""
+    return term("operator", name.lower()), ANY_OPERATOR
 
 
 def side_terms(side: str, line: tuple[str, ...]) -> str:

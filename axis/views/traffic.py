@@ -194,6 +194,7 @@ def _line(row: sqlite3.Row) -> Line:
         "reason": row["reason"] or None,
         "bytes": row["bytes"],
         "trace_id": row["trace_id"] or None,
+        "operator": row["operator"] or None,
     }
     if row["event"] == "rejected":
         line["count"] = row["repeats"]

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Final, Literal
 
 from axis.core.errors import Refusal
-from axis.core.volumes import Counts, month_bounds
+from axis.core.periods import EVER, Days, chosen
+from axis.core.volumes import Counts
 from axis.views.file import read_position
 from axis.views.queries import query
 from axis.views.text import rfc3339
@@ -25,17 +26,21 @@ Kind = Literal["document", "status"]
 FIELDS: Final = tuple(field.name for field in fields(Counts))
 
 _PERIOD_LENGTH: Final = {"day": 10, "month": 7}
-_LAST_DAY: Final = "9999-12-31"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to count: a month (`YYYY-MM`) or everything, whose, of which kind."""
+    """What to count: in a month (`YYYY-MM`), or on the days of `days`; whose; of which kind."""
 
     month: str | None = None
     by: By = "unit"
     subtree: str | None = None
     kind: Kind = "document"
+    days: Days = EVER
+
+    def period(self) -> Days:
+        """First and last day; Refusal `field_invalid` for a month that is none."""
+        return self.days if self.month is None else chosen(month=self.month)
 
 
 def volumes(connection: sqlite3.Connection, selection: Selection, now: int) -> dict[str, object]:
@@ -44,10 +49,7 @@ def volumes(connection: sqlite3.Connection, selection: Selection, now: int) -> d
     Raises Refusal `field_invalid` for a month that is none, `document_unknown` never; an unknown subtree is
     `field_invalid` too.
     """
-    first, last = "", _LAST_DAY
-    if selection.month is not None:
-        month_bounds(selection.month)
-        first, last = f"{selection.month}-01", f"{selection.month}-31"
+    first, last = selection.period()
     root = None if selection.subtree is None else resolve(connection, selection.subtree)
     # One read transaction: rows and head belong together while the node goes on writing.
     connection.execute("BEGIN")
@@ -92,14 +94,13 @@ def _by_period(
     connection: sqlite3.Connection, parameters: dict[str, object], length: int
 ) -> tuple[list[dict[str, object]], Counts]:
     """Each period begins with what the earlier ones left in flight."""
-    first = str(parameters["first"])
     rows: list[dict[str, object]] = []
     before = in_flight = 0
     total = Counts()
     for row in connection.execute(query("volumes_by_period"), {**parameters, "length": length}):
         opened = in_flight
         in_flight += row["addressed"] + row["requeued"] - row["received"] - row["refused"] - row["dead"]
-        if row["period"] < first[:length]:
+        if not row["period"]:  # everything before the first day
             before = in_flight
             continue
         sums = {name: row[name] for name in FIELDS if not name.startswith("in_flight")}

@@ -199,7 +199,7 @@ async def test_a_cancelled_upload_leaves_nothing_behind(blobs: Blobs, size: int,
 
     name = sha(content(size))
     task = asyncio.ensure_future(blobs.put(name, size, hanging(), owner="G22", now=NOW, pin_until=NOW + DAY))
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -279,7 +279,7 @@ async def test_a_blob_that_is_being_uploaded_is_left_alone(blobs: Blobs) -> None
     task = asyncio.ensure_future(
         blobs.put(name, len(body), slow(), owner="G22", now=NOW + DAY, pin_until=NOW + 2 * DAY)
     )
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), 30)
     assert await blobs.collect(NOW + DAY, never) == 0
     go_on.set()
     await task

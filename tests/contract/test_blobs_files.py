@@ -8,10 +8,12 @@ import hashlib
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -305,3 +307,28 @@ def test_a_large_blob_is_never_wholly_in_memory(root: Path) -> None:
         [sys.executable, "-c", STREAMER, str(root)], capture_output=True, text=True, check=True, timeout=120
     )
     assert int(result.stdout) < 64 * 1024
+
+
+async def test_collecting_takes_no_more_memory_where_more_is_stored(blobs: FileBlobs, root: Path) -> None:
+    names = [number.to_bytes(4, "big") * 8 for number in range(60_000)]
+    with closing(sqlite3.connect(root / "blobs.sqlite")) as rows, rows:
+        rows.executemany("INSERT INTO contents VALUES (?, x'')", [(name,) for name in names])
+    large = [await put(blobs, BIG + bytes([number]), until=NOW - DAY) for number in range(3)]
+    # The first and the last of a page, and what is alone on the last one, go.
+    doomed = {names[0], names[999], names[1000], names[-1], large[1]}
+    looked_at = 0
+
+    def is_named(sha256: bytes) -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return sha256 not in doomed
+
+    tracemalloc.start()
+    try:
+        assert await blobs.collect(NOW, is_named) == len(doomed)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000, "their names alone are 4 MB"
+    assert looked_at == len(names) + len(large)
+    assert set(blobs.hashes()) == {*names, *large} - doomed

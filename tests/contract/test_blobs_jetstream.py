@@ -83,6 +83,40 @@ async def test_collected_at_one_node_is_gone_for_all(pair: tuple[JetStreamBlobs,
         assert await get(blobs, named) == b"named"
 
 
+async def test_each_hour_only_what_pins_that_ended_are_about_is_looked_at(
+    pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole stream is looked through once a day, for what was never announced."""
+    one, two = pair
+    asked, ask = [], two._cluster.ask
+
+    async def counted(operation: str, body: Any, timeout: float = 2.0) -> Any:
+        if body.get("subjects_filter") == f"{two._chunks.stream}.*.0":
+            asked.append(body["offset"])
+        return await ask(operation, body, timeout)
+
+    monkeypatch.setattr(two._cluster, "ask", counted)
+    monkeypatch.setattr("axis.blobs.unused._ENDED_TOGETHER", 2)
+    assert await two.collect(NOW, never) == 0
+    assert asked == [0]
+    lost = content(300_000)
+    await one._chunks.publish(sha(lost), len(lost), NOW, chunks(lost))
+    ended = [await put(one, b"%d" % number, until=NOW) for number in range(7)]
+    kept = await put(one, b"kept")
+    await heard(two, kept)
+    assert await two.collect(NOW + 2 * HOUR, lambda sha256: sha256 in ended[:2]) == 5
+    assert asked == [0]
+    assert await get(two, ended[0]) == b"0"
+    for gone in ended[2:]:
+        with pytest.raises(BlobMissing):
+            await two._chunks.read(gone, 0)
+    assert await two._chunks.piece(sha(lost), 2) is not None
+    names = {*ended[:2], kept}
+    assert await two.collect(NOW + DAY, names.__contains__) == 1
+    assert asked == [0, 0, 3]
+    assert await two._chunks.piece(sha(lost), 2) is None
+
+
 async def test_an_upload_elsewhere_is_not_collected(
     pair: tuple[JetStreamBlobs, JetStreamBlobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +322,8 @@ async def test_a_chunk_under_an_odd_name_is_passed_over(
     name = await put(one, b"kept")
     for odd in ("odd", name.hex().upper(), name.hex()[2:]):
         await store(one._cluster, f"{one._chunks.stream}.{odd}.0", b"?")
-    assert await one._chunks.stored() == [name]
+    assert [each for each in await one._chunks.stored(0) if each is not None] == [name]
+    assert await one._chunks.stored(4) == []
     assert await one.collect(NOW + DAY + 2 * HOUR, never) == 1
 
 

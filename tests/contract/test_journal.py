@@ -209,7 +209,7 @@ async def test_peaks_give_the_tree_head_over_the_records(book: Book) -> None:
 
 async def test_changed_returns_at_once_when_there_is_something(book: Book) -> None:
     head = await book.add("first")
-    assert await asyncio.wait_for(book.journal.changed(0, 60), 5) == head
+    assert await asyncio.wait_for(book.journal.changed(0, 60), 30) == head
 
 
 async def test_changed_wakes_everybody_on_an_append(book: Book) -> None:
@@ -217,16 +217,16 @@ async def test_changed_wakes_everybody_on_an_append(book: Book) -> None:
     later = asyncio.ensure_future(book.journal.changed(1, 60))
     await asyncio.sleep(0)
     head = await book.add("first")
-    assert await asyncio.wait_for(asyncio.gather(*waiters), 5) == [head] * 5
+    assert await asyncio.wait_for(asyncio.gather(*waiters), 30) == [head] * 5
     assert not later.done()
     head = await book.add("second")
-    assert await asyncio.wait_for(later, 5) == head
+    assert await asyncio.wait_for(later, 30) == head
 
 
 async def test_changed_ends_with_its_time(book: Book) -> None:
     head = await book.add("first")
-    assert await asyncio.wait_for(book.journal.changed(1, 0.01), 5) == head
-    assert await asyncio.wait_for(book.journal.changed(1, 0), 5) == head
+    assert await asyncio.wait_for(book.journal.changed(1, 0.01), 30) == head
+    assert await asyncio.wait_for(book.journal.changed(1, 0), 30) == head
 
 
 async def test_a_cancelled_wait_leaves_the_others_waiting(book: Book) -> None:
@@ -237,7 +237,7 @@ async def test_a_cancelled_wait_leaves_the_others_waiting(book: Book) -> None:
     with pytest.raises(asyncio.CancelledError):
         await gone
     head = await book.add("first")
-    assert await asyncio.wait_for(stays, 5) == head
+    assert await asyncio.wait_for(stays, 30) == head
 
 
 async def test_close_ends_waits_and_may_be_repeated(book: Book) -> None:
@@ -245,7 +245,7 @@ async def test_close_ends_waits_and_may_be_repeated(book: Book) -> None:
     waiter = asyncio.ensure_future(book.journal.changed(1, 60))
     await asyncio.sleep(0)
     await book.journal.close()
-    assert await asyncio.wait_for(waiter, 5) == head
+    assert await asyncio.wait_for(waiter, 30) == head
     await book.journal.close()
 
 

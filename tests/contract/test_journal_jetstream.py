@@ -6,7 +6,7 @@ import asyncio
 import signal
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from axis.core import state
 from axis.core.facts import Changes
 from axis.core.frame import Frame, Head, encode
-from axis.jetstream import JetStream, NotAnswered
+from axis.jetstream import JetStream, NotAnswered, StreamState
 from axis.journal import jetstream as module
 from axis.journal import seeding, standing, taking
 from axis.journal.jetstream import JetStreamJournal
@@ -179,11 +179,22 @@ async def test_a_paused_leader_holds_up_nothing_for_long(nodes: Nodes) -> None:
     assert (await same(one, await nodes.open("two"))).sequence == 3
 
 
+async def answered(cluster: JetStream, stream: str) -> StreamState:
+    """What a server says of a stream, as soon as one answers."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            with suppress(NotAnswered):
+                found = await cluster.stream(stream)
+                assert found is not None
+                return found
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("leader_stays", [True, False])
 async def test_without_a_majority_nothing_is_promised(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch, leader_stays: bool
 ) -> None:
-    """A leader that is left alone goes on answering; its word does not count."""
+    """A server that is left alone answers, a leader at once, another after seconds: it does not count."""
     monkeypatch.setattr(module, "_APPEND_SECONDS", 1.0)
     cluster = await nodes.connect()
     one = await nodes.open("one", cluster)
@@ -205,6 +216,9 @@ async def test_without_a_majority_nothing_is_promised(
             while not one.doubt:
                 await asyncio.sleep(0.05)
         assert "has not confirmed" in one.doubt
+        left = await answered(cluster, nodes.stream)
+        assert (bool(left.leader), left.led, left.last) == (leader_stays, False, state.last)
+        assert not await one.confirm()
     finally:
         for number in killed:
             nodes.nats.start(number)

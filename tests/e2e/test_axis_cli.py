@@ -111,14 +111,14 @@ def test_beside_a_running_node(home: Path) -> None:
         assert as_json("cert", "revoke", serial, "--reason", "superseded", home=home)["usage"] == "sign"
         assert "revoked" in axis("cert", "list", home=home).stdout
         for path in ("/livez", "/readyz", "/metrics"):
-            with urllib.request.urlopen(console + path, timeout=10) as answer:
+            with urllib.request.urlopen(console + path, timeout=30) as answer:
                 assert answer.status == 200
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            urllib.request.urlopen(f"{console}/api/v1/volumes", timeout=10)
+            urllib.request.urlopen(f"{console}/api/v1/volumes", timeout=30)
         request = urllib.request.Request(
             f"{console}/api/v1/volumes", headers={"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.load(answer)["rows"]
     with node(home):
         assert "H26" in axis("org", "list", home=home).stdout, "started again"

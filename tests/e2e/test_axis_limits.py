@@ -119,7 +119,7 @@ class TestPolls:
             await axis.registry.suspend(organisation.code)
         else:
             await axis.registry.revoke(organisation.tls.serial, "keyCompromise")
-        answer = await asyncio.wait_for(poll, 5)
+        answer = await asyncio.wait_for(poll, 20)
         assert answer.code == {"suspend": "sender_suspended", "revoke": "certificate_revoked"}[event]
 
     async def test_a_document_ends_the_wait(self, axis: AxisNode) -> None:
@@ -128,7 +128,7 @@ class TestPolls:
         poll = asyncio.create_task(receiver.feed(wait=30, normal_after=page.normal_next))
         await until(lambda: axis.running.node.feed.waiting == 1)
         sent = await sender.send(receiver.code)
-        items = (await asyncio.wait_for(poll, 5)).items
+        items = (await asyncio.wait_for(poll, 20)).items
         assert [item.sequence for item in items] == [sent.sequence]
 
     async def test_a_directory_change_ends_the_wait(self, axis: AxisNode) -> None:
@@ -138,7 +138,7 @@ class TestPolls:
         poll = asyncio.create_task(organisation.feed(wait=30, normal_after=page.normal_next, directory=known))
         await until(lambda: axis.running.node.feed.waiting == 1)
         await axis.unit()
-        page = await asyncio.wait_for(poll, 5)
+        page = await asyncio.wait_for(poll, 20)
         assert not page.items
         assert page.directory_sequence > known
 
@@ -173,12 +173,12 @@ class TestSlowClients:
 
     async def test_no_handshake(self, axis: AxisNode, connect: Connect) -> None:
         reader, _ = await connect(axis, None)
-        assert await asyncio.wait_for(gone(reader), 10)
+        assert await asyncio.wait_for(gone(reader), 30)
 
     async def test_headers_that_do_not_end(self, axis: AxisNode, connect: Connect) -> None:
         reader, writer = await connect(axis, axis.context())
         writer.write(b"GET /v1/enrol HTTP/1.1\r\nHost: axis\r\nX-Slow: ")
-        assert await asyncio.wait_for(gone(reader), 10)
+        assert await asyncio.wait_for(gone(reader), 30)
 
     async def test_a_body_that_stalls(self, axis: AxisNode, connect: Connect) -> None:
         organisation = await axis.organisation()
@@ -189,7 +189,7 @@ class TestSlowClients:
             f"PUT /v1/blobs/{name} HTTP/1.1\r\nHost: axis\r\nContent-Length: 1000000\r\n\r\n".encode()
             + b"x" * 10
         )
-        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         assert b" 503 " in answer.splitlines()[0]
         assert axis.running.node.blobs.size(bytes.fromhex(name)) is None
         assert not list((axis.running.node.home.blobs_path / "tmp").iterdir())
@@ -242,7 +242,7 @@ class TestSlowClients:
         lines = [f"PUT /v1/blobs/{'ab' * 32} HTTP/1.1", "Host: axis"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         writer.write("\r\n".join([*lines, "", ""]).encode())
-        answered = await asyncio.wait_for(reader.readuntil(b"413"), 10)
+        answered = await asyncio.wait_for(reader.readuntil(b"413"), 30)
         assert b"200" not in answered
 
     async def test_connections_are_bounded(
@@ -256,12 +256,12 @@ class TestSlowClients:
             held = [await connect(axis, axis.context()) for _ in range(2)]
             await connect(axis, context)
             ended = [asyncio.create_task(gone(reader)) for reader, _ in held]
-            await asyncio.wait_for(asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED), 10)
+            await asyncio.wait_for(asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED), 30)
             # Strangers make room, agencies do not.
             await connect(axis, context)
-            assert all(await asyncio.wait_for(asyncio.gather(*ended), 10))
+            assert all(await asyncio.wait_for(asyncio.gather(*ended), 30))
             reader, _ = await connect(axis, context)
-            assert await asyncio.wait_for(gone(reader), 10)
+            assert await asyncio.wait_for(gone(reader), 30)
 
     async def test_a_body_that_trickles(
         self, axis: AxisNode, connect: Connect, monkeypatch: pytest.MonkeyPatch
@@ -271,7 +271,7 @@ class TestSlowClients:
         reader, writer = await connect(axis, axis.context())
         writer.write(b"POST /v1/enrol HTTP/1.1\r\nHost: axis\r\nContent-Length: 1000\r\n\r\n")
         answer = asyncio.create_task(reader.readuntil(b"the body took over"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not answer.done():
                 writer.write(b"x")
                 await asyncio.wait([answer], timeout=IDLE / 5)
@@ -447,7 +447,7 @@ class TestLife:
 
 async def until(holds: object) -> None:
     """Wait until a condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():  # type: ignore[operator]
             await asyncio.sleep(0.01)
 

@@ -30,6 +30,7 @@ from axis.blobs.jetstream import JetStreamBlobs
 from axis.cli import app
 from axis.cli_views import audit_home
 from axis.core.errors import Refusal
+from axis.doctor import examine
 from axis.jetstream import JetStream
 from axis.journal import standing
 from axis.journal.sqlite import SqliteJournal
@@ -150,6 +151,8 @@ async def test_a_lost_cluster_is_made_again_beside_its_nodes(
             while "reseed" not in (await control.call(home, "node.status", {}))["doubt"]:
                 await asyncio.sleep(0.1)
     assert not (await cluster_status(homes[0]))["sound"]
+    said = {check.name: check for check in await asyncio.to_thread(examine, homes[0])}["cluster"]
+    assert (said.ok, "reseed" in said.detail, bool(said.remedy)) == (False, True, True)
     waits = await country.post("G22", {"to": ["G14"], "subject": "Trong khi"})
 
     code, answer = await axis("journal", "reseed", "--home", str(homes[1]), "--json")

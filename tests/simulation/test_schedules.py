@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.chance import Calm, Chance, CrashAt
+from tests.simulation.chance import Calm, Chance
 from tests.simulation.schedules import OVER, portion, simulate
 from tests.simulation.template import Template
 
@@ -36,13 +36,6 @@ def test_schedules(template: Template, memory: Path) -> None:
     assert not failed, f"{len(failed)} of {COUNT} schedules failed:\n" + "\n".join(failed[:5])
 
 
-def test_lost_machines(template: Template, memory: Path) -> None:
-    """An agency goes on from an older copy of its home: nothing is sent twice, and its volumes are right."""
-    for seed in range(int(os.environ.get("SIMULATION_LOST", "15"))):
-        plan = Chance(seed, OVER) if seed % 3 else Calm()
-        simulate(template, memory / f"lost-{seed}", plan, seed, documents=6, lose=True)
-
-
 def test_a_schedule_is_the_same_each_time(template: Template, memory: Path) -> None:
     """The same seed injects the same faults at the same moments: what failed once can be looked at."""
     plans = [Chance(17, OVER), Chance(17, OVER)]
@@ -50,20 +43,3 @@ def test_a_schedule_is_the_same_each_time(template: Template, memory: Path) -> N
         simulate(template, memory / f"again-{number}", plan, 17)
     assert plans[0].faults == plans[1].faults
     assert len(plans[0].faults) > 3
-
-
-@pytest.mark.parametrize("host", ["axis", "G22", "G14", "H26"])
-def test_a_crash_at_every_point(template: Template, memory: Path, host: str) -> None:
-    """Before and after every port call of a small day, on every machine."""
-    places = set()
-    number = 0
-    while True:
-        number += 1
-        plan = CrashAt(host, number)
-        simulate(template, memory / f"{host}-{number}", plan, seed=3, documents=2)
-        if not plan.where:
-            break
-        places.add(plan.where)
-    port = "journal.append" if host == "axis" else "store.commit"
-    assert number > 10
-    assert {f"{port}: before", f"{port}: after"} <= places

@@ -22,7 +22,7 @@ from axis.ports import Clock
 
 __all__ = ["LIMIT", "Country", "country_in"]
 
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 @dataclass

@@ -34,7 +34,7 @@ async def axis(tmp_path: Path) -> AsyncIterator[StubAxis]:
 
 
 async def until(node: Node, condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not condition():
             await node.parts.events.beyond(node.parts.events.newest, 0.02)
 

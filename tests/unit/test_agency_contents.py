@@ -71,7 +71,11 @@ async def test_other_bytes_are_not_kept(contents: Contents, content: bytes) -> N
         await read(contents, content)
 
 
-async def test_only_what_nobody_names_is_collected(contents: Contents) -> None:
+@pytest.mark.parametrize("page", [1, 2, 1000])
+async def test_only_what_nobody_names_is_collected(
+    contents: Contents, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agencies.contents._PAGE", page)
     for content in (b"named", b"forgotten", LARGE):
         await put(contents, content)
     assert await contents.collect(NOW + HOUR, lambda _: False) == 0

@@ -25,7 +25,7 @@ async def waiting(tmp_path: Path) -> AsyncIterator[tuple[Node, str]]:
     axis.unit("G22.1", enrolled=False, parent="G22")
     axis.accept(axis.document("G14", "G22", "G22.1"))
     async with Node(tmp_path / "home") as node:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while (row := node.parts.store.row("SELECT document_id FROM received")) is None:
                 await node.parts.events.beyond(node.parts.events.newest, 0.02)
         yield node, row["document_id"]

@@ -24,7 +24,7 @@ from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal
 from tests.support.stub_axis import StubAxis
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 class JumpingClock(SystemClock):

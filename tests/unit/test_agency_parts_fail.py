@@ -39,7 +39,7 @@ async def axis(tmp_path: Path) -> AsyncIterator[StubAxis]:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 

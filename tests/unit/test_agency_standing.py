@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from axispb.v1 import api_pb2, document_pb2, evidence_pb2
 
 from agencies import config, keys
 from agencies.api_models import StatusInput
+from agencies.metrics import metrics_text
 from agencies.restored import is_catching_up, mark_restored
 from agencies.store import get_setting
 from agencies.times import DAY_MS
@@ -155,17 +158,17 @@ def one_if_taken(world: World, document_id: str) -> Any:
 # --- documents of our own that the store does not know
 
 
-def own_document(world: World, *files: bytes, to: str = "G14") -> Envelope:
+def own_document(world: World, *files: bytes, to: str = "G14", subject: str = "Earlier") -> Envelope:
     for content in files:
         world.axis.contents[hashlib.sha256(content).digest()] = content
     message = document_pb2.Document(
         axis_id=world.axis.axis_id,
-        document_id=new_document_id(world.clock.now(), bytes(10)),
+        document_id=new_document_id(world.clock.now(), hashlib.sha256(subject.encode()).digest()[:10]),
         sender_unit="G22",
         acting_organisation="G22",
         recipients=[to],
         created_at=world.clock.now(),
-        fields=document_pb2.Fields(subject="Earlier"),
+        fields=document_pb2.Fields(subject=subject),
         attachments=[
             document_pb2.Attachment(name="a.pdf", size=len(each), sha256=hashlib.sha256(each).digest())
             for each in files
@@ -195,6 +198,47 @@ async def test_its_attachments_are_asked_for_until_they_are_right(tmp_path: Path
             assert b"".join([chunk async for chunk in chunks]) == b"two"
         assert world.axis.submitted == []
         assert len(world.node.parts.store.rows("SELECT 1 FROM counted WHERE event = 'sent'")) == 1
+
+
+async def test_an_attachment_that_nobody_has_is_given_up_after_a_month(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
+        world.axis.serve_content = lambda content: content if content == b"two" else b"wrong"
+        document_id = claimed(world.axis.accept(own_document(world, b"one", b"two")))
+        whole = claimed(world.axis.accept(own_document(world, b"two", subject="Whole")))
+        await world.until(lambda: world.sent(whole)["contents"] == "here")
+        await world.until(lambda: tries(world, document_id) == 1)
+        # A month in which it was hardly asked for is no reason: the node may have stood still.
+        for number, days in enumerate((31, *[0] * 18), start=2):
+            assert world.sent(document_id)["contents"] == "fetching"
+            assert (await node_of(world))["contents_fetching"] == 1
+            world.clock.jump(days * DAY_MS + 400_000)
+            await world.until(lambda n=number: tries(world, document_id) in {n, None})  # type: ignore[misc]
+        await world.until(lambda: world.sent(document_id)["contents"] == "lost")
+        alarms = [e.data for e in world.node.parts.events.after(0) if e.name == "alarm"]
+        assert {"what": "own_contents_given_up", "document_id": document_id} in alarms
+        told = await node_of(world)
+        assert (told["contents_fetching"], told["contents_lost"]) == (0, 1)
+        assert b"agency_contents_lost 1.0" in metrics_text(world.node.parts)
+        # That is so for a later life of the node, too.
+        await world.restart()
+        world.clock.jump(DAY_MS)
+        await world.until(lambda: world.node.parts.receiver.connected)
+        later = claimed(world.axis.accept(own_document(world, b"three", subject="Later")))
+        await world.until(lambda: tries(world, later) == 1)
+        assert world.sent(document_id)["contents"] == "lost"
+
+
+def tries(world: World, document_id: str) -> int | None:
+    mark = world.node.parts.store.setting(f"found/{document_id}")
+    return int(json.loads(mark)["count"]) if mark else None
+
+
+async def node_of(world: World) -> Any:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{world.node.api_url}/v1/node") as answer,
+    ):
+        return await answer.json()
 
 
 async def test_one_sent_to_ourselves_is_known_while_its_content_is_kept_away(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_a_node_that_does_not_come_back_ends_the_wait(axis: StubAxis, tmp_
     async with Node(home):
         document_id = await queued(home)
     with pytest.raises(NotRunning):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await wait_for_outcomes(home, document_id, told.append, patience=0.3)
     assert len(told) == 1
     HomeLock(home).release()

@@ -85,8 +85,8 @@ async def traffic(history: History, signers: Signers) -> None:
     await history.add(
         rejected=journal_pb2.Rejected(organisation="G14", code="id_reused", count=3, detail="x")
     )
-    await history.add(suspended=journal_pb2.UnitSuspended(code="G14.01", reason="asked"))
-    await history.add(resumed=journal_pb2.UnitResumed(code="G14.01"))
+    await history.add(suspended=journal_pb2.UnitSuspended(code="G14.01", reason="asked"), operator="an")
+    await history.add(resumed=journal_pb2.UnitResumed(code="G14.01"), operator="an", remark="đã xong")
     await history.send("G22", ["G14"], blobs=[MORE], speaks_of=("recall", "274"))
     for _ in range(4):
         await history.send("G22", ["G14"], blobs=[MORE])
@@ -248,7 +248,7 @@ VIEW_ADDITIONS = {
     "deliveries": "INSERT INTO deliveries"
     " SELECT document, unit, 4, 0, host, 'in_flight', 1, 1, 0, 0, 0, '' FROM deliveries WHERE attempt = 3",
     "events": "INSERT INTO events"
-    " SELECT 999, at, event, document, party, '', '', '', '', 1, '' FROM events LIMIT 1",
+    " SELECT 999, at, event, document, party, '', '', '', '', 1, '', '' FROM events LIMIT 1",
     "daily": "INSERT INTO daily VALUES ('G22', '2020-01-01', 'document', 1, 0, 0, 0, 0, 0, 0, 0, 0)",
     "rejections": "INSERT INTO rejections VALUES ('rate_limited', 1)",
     "durations": "INSERT INTO durations VALUES (0.1, 1, 1)",
@@ -576,6 +576,11 @@ async def by_a_late_receipt_for_an_open_attempt(history: History, signers: Signe
     await history.add(late_receipt=journal_pb2.LateReceipt(receipt=receipt, code="delivery_closed"))
 
 
+async def an_operator_who_rejects(history: History, signers: Signers) -> None:
+    body = journal_pb2.Rejected(organisation="G14", code="id_reused")
+    await history.add(rejected=body, operator="an")
+
+
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
@@ -591,6 +596,7 @@ async def by_a_late_receipt_for_an_open_attempt(history: History, signers: Signe
         (a_suspension_by_a_stranger, "not_host_of_unit"),
         (a_suspension_that_is_not_its_own_ended, "sender_suspended"),
         (a_change_by_who_is_suspended, "sender_suspended"),
+        (an_operator_who_rejects, "record_malformed"),
     ],
 )
 async def test_forged_records_are_named(

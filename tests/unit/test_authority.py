@@ -197,7 +197,7 @@ def test_openssl_verifies_what_an_organisation_signs(authority: Authority, tmp_p
         "openssl cms -verify -binary -inform DER -in p7s -content content -CAfile anchors.pem"
         " -purpose any -no_check_time -out /dev/null"
     )
-    done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
 

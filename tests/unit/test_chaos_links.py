@@ -34,35 +34,35 @@ async def test_bytes_pass_and_the_end_of_them_too() -> None:
     async with echo_behind_a_link() as (_, reader, writer):
         writer.write(b"x" * 300_000)
         writer.write_eof()
-        assert await asyncio.wait_for(reader.read(-1), 10) == b"x" * 300_000
+        assert await asyncio.wait_for(reader.read(-1), 30) == b"x" * 300_000
 
 
 async def test_a_hole_keeps_bytes_until_it_ends() -> None:
     async with echo_behind_a_link() as (link, reader, writer):
         writer.write(b"before")
-        assert await asyncio.wait_for(reader.readexactly(6), 10) == b"before"
+        assert await asyncio.wait_for(reader.readexactly(6), 30) == b"before"
         link.set("hole")
         writer.write(b"within")
         answer = asyncio.create_task(reader.readexactly(6))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not link.swallowed:
                 await asyncio.sleep(0.01)
         assert not answer.done()
         link.set("open")
-        assert await asyncio.wait_for(answer, 10) == b"within"
+        assert await asyncio.wait_for(answer, 30) == b"within"
 
 
 async def test_a_cut_resets_what_is_there_and_what_comes() -> None:
     async with echo_behind_a_link() as (link, reader, writer):
         writer.write(b"before")
-        await asyncio.wait_for(reader.readexactly(6), 10)
+        await asyncio.wait_for(reader.readexactly(6), 30)
         link.set("cut")
         with pytest.raises(ConnectionResetError):
-            await asyncio.wait_for(reader.readexactly(1), 10)
+            await asyncio.wait_for(reader.readexactly(1), 30)
         late, late_writer = await asyncio.open_connection("127.0.0.1", link.port)
         try:
             with pytest.raises(ConnectionResetError):
-                await asyncio.wait_for(late.readexactly(1), 10)
+                await asyncio.wait_for(late.readexactly(1), 30)
         finally:
             late_writer.transport.abort()
         assert link.broken >= 2

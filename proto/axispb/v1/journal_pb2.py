@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from axispb.v1 import envelope_pb2 as axispb_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61xispb/v1/journal.proto\x12\taxispb.v1\x1a\x18\x61xispb/v1/envelope.proto\"y\n\x05\x46rame\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\n\n\x02\x61t\x18\x04 \x01(\x03\x12\x17\n\x0fprevious_sha256\x18\x05 \x01(\x0c\x12\x0f\n\x07records\x18\x06 \x03(\x0c\"\xe3\x04\n\x06Record\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12%\n\x07\x66ounded\x18\n \x01(\x0b\x32\x12.axispb.v1.FoundedH\x00\x12/\n\nregistered\x18\x0b \x01(\x0b\x32\x19.axispb.v1.UnitRegisteredH\x00\x12-\n\tsuspended\x18\x0c \x01(\x0b\x32\x18.axispb.v1.UnitSuspendedH\x00\x12)\n\x07resumed\x18\r \x01(\x0b\x32\x16.axispb.v1.UnitResumedH\x00\x12.\n\x0ctoken_issued\x18\x0e \x01(\x0b\x32\x16.axispb.v1.TokenIssuedH\x00\x12\'\n\x08\x65nrolled\x18\x0f \x01(\x0b\x32\x13.axispb.v1.EnrolledH\x00\x12.\n\x06issued\x18\x10 \x01(\x0b\x32\x1c.axispb.v1.CertificateIssuedH\x00\x12\x30\n\x07revoked\x18\x11 \x01(\x0b\x32\x1d.axispb.v1.CertificateRevokedH\x00\x12\'\n\x08\x61\x63\x63\x65pted\x18\x14 \x01(\x0b\x32\x13.axispb.v1.AcceptedH\x00\x12)\n\treceipted\x18\x15 \x01(\x0b\x32\x14.axispb.v1.ReceiptedH\x00\x12.\n\x0clate_receipt\x18\x16 \x01(\x0b\x32\x16.axispb.v1.LateReceiptH\x00\x12%\n\x07noticed\x18\x17 \x01(\x0b\x32\x12.axispb.v1.NoticedH\x00\x12\'\n\x08rejected\x18\x18 \x01(\x0b\x32\x13.axispb.v1.RejectedH\x00\x42\x06\n\x04\x62ody\"B\n\x07\x46ounded\x12\x0f\n\x07\x61xis_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61nchors\x18\x02 \x03(\x0c\x12\x15\n\rintermediates\x18\x03 \x03(\x0c\"\x86\x01\n\x0eUnitRegistered\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06parent\x18\x03 \x01(\t\x12\x11\n\told_codes\x18\x04 \x03(\t\x12\x0c\n\x04mail\x18\x05 \x01(\t\x12\x0e\n\x06mobile\x18\x06 \x01(\t\x12\x0b\n\x03\x66\x61x\x18\x07 \x01(\t\x12\n\n\x02\x62y\x18\x08 \x01(\t\"9\n\rUnitSuspended\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"\'\n\x0bUnitResumed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\"F\n\x0bTokenIssued\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x15\n\rsecret_sha256\x18\x02 \x01(\x0c\x12\x12\n\nexpires_at\x18\x03 \x01(\x03\"\x89\x01\n\x08\x45nrolled\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x15\n\rsecret_sha256\x18\x02 \x01(\x0c\x12\x16\n\x0etls_key_sha256\x18\x03 \x01(\x0c\x12\x17\n\x0fsign_key_sha256\x18\x04 \x01(\x0c\x12\x12\n\ntls_serial\x18\x05 \x01(\t\x12\x13\n\x0bsign_serial\x18\x06 \x01(\t\"p\n\x11\x43\x65rtificateIssued\x12\x14\n\x0corganisation\x18\x01 \x01(\t\x12\r\n\x05usage\x18\x02 \x01(\t\x12\x0e\n\x06serial\x18\x03 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0c\x12\x11\n\thierarchy\x18\x05 \x01(\t\"d\n\x12\x43\x65rtificateRevoked\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrevoked_at\x18\x04 \x01(\x03\"h\n\x08\x41\x63\x63\x65pted\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12%\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\'\n\nacceptance\x18\x03 \x01(\x0b\x32\x13.axispb.v1.Envelope\"1\n\tReceipted\x12$\n\x07receipt\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\"A\n\x0bLateReceipt\x12$\n\x07receipt\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\".\n\x07Noticed\x12#\n\x06notice\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\"x\n\x08Rejected\x12\x14\n\x0corganisation\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x14\n\x0c\x62ytes_sha256\x18\x03 \x01(\x0c\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61xispb/v1/journal.proto\x12\taxispb.v1\x1a\x18\x61xispb/v1/envelope.proto\"y\n\x05\x46rame\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\n\n\x02\x61t\x18\x04 \x01(\x03\x12\x17\n\x0fprevious_sha256\x18\x05 \x01(\x0c\x12\x0f\n\x07records\x18\x06 \x03(\x0c\"\x85\x05\n\x06Record\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x10\n\x08operator\x18\x02 \x01(\t\x12\x0e\n\x06remark\x18\x03 \x01(\t\x12%\n\x07\x66ounded\x18\n \x01(\x0b\x32\x12.axispb.v1.FoundedH\x00\x12/\n\nregistered\x18\x0b \x01(\x0b\x32\x19.axispb.v1.UnitRegisteredH\x00\x12-\n\tsuspended\x18\x0c \x01(\x0b\x32\x18.axispb.v1.UnitSuspendedH\x00\x12)\n\x07resumed\x18\r \x01(\x0b\x32\x16.axispb.v1.UnitResumedH\x00\x12.\n\x0ctoken_issued\x18\x0e \x01(\x0b\x32\x16.axispb.v1.TokenIssuedH\x00\x12\'\n\x08\x65nrolled\x18\x0f \x01(\x0b\x32\x13.axispb.v1.EnrolledH\x00\x12.\n\x06issued\x18\x10 \x01(\x0b\x32\x1c.axispb.v1.CertificateIssuedH\x00\x12\x30\n\x07revoked\x18\x11 \x01(\x0b\x32\x1d.axispb.v1.CertificateRevokedH\x00\x12\'\n\x08\x61\x63\x63\x65pted\x18\x14 \x01(\x0b\x32\x13.axispb.v1.AcceptedH\x00\x12)\n\treceipted\x18\x15 \x01(\x0b\x32\x14.axispb.v1.ReceiptedH\x00\x12.\n\x0clate_receipt\x18\x16 \x01(\x0b\x32\x16.axispb.v1.LateReceiptH\x00\x12%\n\x07noticed\x18\x17 \x01(\x0b\x32\x12.axispb.v1.NoticedH\x00\x12\'\n\x08rejected\x18\x18 \x01(\x0b\x32\x13.axispb.v1.RejectedH\x00\x42\x06\n\x04\x62ody\"B\n\x07\x46ounded\x12\x0f\n\x07\x61xis_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61nchors\x18\x02 \x03(\x0c\x12\x15\n\rintermediates\x18\x03 \x03(\x0c\"\x86\x01\n\x0eUnitRegistered\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06parent\x18\x03 \x01(\t\x12\x11\n\told_codes\x18\x04 \x03(\t\x12\x0c\n\x04mail\x18\x05 \x01(\t\x12\x0e\n\x06mobile\x18\x06 \x01(\t\x12\x0b\n\x03\x66\x61x\x18\x07 \x01(\t\x12\n\n\x02\x62y\x18\x08 \x01(\t\"9\n\rUnitSuspended\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"\'\n\x0bUnitResumed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\"F\n\x0bTokenIssued\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x15\n\rsecret_sha256\x18\x02 \x01(\x0c\x12\x12\n\nexpires_at\x18\x03 \x01(\x03\"\x89\x01\n\x08\x45nrolled\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x15\n\rsecret_sha256\x18\x02 \x01(\x0c\x12\x16\n\x0etls_key_sha256\x18\x03 \x01(\x0c\x12\x17\n\x0fsign_key_sha256\x18\x04 \x01(\x0c\x12\x12\n\ntls_serial\x18\x05 \x01(\t\x12\x13\n\x0bsign_serial\x18\x06 \x01(\t\"p\n\x11\x43\x65rtificateIssued\x12\x14\n\x0corganisation\x18\x01 \x01(\t\x12\r\n\x05usage\x18\x02 \x01(\t\x12\x0e\n\x06serial\x18\x03 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0c\x12\x11\n\thierarchy\x18\x05 \x01(\t\"d\n\x12\x43\x65rtificateRevoked\x12\x0e\n\x06serial\x18\x01 \x01(\t\x12\x1a\n\x12\x63\x65rtificate_sha256\x18\x02 \x01(\x0c\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrevoked_at\x18\x04 \x01(\x03\"h\n\x08\x41\x63\x63\x65pted\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12%\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\'\n\nacceptance\x18\x03 \x01(\x0b\x32\x13.axispb.v1.Envelope\"1\n\tReceipted\x12$\n\x07receipt\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\"A\n\x0bLateReceipt\x12$\n\x07receipt\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\".\n\x07Noticed\x12#\n\x06notice\x18\x01 \x01(\x0b\x32\x13.axispb.v1.Envelope\"x\n\x08Rejected\x12\x14\n\x0corganisation\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x14\n\x0c\x62ytes_sha256\x18\x03 \x01(\x0c\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,31 +35,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAME']._serialized_start=64
   _globals['_FRAME']._serialized_end=185
   _globals['_RECORD']._serialized_start=188
-  _globals['_RECORD']._serialized_end=799
-  _globals['_FOUNDED']._serialized_start=801
-  _globals['_FOUNDED']._serialized_end=867
-  _globals['_UNITREGISTERED']._serialized_start=870
-  _globals['_UNITREGISTERED']._serialized_end=1004
-  _globals['_UNITSUSPENDED']._serialized_start=1006
-  _globals['_UNITSUSPENDED']._serialized_end=1063
-  _globals['_UNITRESUMED']._serialized_start=1065
-  _globals['_UNITRESUMED']._serialized_end=1104
-  _globals['_TOKENISSUED']._serialized_start=1106
-  _globals['_TOKENISSUED']._serialized_end=1176
-  _globals['_ENROLLED']._serialized_start=1179
-  _globals['_ENROLLED']._serialized_end=1316
-  _globals['_CERTIFICATEISSUED']._serialized_start=1318
-  _globals['_CERTIFICATEISSUED']._serialized_end=1430
-  _globals['_CERTIFICATEREVOKED']._serialized_start=1432
-  _globals['_CERTIFICATEREVOKED']._serialized_end=1532
-  _globals['_ACCEPTED']._serialized_start=1534
-  _globals['_ACCEPTED']._serialized_end=1638
-  _globals['_RECEIPTED']._serialized_start=1640
-  _globals['_RECEIPTED']._serialized_end=1689
-  _globals['_LATERECEIPT']._serialized_start=1691
-  _globals['_LATERECEIPT']._serialized_end=1756
-  _globals['_NOTICED']._serialized_start=1758
-  _globals['_NOTICED']._serialized_end=1804
-  _globals['_REJECTED']._serialized_start=1806
-  _globals['_REJECTED']._serialized_end=1926
+  _globals['_RECORD']._serialized_end=833
+  _globals['_FOUNDED']._serialized_start=835
+  _globals['_FOUNDED']._serialized_end=901
+  _globals['_UNITREGISTERED']._serialized_start=904
+  _globals['_UNITREGISTERED']._serialized_end=1038
+  _globals['_UNITSUSPENDED']._serialized_start=1040
+  _globals['_UNITSUSPENDED']._serialized_end=1097
+  _globals['_UNITRESUMED']._serialized_start=1099
+  _globals['_UNITRESUMED']._serialized_end=1138
+  _globals['_TOKENISSUED']._serialized_start=1140
+  _globals['_TOKENISSUED']._serialized_end=1210
+  _globals['_ENROLLED']._serialized_start=1213
+  _globals['_ENROLLED']._serialized_end=1350
+  _globals['_CERTIFICATEISSUED']._serialized_start=1352
+  _globals['_CERTIFICATEISSUED']._serialized_end=1464
+  _globals['_CERTIFICATEREVOKED']._serialized_start=1466
+  _globals['_CERTIFICATEREVOKED']._serialized_end=1566
+  _globals['_ACCEPTED']._serialized_start=1568
+  _globals['_ACCEPTED']._serialized_end=1672
+  _globals['_RECEIPTED']._serialized_start=1674
+  _globals['_RECEIPTED']._serialized_end=1723
+  _globals['_LATERECEIPT']._serialized_start=1725
+  _globals['_LATERECEIPT']._serialized_end=1790
+  _globals['_NOTICED']._serialized_start=1792
+  _globals['_NOTICED']._serialized_end=1838
+  _globals['_REJECTED']._serialized_start=1840
+  _globals['_REJECTED']._serialized_end=1960
 # @@protoc_insertion_point(module_scope)

@@ -24,8 +24,10 @@ class Frame(_message.Message):
     def __init__(self, journal_id: _Optional[str] = ..., number: _Optional[int] = ..., first_sequence: _Optional[int] = ..., at: _Optional[int] = ..., previous_sha256: _Optional[bytes] = ..., records: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Record(_message.Message):
-    __slots__ = ("trace_id", "founded", "registered", "suspended", "resumed", "token_issued", "enrolled", "issued", "revoked", "accepted", "receipted", "late_receipt", "noticed", "rejected")
+    __slots__ = ("trace_id", "operator", "remark", "founded", "registered", "suspended", "resumed", "token_issued", "enrolled", "issued", "revoked", "accepted", "receipted", "late_receipt", "noticed", "rejected")
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
     FOUNDED_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +42,8 @@ class Record(_message.Message):
     NOTICED_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     trace_id: str
+    operator: str
+    remark: str
     founded: Founded
     registered: UnitRegistered
     suspended: UnitSuspended
@@ -53,7 +57,7 @@ class Record(_message.Message):
     late_receipt: LateReceipt
     noticed: Noticed
     rejected: Rejected
-    def __init__(self, trace_id: _Optional[str] = ..., founded: _Optional[_Union[Founded, _Mapping]] = ..., registered: _Optional[_Union[UnitRegistered, _Mapping]] = ..., suspended: _Optional[_Union[UnitSuspended, _Mapping]] = ..., resumed: _Optional[_Union[UnitResumed, _Mapping]] = ..., token_issued: _Optional[_Union[TokenIssued, _Mapping]] = ..., enrolled: _Optional[_Union[Enrolled, _Mapping]] = ..., issued: _Optional[_Union[CertificateIssued, _Mapping]] = ..., revoked: _Optional[_Union[CertificateRevoked, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., receipted: _Optional[_Union[Receipted, _Mapping]] = ..., late_receipt: _Optional[_Union[LateReceipt, _Mapping]] = ..., noticed: _Optional[_Union[Noticed, _Mapping]] = ..., rejected: _Optional[_Union[Rejected, _Mapping]] = ...) -> None: ...
+    def __init__(self, trace_id: _Optional[str] = ..., operator: _Optional[str] = ..., remark: _Optional[str] = ..., founded: _Optional[_Union[Founded, _Mapping]] = ..., registered: _Optional[_Union[UnitRegistered, _Mapping]] = ..., suspended: _Optional[_Union[UnitSuspended, _Mapping]] = ..., resumed: _Optional[_Union[UnitResumed, _Mapping]] = ..., token_issued: _Optional[_Union[TokenIssued, _Mapping]] = ..., enrolled: _Optional[_Union[Enrolled, _Mapping]] = ..., issued: _Optional[_Union[CertificateIssued, _Mapping]] = ..., revoked: _Optional[_Union[CertificateRevoked, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., receipted: _Optional[_Union[Receipted, _Mapping]] = ..., late_receipt: _Optional[_Union[LateReceipt, _Mapping]] = ..., noticed: _Optional[_Union[Noticed, _Mapping]] = ..., rejected: _Optional[_Union[Rejected, _Mapping]] = ...) -> None: ...
 
 class Founded(_message.Message):
     __slots__ = ("axis_id", "anchors", "intermediates")

@@ -1,0 +1,148 @@
+"""What may be changed through the console: an operator's acts on a delivery, a registrar's on the register.
+
+`Acts` is for pages: each act takes who acts, checks the role once more, does the same operation as the
+command line, with the operator's name for the journal, and answers what `axis … --json` prints. `remark` is
+why, in words, where the act has no reason of its own; it is journalled too. The API's twins are `POST`
+requests with a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+
+from axis.console.roles import OPERATOR, Operator, Role
+from axis.control import Operation
+from axis.core.errors import Refusal
+
+__all__ = ["ACTS", "Acts", "acts_routes"]
+
+_Answer = dict[str, Any]
+
+
+class Acts:
+    """The acts, over the node's operations (`axis.app.operations`). Every one raises Refusal."""
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self._operations = operations
+
+    async def requeue(self, by: Operator, document_id: str, to: str, reason: str = "") -> _Answer:
+        """Open the next attempt of a dead or refused delivery: {"document_id", "to", "attempt", "host"}."""
+        about = {"document_id": document_id, "to": to, "reason": reason}
+        return await self._do(by, Role.OPERATOR, "document.requeue", about)
+
+    async def close(self, by: Operator, document_id: str, to: str, reason: str) -> _Answer:
+        """End a delivery that is in flight: {"document_id", "to", "attempt", "host"}."""
+        about = {"document_id": document_id, "to": to, "reason": _given("reason", reason)}
+        return await self._do(by, Role.OPERATOR, "document.close", about)
+
+    async def register(
+        self,
+        by: Operator,
+        code: str,
+        name: str,
+        parent: str = "",
+        old_codes: Sequence[str] = (),
+        mail: str = "",
+        remark: str = "",
+    ) -> _Answer:
+        """Register a unit, or change it, and make it a token: {"code", "token", "expires_at"}."""
+        unit = {"code": code, "name": name, "parent": parent, "old_codes": list(old_codes), "mail": mail}
+        return await self._do(by, Role.REGISTRAR, "org.add", unit | {"remark": remark})
+
+    async def token(self, by: Operator, code: str, remark: str = "") -> _Answer:
+        """Another enrolment token: {"code", "token", "expires_at"}."""
+        return await self._do(by, Role.REGISTRAR, "org.token", {"code": code, "remark": remark})
+
+    async def suspend(self, by: Operator, code: str, reason: str) -> _Answer:
+        """Let a unit neither send nor receive: {"code", "changed"}."""
+        about = {"code": code, "reason": _given("reason", reason)}
+        return await self._do(by, Role.REGISTRAR, "org.suspend", about)
+
+    async def resume(self, by: Operator, code: str, remark: str = "") -> _Answer:
+        """End a suspension: {"code", "changed"}."""
+        return await self._do(by, Role.REGISTRAR, "org.resume", {"code": code, "remark": remark})
+
+    async def revoke(self, by: Operator, serial: str, reason: str, remark: str = "") -> _Answer:
+        """Revoke a certificate, with a reason of RFC 5280: {"serial", "org", "usage", "changed"}."""
+        about = {"serial": serial, "reason": _given("reason", reason), "remark": remark}
+        return await self._do(by, Role.REGISTRAR, "cert.revoke", about)
+
+    async def _do(self, by: Operator, least: Role, operation: str, arguments: _Answer) -> _Answer:
+        by.require(least)
+        act = self._operations.get(operation)
+        if act is None:
+            raise Refusal("unavailable", f"this node has no operation {operation}")
+        answer = await act({**arguments, "operator": by.name})
+        assert isinstance(answer, dict)
+        return answer
+
+
+#: The acts of an application.
+ACTS: Final = web.AppKey("acts", Acts)
+
+
+def acts_routes() -> list[web.RouteDef]:
+    """The API's twins."""
+    document, unit = "/api/v1/documents/{document_id}", "/api/v1/units/{code}"
+    return [
+        web.post(f"{document}/requeue", partial(_post, Acts.requeue, ("to",), ("reason",))),
+        web.post(f"{document}/close", partial(_post, Acts.close, ("to", "reason"), ())),
+        web.post(
+            "/api/v1/units",
+            partial(_post, Acts.register, ("code", "name"), ("parent", "old_codes", "mail", "remark")),
+        ),
+        web.post(f"{unit}/token", partial(_post, Acts.token, (), ("remark",))),
+        web.post(f"{unit}/suspend", partial(_post, Acts.suspend, ("reason",), ())),
+        web.post(f"{unit}/resume", partial(_post, Acts.resume, (), ("remark",))),
+        web.post(
+            "/api/v1/certificates/{serial}/revoke", partial(_post, Acts.revoke, ("reason",), ("remark",))
+        ),
+    ]
+
+
+async def _post(
+    act: Callable[..., Awaitable[_Answer]],
+    needed: tuple[str, ...],
+    possible: tuple[str, ...],
+    request: web.Request,
+) -> web.Response:
+    """One act: what the path and the body name, by the operator who asks."""
+    given = await _body(request, needed, possible)
+    answer = await act(request.app[ACTS], request[OPERATOR], **request.match_info, **given)
+    return web.json_response(answer, dumps=partial(json.dumps, ensure_ascii=False))
+
+
+async def _body(request: web.Request, needed: tuple[str, ...], possible: tuple[str, ...]) -> _Answer:
+    """The JSON object of a request, with these members; Refusal `field_invalid`."""
+    raw = await request.read()
+    try:
+        given = json.loads(raw) if raw or needed else {}
+    except ValueError as error:
+        raise Refusal("field_invalid", f"the body is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise Refusal("field_invalid", "the body is a JSON object")
+    for name in given:
+        if name not in (*needed, *possible):
+            members = ", ".join((*needed, *possible)) or "nothing"
+            raise Refusal("field_invalid", f"{name[:40]}: not known here; possible is {members}")
+    for name in needed:
+        if name not in given:
+            raise Refusal("field_invalid", f"{name}: missing")
+    for name, value in given.items():
+        texts = value if isinstance(value, list) and name == "old_codes" else [value]
+        if not all(isinstance(text, str) for text in texts) or (name == "old_codes" and texts is not value):
+            what = "a list of texts" if name == "old_codes" else "a text"
+            raise Refusal("field_invalid", f"{name}: this is {what}")
+    return given
+
+
+def _given(name: str, text: str) -> str:
+    """A reason that was really given; Refusal `field_invalid`."""
+    if not text.strip():
+        raise Refusal("field_invalid", f"{name}: say why; it is kept")
+    return text.strip()

@@ -1,0 +1,77 @@
+"""JSON for machines: what the pages and the command line show, from the same queries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Final, cast, get_args
+
+from aiohttp import web
+
+from axis.console.documents import Documents
+from axis.console.filters import filter_of
+from axis.console.reading import Reading
+from axis.core.errors import Refusal
+from axis.core.periods import chosen
+from axis.views.traffic import page
+from axis.views.volumes import By, Kind, Selection, volumes
+
+__all__ = ["Api", "json_answer", "selection_of"]
+
+_LIMIT: Final = 1000
+
+
+class Api:
+    """The twins under `/api/v1`."""
+
+    def __init__(self, reading: Reading, documents: Documents, now: Callable[[], int]) -> None:
+        self._reading, self._documents, self._now = reading, documents, now
+
+    async def volumes(self, request: web.Request) -> web.Response:
+        """`axis volumes --json`."""
+        selection = selection_of(request)
+        return json_answer(await self._reading.read(lambda views: volumes(views, selection, self._now())))
+
+    async def traffic(self, request: web.Request) -> web.Response:
+        """A page of `axis log --json`: {"events": [oldest first], "older", "newer", "complete", "head"}.
+
+        `before=older` gives the page of older events, `after=newer` that of newer ones.
+        """
+        wanted = filter_of(request.query)
+        newer = wanted.after > 0 and wanted.before is None
+        found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
+        return json_answer(
+            {
+                "events": found.lines[::-1],
+                "older": found.older,
+                "newer": found.newer,
+                "complete": found.complete,
+                "head": found.head,
+            }
+        )
+
+    async def document(self, request: web.Request) -> web.Response:
+        """`axis show --json`."""
+        return json_answer(await self._documents.found(request.match_info["document_id"]))
+
+
+def json_answer(value: object) -> web.Response:
+    """As JSON, readable."""
+    return web.json_response(value, dumps=partial(json.dumps, ensure_ascii=False))
+
+
+def selection_of(request: web.Request) -> Selection:
+    """Which volumes a query asks for. Refusal `field_invalid` says what is wrong with it."""
+    wanted = request.query
+    by, kind = wanted.get("by", "unit"), wanted.get("kind", "document")
+    if by not in get_args(By) or kind not in get_args(Kind):
+        raise Refusal("field_invalid", "by is unit, day or month; kind is document or status")
+    days = chosen(
+        month=wanted.get("month"),
+        quarter=wanted.get("quarter"),
+        year=wanted.get("year"),
+        first=wanted.get("from"),
+        last=wanted.get("until"),
+    )
+    return Selection(by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind), days=days)

@@ -1,0 +1,93 @@
+"""How often somebody may try to log in: by name and by address, in bounded memory.
+
+An attempt counts from before its password is looked at until it turns out right, so that many at once are no
+way around the limit. Whether an account has the name makes no difference.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final
+
+from axis.core.errors import Refusal
+
+__all__ = ["PER_ADDRESS", "PER_NAME", "WINDOW_SECONDS", "Attempts"]
+
+WINDOW_SECONDS: Final = 300.0
+PER_NAME: Final = 5
+#: More: a whole office may come through one address.
+PER_ADDRESS: Final = 30
+_KEPT: Final = 4096
+
+
+class Attempts:
+    """Failed log-ins of the last five minutes. `now` gives seconds that never go back."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._names = _Window(PER_NAME)
+        self._addresses = _Window(PER_ADDRESS)
+
+    def begin(self, name: str, address: str) -> None:
+        """Count an attempt. Refusal `rate_limited`, which says how long to wait; that one is not counted."""
+        now = self._now()
+        network = _network(address)
+        wait = max(self._names.wait(name, now), self._addresses.wait(network, now))
+        if wait > 0:
+            seconds = math.ceil(wait)
+            detail = f"too many log-ins failed for this name or from this address: wait {seconds} s"
+            raise Refusal("rate_limited", detail, retry_after=seconds)
+        if name:
+            self._names.add(name, now)
+        self._addresses.add(network, now)
+
+    def succeeded(self, name: str, address: str) -> None:
+        """The attempt was right: earlier ones for the name are forgotten, at the address this one."""
+        self._names.clear(name)
+        self._addresses.take_back(_network(address))
+
+
+class _Window:
+    """When what was tried, the newest `limit` times of each key."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._tried: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def wait(self, key: str, now: float) -> float:
+        """Seconds until another try; 0 if it may be now."""
+        times = self._tried.get(key)
+        if times is None:
+            return 0.0
+        while times and now - times[0] >= WINDOW_SECONDS:
+            times.popleft()
+        return WINDOW_SECONDS - (now - times[0]) if len(times) >= self._limit else 0.0
+
+    def add(self, key: str, now: float) -> None:
+        times = self._tried.setdefault(key, deque(maxlen=self._limit))
+        times.append(now)
+        self._tried.move_to_end(key)
+        if len(self._tried) > _KEPT:
+            self._tried.popitem(last=False)
+
+    def clear(self, key: str) -> None:
+        self._tried.pop(key, None)
+
+    def take_back(self, key: str) -> None:
+        times = self._tried.get(key)
+        if times:
+            times.pop()
+
+
+def _network(address: str) -> str:
+    """An IPv4 address, or the /64 of an IPv6 one: whoever has one has all of it."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 6:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

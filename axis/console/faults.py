@@ -1,0 +1,43 @@
+"""What a page cannot show, said in words: an unknown place, a wrong filter, views that cannot be read now.
+
+For people only: `/api`, `/live` and exports keep their coded answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from axis.console.roles import OPERATOR
+from axis.console.site import Site
+from axis.core.errors import Refusal
+
+__all__ = ["faults"]
+
+_MACHINES: Final = ("/api/", "/live/", "/static/", "/traffic.", "/livez", "/readyz", "/metrics")
+_SAID: Final = frozenset({404, 422, 503})
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def faults(site: Site) -> Middleware:
+    """The middleware, within the guard: only who has logged in learns what there is."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.path.startswith(_MACHINES) or request.get(OPERATOR) is None:
+            return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            return site.page(request, "problem", status=404, state=404, detail="")
+        except Refusal as refusal:
+            status = refusal.code.http_status
+            if status not in _SAID:
+                raise
+            return site.page(request, "problem", status=status, state=status, detail=refusal.detail)
+
+    return middleware

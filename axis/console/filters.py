@@ -1,0 +1,90 @@
+"""What an address asks of the traffic log: its query as a filter, and what is wrong with it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast, get_args
+
+from axis.core.errors import Refusal
+from axis.views.criteria import Direction, Filter
+from axis.views.text import parse_time
+
+__all__ = ["EVENTS", "KINDS", "MOST", "OUTCOMES", "filter_of"]
+
+#: Lines of one page, at most.
+MOST: Final = 1000
+EVENTS: Final = (
+    "accepted", "received", "refused", "dead", "requeued", "status", "late_receipt", "rejected", "registered",
+    "enrolled", "suspended", "resumed", "issued", "revoked", "token_issued", "founded",
+)  # fmt: skip
+KINDS: Final = ("document", "status")
+OUTCOMES: Final = ("received", "refused", "dead")
+_TEXT_MOST: Final = 500
+_SEQUENCE_DIGITS: Final = 18
+
+
+def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
+    """The filter that a query names; what is empty is not asked for.
+
+    `unit` (with all below it unless `alone=1`) and `direction` (either, from, to), `from`, `to`, `subtree`,
+    `kind`, `operator` (`*` for any), `event`, `outcome`, `code`, `number`, `text`, `document`, `since`,
+    `until`, `limit`, `after`, `before`. Refusal `field_invalid` names the one that is wrong.
+    """
+    given = {name: value.strip() for name, value in query.items() if value.strip()}
+    for name, value in given.items():
+        if len(value) > _TEXT_MOST:
+            raise Refusal("field_invalid", f"{name}: longer than {_TEXT_MOST} characters")
+    unit, alone = given.get("unit"), given.get("alone") == "1"
+    return Filter(
+        sender=given.get("from"),
+        recipient=given.get("to"),
+        document_id=given.get("document"),
+        since=_time(given, "since"),
+        until=_time(given, "until", end=True),
+        event=_one_of(given, "event", EVENTS),
+        code=given.get("code"),
+        text=given.get("text"),
+        limit=_number(given, "limit", limit, 1, MOST),
+        after=_number(given, "after", 0),
+        before=_number(given, "before", 0, 1) if "before" in given else None,
+        kind=_one_of(given, "kind", KINDS),
+        outcome=_one_of(given, "outcome", OUTCOMES),
+        number=given.get("number"),
+        unit=unit if alone else None,
+        subtree=given.get("subtree", None if alone else unit),
+        operator=given.get("operator"),
+        direction=cast("Direction", _one_of(given, "direction", get_args(Direction)) or "either"),
+    )
+
+
+def _time(given: Mapping[str, str], name: str, *, end: bool = False) -> int | None:
+    if name not in given:
+        return None
+    try:
+        return parse_time(given[name], end=end)
+    except (ValueError, OverflowError) as error:
+        raise Refusal(
+            "field_invalid", f"{name}: a date (2026-11-29) or a time (2026-11-29T13:05) is expected"
+        ) from error
+
+
+def _number(
+    given: Mapping[str, str], name: str, default: int, least: int = 0, most: int | None = None
+) -> int:
+    text = given.get(name)
+    if text is None:
+        return default
+    bounds = f"{least} to {most}" if most is not None else f"at least {least}"
+    if not (text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS):
+        raise Refusal("field_invalid", f"{name}: a number, {bounds}, is expected")
+    value = int(text)
+    if value < least or (most is not None and value > most):
+        raise Refusal("field_invalid", f"{name}: {bounds}")
+    return value
+
+
+def _one_of(given: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
+    value = given.get(name)
+    if value is not None and value not in known:
+        raise Refusal("field_invalid", f"{name}: one of {', '.join(known)} is expected")
+    return value

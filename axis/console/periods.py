@@ -1,0 +1,75 @@
+"""Which period a page is asked for: `period=2026-11`, `2026-Q4`, `2026` or `all`, or `from` and `until`.
+
+Without any it is the month that is running, since volumes are published by month. What the API calls `month`,
+`quarter` and `year` is understood too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from aiohttp import web
+
+from axis.core.periods import EVER, Days, chosen, days_of
+from axis.core.volumes import local_month
+
+__all__ = ["Asked", "asked", "choices"]
+
+ALL: Final = "all"
+_GIVEN: Final = frozenset({"month", "quarter", "year", "from", "until"})
+_MONTHS: Final = 24
+_QUARTERS: Final = 8
+_YEARS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A period: its days, its name (empty for a range of days), and the query that asks for it again."""
+
+    days: Days
+    name: str
+    query: dict[str, str]
+
+    @property
+    def first(self) -> str:
+        """For a form's field: empty where there is no first day."""
+        return self.query.get("from", "")
+
+    @property
+    def last(self) -> str:
+        """For a form's field."""
+        return self.query.get("until", "")
+
+
+def asked(request: web.Request, now: int) -> Asked:
+    """The period of a request. Refusal `field_invalid` says what is wrong with it."""
+    # A form sends its empty fields too.
+    wanted = {each: text for each, text in request.query.items() if text}
+    name = wanted.get("period")
+    given = {each: text for each, text in wanted.items() if each in _GIVEN}
+    if not given:
+        name = name or local_month(now)
+        days = EVER if name == ALL else days_of(name)
+        return Asked(days, name, {"period": name})
+    days = chosen(
+        month=wanted.get("month"),
+        quarter=wanted.get("quarter"),
+        year=wanted.get("year"),
+        first=wanted.get("from"),
+        last=wanted.get("until"),
+    )
+    named = next((given[each] for each in ("month", "quarter", "year") if each in given), "")
+    return Asked(days, named, {"period": named} if named else given)
+
+
+def choices(today: date) -> list[tuple[str, list[str]]]:
+    """What a form offers: the last months, quarters and years, newest first."""
+    month = today.year * 12 + today.month - 1
+    quarter = month // 3
+    return [
+        ("month", [f"{at // 12}-{at % 12 + 1:02}" for at in range(month, month - _MONTHS, -1)]),
+        ("quarter", [f"{at // 4}-Q{at % 4 + 1}" for at in range(quarter, quarter - _QUARTERS, -1)]),
+        ("year", [str(at) for at in range(today.year, today.year - _YEARS, -1)]),
+    ]

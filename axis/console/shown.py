@@ -1,0 +1,56 @@
+"""How values are shown: times in Vietnam's time, numbers as each language writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from axis.console.words import Language
+from axis.core.volumes import VIETNAM
+
+__all__ = ["amount", "day", "duration", "moment", "number", "percent"]
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+_STEP: Final = 1024
+
+
+def number(value: int, language: Language) -> str:
+    """2.408.320 in Vietnamese, 2,408,320 in English."""
+    text = f"{value:,}"
+    return text.replace(",", ".") if language == "vi" else text
+
+
+def percent(part: int, whole: int, language: Language) -> str:
+    """A share with one decimal; a dash where there is no whole."""
+    if not whole:
+        return "–"
+    text = f"{100 * part / whole:.1f}"
+    return (text.replace(".", ",") if language == "vi" else text) + " %"
+
+
+def amount(size: int, language: Language) -> str:
+    """An amount of bytes: 1,5 MiB."""
+    value, unit = float(size), 0
+    while value >= _STEP and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    text = f"{value:.1f}" if unit else str(size)
+    return f"{text.replace('.', ',') if language == 'vi' else text} {_UNITS[unit]}"
+
+
+def moment(ms: int) -> str:
+    """A time to the second: 29/11/2026 13:05:09."""
+    return datetime.fromtimestamp(ms / 1000, VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
+
+
+def day(ms: int) -> str:
+    """A day: 29/11/2026."""
+    return datetime.fromtimestamp(ms / 1000, VIETNAM).strftime("%d/%m/%Y")
+
+
+def duration(ms: int, language: Language) -> str:
+    """A span in its two largest units: 3 ngày 4 giờ, 3 d 4 h."""
+    names = ("ngày", "giờ", "phút", "giây") if language == "vi" else ("d", "h", "min", "s")
+    seconds = max(0, ms) // 1000
+    values = (seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
+    parts = [(value, name) for value, name in zip(values, names, strict=True) if value]
+    return " ".join(f"{value} {name}" for value, name in parts[:2]) or f"0 {names[-1]}"

@@ -1,0 +1,110 @@
+"""Pages: templates, in the language and with the words of whoever asks.
+
+Every page is made here, so that all have the same frame, and nothing but escaped text comes into it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from axis.console import shown
+from axis.console.assets import Assets
+from axis.console.roles import OPERATOR
+from axis.console.words import LANGUAGES, Language, language_of, translator
+from axis.views.text import parse_time, rfc3339
+
+__all__ = ["PAGES", "Site", "language"]
+
+#: What is to be seen, in the order of the navigation.
+PAGES: Final = (("overview", "/"), ("traffic", "/traffic"), ("units", "/units"))
+
+LANGUAGE_COOKIE: Final = "axis_language"
+_A_YEAR: Final = 365 * 86_400
+
+
+def language(request: web.Request) -> Language:
+    """The language of whoever asks: as chosen before, else Vietnamese."""
+    return language_of(request.cookies.get(LANGUAGE_COOKIE))
+
+
+class Site:
+    """Makes pages for one application."""
+
+    def __init__(self, application: web.Application, assets: Assets) -> None:
+        aiohttp_jinja2.setup(
+            application,
+            loader=jinja2.PackageLoader("axis.console", "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment = aiohttp_jinja2.get_env(application)
+        environment.filters |= {"instant": rfc3339, "local": _local}
+        self._assets = assets
+        application.router.add_get("/static/{name}", assets.serve)
+        application.router.add_get("/language/{language}", _choose)
+
+    def page(self, request: web.Request, name: str, *, status: int = 200, **values: object) -> web.Response:
+        """Render `name`.html with `values` and what every page may use.
+
+        `t(name)` a word; `number`, `moment`, `day`, `duration`, `amount`, `percent` show values; `asset`;
+        `here(**changes)` this address with its query changed (None takes a part away).
+        """
+        return aiohttp_jinja2.render_template(
+            f"{name}.html", request, {**self._frame(request), "section": name, **values}, status=status
+        )
+
+    def fragment(self, request: web.Request, name: str, **values: object) -> str:
+        """A part of a page, for live updates."""
+        return aiohttp_jinja2.render_string(f"{name}.html", request, {**self._frame(request), **values})
+
+    def _frame(self, request: web.Request) -> dict[str, Any]:
+        spoken = language(request)
+        return {
+            "t": translator(spoken),
+            "language": spoken,
+            "languages": LANGUAGES,
+            "pages": PAGES,
+            "operator": request.get(OPERATOR),
+            "asset": self._assets.path,
+            "here": partial(_here, request),
+            "number": partial(shown.number, language=spoken),
+            "percent": partial(shown.percent, language=spoken),
+            "amount": partial(shown.amount, language=spoken),
+            "duration": partial(shown.duration, language=spoken),
+            "moment": shown.moment,
+            "day": shown.day,
+        }
+
+
+def _here(request: web.Request, **changes: object) -> str:
+    """The address of this page with another query."""
+    query = {name: value for name, value in request.query.items() if name not in changes}
+    query |= {name: str(value) for name, value in changes.items() if value is not None}
+    return request.path + (f"?{urlencode(query)}" if query else "")
+
+
+def _local(text: str) -> str:
+    """A time in RFC 3339 as people read it."""
+    return shown.moment(parse_time(text))
+
+
+async def _choose(request: web.Request) -> web.Response:
+    """Keep the language, and go back to the page."""
+    wanted = request.match_info["language"]
+    if wanted not in LANGUAGES:
+        raise web.HTTPNotFound(text="there is no such language\n")
+    back = request.query.get("back", "/")
+    # Only to a page of this console: never to another host, which `//host` or a backslash would mean.
+    if not back.startswith("/") or back.startswith("//") or "\\" in back or "\n" in back or "\r" in back:
+        back = "/"
+    response = web.HTTPSeeOther(back)
+    response.set_cookie(LANGUAGE_COOKIE, wanted, max_age=_A_YEAR, httponly=True, samesite="Strict", path="/")
+    raise response

@@ -1,0 +1,154 @@
+"""The traffic log: every event of the journal, filtered, in pages; what is new as it comes; exports."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Final
+
+from aiohttp import web
+
+from axis.console.filters import EVENTS, KINDS, OUTCOMES, filter_of
+from axis.console.live import Live
+from axis.console.reading import Reading
+from axis.console.site import Site
+from axis.core.errors import Refusal
+from axis.views.traffic import Line, every_line, page
+
+__all__ = ["Traffic"]
+
+_PAGE: Final = 100
+_NEW_AT_ONCE: Final = 200
+_CHUNK_LINES: Final = 500
+#: Exports at the same time: each keeps a thread busy.
+_EXPORTS: Final = 4
+_PLACES: Final = frozenset({"after", "before"})
+_COLUMNS: Final = (
+    "sequence", "at", "event", "document_id", "kind", "from", "to", "number", "subject", "outcome", "code",
+    "reason", "bytes", "count", "about", "trace_id",
+)  # fmt: skip
+#: Cells that begin so would be formulas in a spreadsheet.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+_Chunks = Callable[[Iterator[Line]], Iterator[str]]
+
+
+class Traffic:
+    """`/traffic` and its twins."""
+
+    def __init__(self, site: Site, reading: Reading, live: Live) -> None:
+        self._site, self._reading, self._live = site, reading, live
+        self._exports = asyncio.Semaphore(_EXPORTS)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """One page, newest first."""
+        given = dict(request.query)
+        try:
+            wanted = filter_of(given, _PAGE)
+            newer = wanted.after > 0 and wanted.before is None
+            found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
+        except Refusal as refusal:
+            if refusal.name != "field_invalid":
+                raise
+            return self._site.page(
+                request, "traffic", status=422, **_form(given), found=None, problem=refusal.detail, tail=None
+            )
+        # Only the newest page goes on by itself.
+        at_top = wanted.before is None and not newer
+        query = {name: value for name, value in given.items() if name not in _PLACES and value.strip()}
+        return self._site.page(
+            request,
+            "traffic",
+            **_form(given),
+            found=found,
+            problem="",
+            tail={**query, "after": found.newer} if at_top else None,
+            query=query,
+        )
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """Rows beyond `after`, newest first, as they come."""
+        wanted = filter_of(request.query, _NEW_AT_ONCE)
+
+        async def newer(seen: int) -> tuple[str, int]:
+            here = replace(wanted, after=seen)
+            found = await self._reading.read(lambda views: page(views, here, newer=True))
+            if not found.lines:
+                return "", found.newer
+            return self._site.fragment(request, "traffic_rows", lines=found.lines), found.newer
+
+        return await self._live.stream(request, "rows", wanted.after, newer)
+
+    async def as_csv(self, request: web.Request) -> web.StreamResponse:
+        """Every row of the filter, newest first, as CSV (RFC 4180, UTF-8 with its mark for spreadsheets)."""
+        return await self._export(request, "text/csv", "traffic.csv", _csv_chunks)
+
+    async def as_json(self, request: web.Request) -> web.StreamResponse:
+        """Every row of the filter, newest first, one JSON object a line."""
+        return await self._export(request, "application/x-ndjson", "traffic.ndjson", _json_chunks)
+
+    async def _export(
+        self, request: web.Request, content_type: str, name: str, chunks: _Chunks
+    ) -> web.StreamResponse:
+        wanted = filter_of(request.query)
+        if self._exports.locked():
+            raise Refusal("unavailable", "too many exports are under way", retry_after=10)
+        async with self._exports:
+            response = web.StreamResponse()
+            response.content_type, response.charset = content_type, "utf-8"
+            response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+            async with aclosing(self._reading.each(lambda views: chunks(every_line(views, wanted)))) as parts:
+                # Whatever is wrong with the filter shows before the answer begins.
+                first = await anext(parts, "")
+                await response.prepare(request)
+                await response.write(first.encode())
+                async for part in parts:
+                    await response.write(part.encode())
+            await response.write_eof()
+            return response
+
+
+def _form(given: Mapping[str, str]) -> dict[str, Any]:
+    """What the filter's form shows."""
+    return {
+        "given": given,
+        "events": EVENTS,
+        "kinds": KINDS,
+        "outcomes": OUTCOMES,
+        "filtered": any(value.strip() for name, value in given.items() if name not in _PLACES),
+    }
+
+
+def _csv_chunks(lines: Iterator[Line]) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    text.write("\ufeff")
+    writer.writerow(_COLUMNS)
+    for number, line in enumerate(lines, 1):
+        writer.writerow([_cell(line.get(column)) for column in _COLUMNS])
+        if number % _CHUNK_LINES == 0:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _json_chunks(lines: Iterator[Line]) -> Iterator[str]:
+    some: list[str] = []
+    for line in lines:
+        some.append(json.dumps(line, ensure_ascii=False) + "\n")
+        if len(some) == _CHUNK_LINES:
+            yield "".join(some)
+            some.clear()
+    yield "".join(some)

@@ -1,0 +1,119 @@
+"""Volumes of units: the tree level by level, ranked, for any period."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Final
+
+from aiohttp import web
+
+from axis.console.api import json_answer
+from axis.console.periods import Asked, asked, choices
+from axis.console.reading import Reading
+from axis.console.site import Site
+from axis.core.errors import Refusal
+from axis.core.volumes import local_day
+from axis.views.units import GROUPS, branches
+from axis.views.volumes import Selection, volumes
+
+__all__ = ["COLUMNS", "SERIES", "Units", "by_period"]
+
+#: What the table shows of each unit, and may be sorted by.
+COLUMNS: Final = (
+    "sent", "received", "refused", "in_flight", "late", "on_time", "bytes_sent", "bytes_received",
+)  # fmt: skip
+#: What the table over time shows.
+SERIES: Final = ("sent", "addressed", "received", "refused", "dead", "in_flight", "late")
+_SORTABLE: Final = ("rank", "code", "name", *COLUMNS)
+#: Beyond so many days a row is a month.
+_DAYS_SHOWN: Final = 62
+
+
+class Units:
+    """`/units` and its twin."""
+
+    def __init__(self, site: Site, reading: Reading, now: Callable[[], int]) -> None:
+        self._site, self._reading, self._now = site, reading, now
+
+    async def page(self, request: web.Request) -> web.Response:
+        """A table for each group of units, sorted as the query says; and how volumes went over the period."""
+        now = self._now()
+        period = asked(request, now)
+        subtree = request.query.get("subtree") or None
+        selection = Selection(subtree=subtree, days=period.days)
+        column, falling = _order(request)
+
+        def read(views: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, Any]]:
+            return branches(views, selection, now), by_period(views, selection, now)
+
+        counted, over_time = await self._reading.read(read)
+        rows = _sorted(counted["rows"], column, falling)
+        return self._site.page(
+            request,
+            "units",
+            counted=counted,
+            groups=_grouped(rows, counted["path"]),
+            over_time=over_time,
+            columns=COLUMNS,
+            series=SERIES,
+            column=column,
+            falling=falling,
+            period=period,
+            choices=choices(date.fromisoformat(local_day(now))),
+            subtree=subtree,
+            query=_query(period, subtree),
+        )
+
+    async def twin(self, request: web.Request) -> web.Response:
+        """The same branches as JSON."""
+        now = self._now()
+        selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
+        return json_answer(await self._reading.read(lambda views: branches(views, selection, now)))
+
+
+def by_period(views: sqlite3.Connection, selection: Selection, now: int) -> dict[str, Any]:
+    """Volumes of a selection by day, or by month where that would be too many rows, with `by`."""
+    first, last = selection.days
+    today = local_day(now)
+    try:
+        days = (date.fromisoformat(min(last, today)) - date.fromisoformat(first)).days
+    except ValueError:  # from the beginning, or to a 31st that there is not
+        days = 31 if first and first[:7] == last[:7] else _DAYS_SHOWN
+    by: Any = "day" if days < _DAYS_SHOWN else "month"
+    answer = volumes(views, Selection(by=by, subtree=selection.subtree, days=selection.days), now)
+    return {**answer, "by": by}
+
+
+def _order(request: web.Request) -> tuple[str, bool]:
+    column = request.query.get("sort") or "code"
+    if column not in _SORTABLE:
+        raise Refusal("field_invalid", f"sort: {column[:40]!r} is none of {', '.join(_SORTABLE)}")
+    order = request.query.get("order") or "asc"
+    if order not in {"asc", "desc"}:
+        raise Refusal("field_invalid", f"order: {order[:40]!r} is neither asc nor desc")
+    return column, order == "desc"
+
+
+def _sorted(rows: list[dict[str, Any]], column: str, falling: bool) -> list[dict[str, Any]]:
+    """Units without a value come last either way."""
+    known = [row for row in rows if row[column] is not None]
+    known.sort(key=lambda row: row[column], reverse=falling)
+    return known + [row for row in rows if row[column] is None]
+
+
+def _grouped(
+    rows: list[dict[str, Any]], path: list[dict[str, str]]
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(name of the group, its rows); below a unit there is one group, after the unit itself alone."""
+    if not path:
+        groups = [(group, [row for row in rows if row["group"] == group]) for group in GROUPS]
+        return [(group, members) for group, members in groups if members]
+    root = path[-1]["code"]
+    return [("below", sorted(rows, key=lambda row: row["code"] != root))]
+
+
+def _query(period: Asked, subtree: str | None) -> dict[str, str]:
+    """What leads to the same period and unit elsewhere."""
+    return period.query | ({"subtree": subtree} if subtree else {})

@@ -1,0 +1,114 @@
+"""Units as a tree with their volumes: each branch as a whole, in groups that are ranked.
+
+Volumes of a branch are those of its unit and of all units that stand below it now, so that a row here is the
+total of `axis volumes --subtree`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict
+from typing import Final, Literal
+
+from axis.core.organisation import is_top_code
+from axis.core.volumes import Counts
+from axis.views.file import read_position
+from axis.views.queries import query
+from axis.views.text import rfc3339
+from axis.views.volumes import FIELDS, Selection, resolve
+
+__all__ = ["GROUPS", "Group", "branches", "group_of", "on_time"]
+
+#: Volumes are published per ministry and per locality, so that the head of each answers for them.
+Group = Literal["central", "province", "other"]
+GROUPS: Final[tuple[Group, ...]] = ("central", "province", "other")
+
+_LISTS: Final[dict[str, Group]] = {"G": "central", "H": "province"}
+
+
+def group_of(code: str) -> Group:
+    """Ministries and other central bodies (`G22`), provinces (`H26`), anything else."""
+    return _LISTS.get(code[-3], "other") if is_top_code(code) else "other"
+
+
+def on_time(counts: Counts) -> float | None:
+    """The share of receipts that came within the day (Decree 30/2020, article 21); None where none came."""
+    came = counts.received + counts.refused
+    return (came - counts.late) / came if came else None
+
+
+def branches(connection: sqlite3.Connection, selection: Selection, now: int) -> dict[str, object]:
+    """`{"generated_at", "head", "path", "rows", "total"}`: a unit alone, then each branch below as a whole.
+
+    `path` holds the units from the top to this one, `[{"code", "name"}]`, empty for the whole tree. Rows are
+    as in `axis volumes`, with `group`, `rank` (within the group, by the share of receipts on time, then by
+    their number; null where none came), `on_time`, `units_below`, `suspended` and `enrolled`.
+    Raises Refusal `field_invalid` for an unknown unit.
+    """
+    first, last = selection.period()
+    root = "" if selection.subtree is None else resolve(connection, selection.subtree)
+    connection.execute("BEGIN")
+    try:
+        position = read_position(connection)
+        path = _path(connection, root)
+        parameters = {"root": root, "first": first, "last": last, "kind": selection.kind}
+        found = connection.execute(query("volumes_by_branch"), parameters).fetchall()
+    finally:
+        connection.execute("ROLLBACK")
+    rows: list[dict[str, object]] = []
+    total = Counts()
+    for row in found:
+        counts = Counts(**{name: row[name] for name in FIELDS})
+        total += counts
+        rows.append(
+            {
+                **{name: row[name] for name in ("code", "name", "parent")},
+                "group": group_of(row["code"]),
+                "rank": None,
+                "units_below": row["below"] if row["code"] != root else None,
+                "suspended": bool(row["suspended"]),
+                "enrolled": bool(row["enrolled"]),
+                "on_time": on_time(counts),
+                **asdict(counts),
+            }
+        )
+    _rank([row for row in rows if row["code"] != root])
+    return {
+        "generated_at": rfc3339(now),
+        "head": str(position.head) if position else "",
+        "path": path,
+        "rows": rows,
+        "total": {"on_time": on_time(total), **asdict(total)},
+    }
+
+
+def _path(connection: sqlite3.Connection, code: str) -> list[dict[str, str]]:
+    """From the top to a unit."""
+    path: list[dict[str, str]] = []
+    seen: set[str] = set()
+    while code and code not in seen:
+        seen.add(code)
+        row = connection.execute("SELECT name, parent FROM units WHERE code = ?", (code,)).fetchone()
+        if row is None:
+            break
+        path.append({"code": code, "name": row["name"]})
+        code = row["parent"]
+    return path[::-1]
+
+
+def _rank(rows: list[dict[str, object]]) -> None:
+    """Equal shares and numbers share their rank."""
+    for group in GROUPS:
+        ranked = [row for row in rows if row["group"] == group and row["on_time"] is not None]
+        ranked.sort(key=_merit, reverse=True)
+        for place, row in enumerate(ranked, 1):
+            before = ranked[place - 2] if place > 1 else None
+            row["rank"] = before["rank"] if before is not None and _merit(before) == _merit(row) else place
+
+
+def _merit(row: dict[str, object]) -> tuple[float, int]:
+    share, received, refused = row["on_time"], row["received"], row["refused"]
+    assert isinstance(share, float)
+    assert isinstance(received, int)
+    assert isinstance(refused, int)
+    return share, received + refused

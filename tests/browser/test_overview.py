@@ -1,0 +1,30 @@
+"""What an operator sees first."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_document_arrives_while_one_looks(visit: Visit) -> None:
+    await expect(visit.page.locator("h1")).to_have_text("Tổng quan")
+    await visit.desk.history.send("G14", ["G22"], [100], "Công văn <script>alert(1)</script> mới đến")
+    await visit.desk.catch_up()
+    first = visit.page.locator("tbody[data-tail] tr").first
+    await expect(first).to_contain_text("Công văn <script>alert(1)</script> mới đến")
+
+
+async def test_the_language_is_switched_and_stays(visit: Visit) -> None:
+    await visit.page.get_by_role("link", name="EN").click()
+    await expect(visit.page.locator("h1")).to_have_text("Overview")
+    await visit.go("/?month=2026-11")
+    await expect(visit.page.locator("h1")).to_have_text("Overview")
+
+
+async def test_it_is_readable(visit: Visit) -> None:
+    await visit.shoot("overview")
+    await visit.check_accessibility()

@@ -1,0 +1,44 @@
+"""Finding a document, and watching what goes by."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_document_is_found_by_words_without_marks(visit: Visit) -> None:
+    await visit.go("/")
+    await visit.page.get_by_role("navigation").get_by_role("link", name="Giao dịch").click()
+    await visit.page.get_by_label("Từ trong trích yếu, số").fill("quyet dinh")
+    await visit.page.get_by_role("button", name="Xem").click()
+    rows = visit.page.locator("tbody tr")
+    await expect(rows).to_have_count(3)
+    await expect(rows.first).to_contain_text("Quyết định <b>số</b> 274")
+    assert "text=quyet+dinh" in visit.page.url
+    await visit.shoot("traffic")
+    await visit.check_accessibility()
+
+
+async def test_a_pause_holds_what_comes_until_it_ends(visit: Visit) -> None:
+    await visit.go("/traffic?kind=document&event=accepted")
+    rows = visit.page.locator("tbody tr")
+    await expect(rows).to_have_count(2)
+    pause = visit.page.get_by_role("button", name="Tạm dừng")
+    await pause.click()
+    await visit.desk.history.send("G14", ["G22"], [100], "Trong lúc tạm dừng")
+    await visit.desk.catch_up()
+    await expect(pause).to_have_attribute("data-waiting", "1")
+    await expect(rows).to_have_count(2)
+    await pause.click()
+    await expect(rows.first).to_contain_text("Trong lúc tạm dừng")
+    await expect(rows).to_have_count(3)
+
+
+async def test_a_wrong_filter_says_which(visit: Visit) -> None:
+    await visit.go("/traffic?unit=Z99")
+    await expect(visit.page.get_by_role("alert")).to_contain_text("Z99")
+    visit.faults.clear()  # the browser reports the status 422 as an error

@@ -1,0 +1,35 @@
+"""Down the tree of units, sorted, in any period."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_one_drills_into_a_unit_and_sorts(visit: Visit) -> None:
+    page = visit.page
+    await page.get_by_role("link", name="Cơ quan", exact=True).first.click()
+    await expect(page.locator("h1")).to_have_text("Cơ quan")
+    await page.get_by_role("link", name="Bộ Tư pháp").click()
+    await expect(page.locator("table.units tbody tr")).to_have_count(2)
+    await page.get_by_role("link", name="Đã nhận").first.click()
+    await expect(page.locator("th[aria-sort=descending]")).to_have_text("Đã nhận ▾")
+    await page.get_by_role("combobox").select_option("2026")
+    await page.get_by_role("button", name="Xem").first.click()
+    await expect(page.locator("main")).to_contain_text("Số liệu của kỳ 2026")
+    await page.get_by_role("link", name="Tất cả cơ quan").click()
+    await expect(page.locator("table.units tbody tr")).to_have_count(2)
+
+
+async def test_it_is_readable(visit: Visit) -> None:
+    await visit.go("/units?period=2026")
+    for chart in await visit.page.locator("img.chart").all():
+        await chart.scroll_into_view_if_needed()
+        await expect(chart).to_have_js_property("complete", True)
+        assert await chart.evaluate("image => image.naturalWidth") > 0
+    await visit.shoot("units")
+    await visit.check_accessibility()

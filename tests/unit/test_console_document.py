@@ -1,0 +1,74 @@
+"""An operator's acts on a delivery, by the forms of a document's page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from axis.console.roles import Role
+from axis.core.errors import Refusal
+from tests.support.console import TOKEN, Desk, desk_in
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path) as made:
+        yield made
+
+
+async def page_of(desk: Desk, **headers: str) -> tuple[str, str]:
+    """(the document's path, its page)."""
+    events = (await desk.api("/api/v1/traffic?text=274&event=refused"))["events"]
+    path = f"/documents/{events[0]['document_id']}"  # type: ignore[index]
+    response = await desk.get(path, **headers)
+    assert response.status == 200
+    return path, await response.text()
+
+
+async def test_a_viewer_sees_no_act_and_may_do_none(desk: Desk) -> None:
+    viewer = f"Bearer {await desk.operator(Role.VIEWER)}"
+    path, page = await page_of(desk, Authorization=viewer)
+    assert 'action="/documents' not in page
+    answer = await desk.client.post(
+        f"{path}/requeue", data={"to": "G14.01"}, headers={"Authorization": viewer}
+    )
+    assert (answer.status, (await answer.json(content_type=None))["code"]) == (403, "role_insufficient")
+    assert desk.done == []
+
+
+async def test_a_refused_delivery_is_sent_again_by_who_is_logged_in(desk: Desk) -> None:
+    cookie = (await desk.get(f"/?token={TOKEN}")).cookies["axis_console"].value
+    path, page = await page_of(desk, Cookie=f"axis_console={cookie}")
+    assert f'action="{path}/requeue"' in page
+    assert f'action="{path}/close"' not in page, "nothing is in flight"
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', page)[0]
+    form = {"to": "G14.01", "reason": "gửi nhầm, xin nhận lại", "csrf": csrf}
+    forged = await desk.client.post(
+        f"{path}/requeue", data={**form, "csrf": "x"}, headers={"Cookie": f"axis_console={cookie}"}
+    )
+    assert (forged.status, desk.done) == (403, [])
+    desk.refuse.append(Refusal("delivery_closed", "attempt 1 to G14.01 is open"))
+    refused = await desk.client.post(
+        f"{path}/requeue", data=form, headers={"Cookie": f"axis_console={cookie}"}, allow_redirects=False
+    )
+    assert (refused.status, "attempt 1 to G14.01 is open" in await refused.text()) == (409, True)
+    answer = await desk.client.post(
+        f"{path}/requeue", data=form, headers={"Cookie": f"axis_console={cookie}"}, allow_redirects=False
+    )
+    assert (answer.status, answer.headers["Location"]) == (303, f"{path}?done=requeued")
+    ((name, given),) = desk.done
+    assert (name, given["to"], given["reason"], given["operator"]) == (
+        "document.requeue", "G14.01", form["reason"], "console",
+    )  # fmt: skip
+    assert (
+        "Đã mở lần gửi mới."
+        in await (await desk.get(f"{path}?done=requeued", Cookie=f"axis_console={cookie}")).text()
+    )
+
+
+async def test_an_unknown_document_is_not_found_in_words(desk: Desk) -> None:
+    answer = await desk.get("/documents/x", Authorization=f"Bearer {TOKEN}")
+    assert (answer.status, "Không có mục này." in await answer.text()) == (404, True)
