@@ -18,7 +18,8 @@ install: $(STAMP)  ## Install what is missing into .venv (cheap when nothing cha
 $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; } || \
 	  { rm -rf .venv; echo "Python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@echo 'installing into .venv: a minute, on a slow line several'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: install  ## A complete local axis with six agencies and traffic (Ctrl-C stops it)
@@ -35,10 +36,11 @@ lint: install  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## The whole journey, edXML packets, and the journal on SQLite and on a cluster, measured
+bench: install  ## The whole journey, edXML packets, the journal on SQLite and on a cluster, and the console over a million events, measured
 	$(BIN)/axis bench journey --documents 1000
 	$(BIN)/python -m bench.edxml
 	$(BIN)/python -m bench.journal
+	$(BIN)/python -m bench.console
 
 chaos: install system  ## Break nodes, servers, links, disks, clocks under load (SECONDS=n SEED=n KINDS=a,b ENGINE=embedded), count losses
 	$(BIN)/python -m bench.chaos --engine $(or $(ENGINE),cluster) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) \

@@ -27,6 +27,10 @@ _COUNTS: Final = (
 )  # fmt: skip
 
 
+#: Of events that somebody may have to look after, on a terminal.
+_STYLES: Final = {"refused": "yellow", "late_receipt": "yellow", "dead": "red", "rejected": "red"}
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the `axis` command line."""
     views = typer.Typer(help="The views: what is computed from the journal for people.", no_args_is_help=True)
@@ -46,6 +50,16 @@ def log(
     event: Annotated[Text, typer.Option(help="accepted, received, refused, dead, rejected, …")] = None,
     code: Annotated[Text, typer.Option(help="A refusal's or a status's code.")] = None,
     text: Annotated[Text, typer.Option(help="Words of subject or number, marks or none.")] = None,
+    unit: Annotated[Text, typer.Option(help="Sent by this unit or addressed to it.")] = None,
+    subtree: Annotated[Text, typer.Option(help="As --unit, for it and those below it now.")] = None,
+    direction: Annotated[
+        Literal["either", "from", "to"], typer.Option(help="Of --unit and --subtree: one of the two.")
+    ] = "either",
+    kind: Annotated[Literal["document", "status"] | None, typer.Option(help="What it is about.")] = None,
+    number: Annotated[Text, typer.Option(help="The beginning of number/notation, as in 274/QĐ.")] = None,
+    outcome: Annotated[
+        Literal["received", "refused", "dead"] | None, typer.Option(help="How the delivery ended.")
+    ] = None,
     operator: Annotated[Text, typer.Option(help="What this operator did; * is any.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 100,
     follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = False,
@@ -61,8 +75,12 @@ def log(
         last = None if until is None else parse_time(until, end=True)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    wanted = Filter(sender, recipient, document, first, last, event, code, text, limit, operator=operator)
-    for number, lines in enumerate(follow_log(home, wanted, follow)):
+    wanted = Filter(
+        sender, recipient, document, first, last, event, code, text, limit,
+        kind=kind, outcome=outcome, number=number, unit=unit, subtree=subtree, direction=direction,
+        operator=operator,
+    )  # fmt: skip
+    for turn, lines in enumerate(follow_log(home, wanted, follow)):
         if as_json:
             for line in lines:
                 print_json(line)
@@ -71,7 +89,7 @@ def log(
             for row in rows:
                 row["what"] = row["code"] or row["reason"] or row["subject"]
             columns = ("sequence", "at", "event", "from", "to", "number", "what", "operator", "document_id")
-            table(rows, columns, heading=not number)
+            table(rows, columns, heading=not turn, style=lambda row: _STYLES.get(str(row["event"]), ""))
         sys.stdout.flush()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,22 +83,37 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, heading: bool = True) -> None:
-    """Rows under a heading: aligned on a terminal, tab-separated on a pipe."""
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    heading: bool = True,
+    style: Callable[[Mapping[str, Any]], str] = lambda _: "",
+) -> None:
+    """Rows under a heading: aligned on a terminal, in the row's `style` of rich; tab-separated on a pipe.
+
+    What others wrote stands there as text: neither markup nor a terminal's control characters, nor lines and
+    columns of its own.
+    """
     if not sys.stdout.isatty():
         if heading:
             typer.echo("\t".join(columns))
         for row in rows:
-            typer.echo("\t".join(str(row[column] or "") for column in columns))
+            typer.echo("\t".join(_plain(row[column]) for column in columns))
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     shown = Table(*columns, box=None, pad_edge=False, show_header=heading)
     for row in rows:
-        shown.add_row(*(str(row[column] or "") for column in columns))
+        shown.add_row(*(Text(_plain(row[column])) for column in columns), style=style(row))
     # As wide as it needs: a cut id cannot be copied, a wrapped line can.
     Console(width=1000).print(shown, soft_wrap=True)
+
+
+def _plain(value: object) -> str:
+    return "".join(char if char.isprintable() else " " for char in str(value or ""))
 
 
 def run_main(app: typer.Typer) -> None:

@@ -19,7 +19,7 @@ from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StoredRecord
 from axis.views.file import ask_rebuild, open_readonly, read_position
 from axis.views.projection import SCHEMA_VERSION, Views
-from axis.views.traffic import Filter, traffic
+from axis.views.traffic import Filter, page, traffic
 
 __all__ = ["audit_home", "follow_log", "read_record", "reading", "rebuild"]
 
@@ -27,6 +27,7 @@ __all__ = ["audit_home", "follow_log", "read_record", "reading", "rebuild"]
 _LOCK_SECONDS: Final = 15.0
 _SYNC_SECONDS: Final = 30.0
 _FOLLOW_SECONDS: Final = 0.5
+_AT_ONCE: Final = 1000
 _STALLED_SECONDS: Final = 60.0
 
 
@@ -53,21 +54,21 @@ def read_record(home: Path, sequence: int) -> StoredRecord | None:
 def follow_log(home: Path, wanted: Filter, follow: bool) -> Iterator[list[dict[str, object]]]:
     """The lines that match; with `follow` what comes as well, until interrupted."""
     with reading(home) as connection:
-        lines = traffic(connection, wanted)
-        yield lines
         position = read_position(connection)
+        seen = position.sequence if position else 0
+        yield traffic(connection, replace(wanted, before=seen + 1))
         while follow:
-            seen = position.sequence if position else 0
             time.sleep(_FOLLOW_SECONDS)
             # Beside a stopped node there is nobody else who would bring the views up; perhaps it starts.
             with suppress(control.HomeBusy, Refusal):
                 _beside(home, lambda: _catch_up(home))
-            position = read_position(connection)
-            newest = max(seen, position.sequence if position else 0)
-            if newest > seen:
-                lines = traffic(connection, replace(wanted, after=seen, limit=newest - seen))
-                if lines:
-                    yield lines
+            more = True
+            while more:
+                found = page(connection, replace(wanted, after=seen, limit=_AT_ONCE), newer=True)
+                more = not found.complete or len(found.lines) == _AT_ONCE
+                seen = found.newer
+                if found.lines:
+                    yield found.lines[::-1]
 
 
 def rebuild(home: Path) -> dict[str, object]:

@@ -199,6 +199,10 @@ class Accounts:
         except FileNotFoundError:
             self._seen, self._accounts = None, {}
             return self._accounts
+        except OSError as error:  # not this user's, perhaps: fail closed
+            _log.error("operators_unreadable", file=str(self._path), error=str(error))
+            self._seen, self._accounts = None, {}
+            return self._accounts
         with os.fdopen(descriptor, "rb") as file:
             facts = os.fstat(file.fileno())
             seen = (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)

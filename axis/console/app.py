@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -32,6 +33,7 @@ from axis.console.reports import Reports
 from axis.console.site import Site
 from axis.console.traffic import Traffic
 from axis.console.units import Units
+from axis.core.errors import Refusal
 from axis.ports import StoredRecord
 from axis.views.projection import Views
 
@@ -72,6 +74,7 @@ def create_console(
     application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
     application.middlewares.append(faults(site))
+    guard.page = partial(_refused, site)
     reading = Reading(sources.views)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
@@ -118,3 +121,10 @@ def create_console(
     )
     check_routes(application)
     return application
+
+
+def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
+    """What the guard refuses to a person."""
+    status = refusal.code.http_status
+    state = status if status in {401, 403, 404, 409, 422, 429} else 503
+    return site.page(request, "problem", status=status, state=state, detail=refusal.detail)

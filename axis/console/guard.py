@@ -37,6 +37,14 @@ _POLICY: Final = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+#: Every refusal of this module in the first language; what else is refused has its English sentence only.
+_VIETNAMESE: Final = {
+    "rate_limited": "Đăng nhập sai quá nhiều lần, xin đợi rồi thử lại.",
+    "role_insufficient": "Tài khoản của ông/bà không có quyền thực hiện việc này.",
+    "csrf_invalid": "Biểu mẫu đã cũ hoặc không phải của lần đăng nhập này, xin tải lại trang.",
+    "origin_not_allowed": "Yêu cầu đến từ trang của nơi khác nên không được thực hiện.",
+}
+
 _SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _LOCAL: Final = ("localhost", "axis")
 _LONGEST_NAME: Final = 64
@@ -62,6 +70,8 @@ class Guard:
         self._token = token
         self._hosts = frozenset(host.lower() for host in (*_LOCAL, *hosts))
         self._accounts = accounts
+        #: Makes the page that tells a person of a refusal; whoever makes pages may set a better one.
+        self.page: Callable[[web.Request, Refusal], web.Response] = _plain
         self._sessions = Sessions(clock)
         self._attempts = Attempts(clock)
         self._together = asyncio.Semaphore(_TOGETHER)
@@ -76,7 +86,7 @@ class Guard:
             _set_headers(error)
             raise
         except Refusal as refusal:
-            response = _refused(request, refusal)
+            response = self._refused(request, refusal)
         _set_headers(response)
         return response
 
@@ -129,11 +139,27 @@ class Guard:
         if least is OPEN:
             return await handler(request)
         if operator is None:
-            return _unknown(request)
+            return self._unknown(request)
         operator.require(least)
         if by_cookie and request.method not in _SAFE:
             await _check_csrf(request, operator)
         return await handler(request)
+
+    def _unknown(self, request: web.Request) -> web.StreamResponse:
+        """Nobody has logged in."""
+        if request.path.startswith("/api/"):
+            return self._refused(request, Refusal("not_authorised"))
+        raise web.HTTPSeeOther("/login")
+
+    def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
+        """A page for a browser, a problem for a program."""
+        person = "text/html" in request.headers.get(hdrs.ACCEPT, "") and not request.path.startswith("/api/")
+        response = self.page(request, refusal) if person else _problem(refusal)
+        if refusal.name == "not_authorised":
+            response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        if refusal.retry_after is not None:
+            response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after)
+        return response
 
     def _link(self, request: web.Request) -> web.StreamResponse:
         """The start-up link: the token leaves the address bar at once."""
@@ -234,20 +260,16 @@ async def _check_csrf(request: web.Request, operator: Operator) -> None:
         raise Refusal("csrf_invalid", f"{CSRF_FIELD}: missing, or of another log-in; load the page again")
 
 
-def _unknown(request: web.Request) -> web.StreamResponse:
-    """Nobody has logged in."""
-    if request.path.startswith("/api/"):
-        return _refused(request, Refusal("not_authorised"))
-    raise web.HTTPSeeOther("/login")
+def _plain(_: web.Request, refusal: Refusal) -> web.Response:
+    """A refusal for a person, before there is a page for it."""
+    text = f"{_VIETNAMESE.get(refusal.name, 'Không thực hiện được.')}\n{refusal.detail} [{refusal.name}]\n"
+    return web.Response(text=text, status=refusal.code.http_status)
 
 
-def _refused(request: web.Request, refusal: Refusal) -> web.Response:
-    headers = {"WWW-Authenticate": "Bearer"} if refusal.name == "not_authorised" else {}
-    if refusal.retry_after is not None:
-        headers["Retry-After"] = str(refusal.retry_after)
+def _problem(refusal: Refusal) -> web.Response:
+    """A refusal for a program."""
     text = json.dumps(problem(refusal), ensure_ascii=False)
-    status = refusal.code.http_status
-    return web.Response(text=text, status=status, headers=headers, content_type=PROBLEM_JSON)
+    return web.Response(text=text, status=refusal.code.http_status, content_type=PROBLEM_JSON)
 
 
 def _set_headers(response: web.StreamResponse) -> None:

@@ -1,7 +1,8 @@
 """What is wanted of the traffic log, as an expression over the search index and a range of places.
 
 The index answers an expression without an `and` line by line. One with an `and` may leap through long lists
-that never meet, so it is asked block by block, and whoever asks can stop between blocks.
+that never meet, so it is asked block by block, and whoever asks can stop between blocks. Where one of the
+lists is short, that is not needed.
 
 A unit's terms say where it stood at each event, while a subtree means the units that stand there now. So
 units that were ever moved are asked for by their own terms, and where one has left, each line is looked at.
@@ -32,6 +33,8 @@ __all__ = ["Criteria", "Direction", "Filter"]
 
 Direction = Literal["either", "from", "to"]
 
+#: Leaping along a list of fewer places takes some milliseconds at most.
+_SHORT: Final = 1000
 #: Sequences that are read at once where each line must be looked at.
 _LOOKED_AT: Final = 200
 _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
@@ -74,8 +77,9 @@ class Criteria:
         self.first = first
         self.last = last
         self._document_id = document_id
-        self._expression = " AND ".join(f"({' OR '.join(map(_quoted, terms))})" for terms in clauses)
-        self._leaps = len(clauses) > 1
+        self._clauses = [f"({' OR '.join(map(_quoted, terms))})" for terms in clauses]
+        self._expression = " AND ".join(self._clauses)
+        self._in_blocks = False
         self._looks: list[Callable[[Line], bool]] = []
 
     @classmethod
@@ -102,6 +106,7 @@ class Criteria:
         if number:
             clauses.append([number_term(number[:NUMBER_PREFIX])])
         criteria = cls(first, last, clauses, wanted.document_id)
+        criteria._in_blocks = criteria._may_leap(connection)
         if tree:
             criteria._looks.append(lambda line: _touches(line, tree, wanted.direction))
         if wanted.operator not in {None, "*"}:
@@ -126,22 +131,38 @@ class Criteria:
             count = max(count, _LOOKED_AT)
         parameters: dict[str, object] = {"count": count, "document_id": self._document_id}
         block = (low if rising else high) >> BLOCK_BITS
-        if self._leaps and self._document_id is None:
+        if self._in_blocks:
             low, high = max(low, block << BLOCK_BITS), min(high, ((block + 1) << BLOCK_BITS) - 1)
             parameters["match"] = f"{_quoted(block_term(block))} AND {self._expression}"
         else:
             parameters["match"] = self._expression
         parameters |= {"low": low, "high": high}
-        statement = query(self._query()).replace("/* order */", "ASC" if rising else "DESC")
-        found = [int(row[0]) for row in connection.execute(statement, parameters)]
+        found = _places(connection, self._query(), parameters, rising)
         if len(found) < count:
             return found, high + 1 if rising else low - 1
         return found, found[-1] + (1 if rising else -1)
+
+    def _may_leap(self, connection: sqlite3.Connection) -> bool:
+        """Whether the lists could be long and never meet."""
+        if len(self._clauses) < 2 or self._document_id is not None:
+            return False
+        parameters: dict[str, object] = {"low": self.first, "high": self.last, "count": _SHORT}
+        return not any(
+            len(_places(connection, "places_matching", parameters | {"match": clause}, False)) < _SHORT
+            for clause in self._clauses
+        )
 
     def _query(self) -> str:
         if self._document_id is not None:
             return "places_of_document_matching" if self._expression else "places_of_document"
         return "places_matching" if self._expression else "places"
+
+
+def _places(
+    connection: sqlite3.Connection, name: str, parameters: dict[str, object], rising: bool
+) -> list[int]:
+    statement = query(name).replace("/* order */", "ASC" if rising else "DESC")
+    return [int(row[0]) for row in connection.execute(statement, parameters)]
 
 
 def _simple_clauses(connection: sqlite3.Connection, wanted: Filter) -> list[list[str]]:

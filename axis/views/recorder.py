@@ -26,6 +26,7 @@ from axis.views.words import WordList
 __all__ = ["Recorder"]
 
 _KNOWN_DOCUMENTS: Final = 16_384
+_KNOWN_SIDES: Final = 32_768
 
 _DOCUMENT_LINE: Final = len(Kind.DOCUMENT.line)
 _STATUS_LINE: Final = len(Kind.STATUS.line)
@@ -73,6 +74,7 @@ class Recorder:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._register = Register(connection)
         self._words = WordList(connection)
+        self._sides: dict[tuple[str, str], str] = {}  # of units where they stand now
         self._rows = Rows()
         self._day = ""  # of the frame that is being read
         self._hour = 0
@@ -108,6 +110,7 @@ class Recorder:
         self._rows = Rows()
         self._known.clear()
         self._register.forget()
+        self._sides.clear()
         self._words.forget()
 
     # Accepted, receipted, noticed: the hot path.
@@ -245,6 +248,7 @@ class Recorder:
 
     def _on_registered(self, record: journal_pb2.Record, sequence: int, at: int) -> None:
         self._register.registered(record.registered, sequence)
+        self._sides.clear()
         body = record.registered
         self._event(record, sequence, at, "registered", party=body.code, reason=_asked(body.by))
 
@@ -313,7 +317,12 @@ class Recorder:
         self._rows.terms.append((sequence, " ".join(terms)))
 
     def _side(self, side: str, unit: str) -> str:
-        return side_terms(side, self._register.line(unit))
+        terms = self._sides.get((side, unit))
+        if terms is None:
+            if len(self._sides) >= _KNOWN_SIDES:
+                self._sides.clear()
+            terms = self._sides[side, unit] = side_terms(side, self._register.line(unit))
+        return terms
 
     def _remember(self, document_id: str, known: _Known) -> None:
         self._known[document_id] = known

@@ -27,7 +27,6 @@ class Register:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._primary: dict[str, str] = {}
-        self._lines: dict[str, tuple[str, ...]] = {}
 
     def registered(self, unit: journal_pb2.UnitRegistered, sequence: int) -> None:
         """A unit is new, or its name, parent or old codes changed."""
@@ -96,18 +95,11 @@ class Register:
 
     def line(self, code: str) -> tuple[str, ...]:
         """A unit and everything above it now, nearest first; the code alone where nothing is registered."""
-        line = self._lines.get(code)
-        if line is None:
-            line = (code, *self._above(code))
-            if len(self._lines) >= _REMEMBERED:
-                self._lines.clear()
-            self._lines[code] = line
-        return line
+        return (code, *self._above(code))
 
     def forget(self) -> None:
         """Drop what is remembered: the tables changed, or a transaction was rolled back."""
         self._primary.clear()
-        self._lines.clear()
 
     def _above(self, code: str) -> list[str]:
         rows = self._connection.execute(query("ancestors"), {"code": code, "levels": MAX_LEVELS})

@@ -37,8 +37,8 @@ __all__ = [
     "unit_term",
 ]
 
-#: Places of one block: 262,144. The worst search of one block takes some ten milliseconds.
-BLOCK_BITS: Final = 18
+#: Places of one block: 131,072. The worst search of one block takes some ten milliseconds.
+BLOCK_BITS: Final = 17
 
 #: So many characters of a number are indexed as beginnings; longer ones are looked at in the row.
 NUMBER_PREFIX: Final = 8
@@ -52,6 +52,7 @@ _BETWEEN: Final = re.compile(r"[\W_]+")
 _ZEROS: Final = re.compile("^[/0]+(?=.)")
 
 
+@lru_cache(maxsize=1024)
 def term(name: str, value: str) -> str:
     """`name=value`, for values that are identifiers of ours; what else people type finds nothing."""
     return f"{name}={_ODD.sub('~', value)}"
@@ -68,7 +69,6 @@ def operator_terms(name: str) -> tuple[str, str]:
     return term("operator", name.lower()), ANY_OPERATOR
 
 
-@lru_cache(maxsize=65_536)
 def side_terms(side: str, line: tuple[str, ...]) -> str:
     """All terms of a unit on one side; `line` is the unit and everything above it."""
     return " ".join((unit_term(side, line[0], False), *(unit_term(side, code, True) for code in line)))

@@ -4,7 +4,8 @@ A document's own events name its sender and recipients; a delivery's events the 
 recipient; what is about a unit (registered, suspended, issued, rejected …) names it in `from`.
 
 A page costs at most about `BUDGET` seconds: whoever asks for what hardly occurs gets what was found until
-then, and where to go on. Cursors are sequences, so pages stay as they are while events arrive.
+then, and where to go on. Cursors are sequences, so pages stay as they are while events arrive. A live tail
+asks for the page after `newer` again whenever `Views.reached(newer + 1, …)` says that something is there.
 """
 
 from __future__ import annotations

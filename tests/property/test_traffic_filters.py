@@ -231,6 +231,7 @@ def expected(world: World, reader: sqlite3.Connection, wanted: Filter) -> list[d
 def small_blocks(patch: pytest.MonkeyPatch, bits: int = 3) -> None:
     for module in (criteria, recorder):
         patch.setattr(module, "BLOCK_BITS", bits)
+    patch.setattr(criteria, "_SHORT", 4)
 
 
 @settings(max_examples=8, deadline=None)

@@ -288,6 +288,22 @@ async def test_a_cookie_changes_nothing_without_its_csrf_token(gate: Gate) -> No
     assert (await gate.ask("POST", path, json=body, headers=ours)).status == 200
 
 
+async def test_a_person_is_told_in_words_and_a_program_in_a_problem(gate: Gate) -> None:
+    await gate.log_in("vy")
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    page = await gate.ask("POST", "/logout", data={"csrf": "old"}, headers=browser)
+    text = await page.text()
+    assert (page.status, page.content_type) == (403, "text/plain")
+    assert "xin tải lại trang" in text
+    assert "load the page again [csrf_invalid]" in text
+    gate.guard.page = lambda _, refusal: web.Response(text=f"<p>{refusal.name}", content_type="text/html")
+    page = await gate.ask("POST", "/logout", data={"csrf": "old"}, headers=browser)
+    assert await page.text() == "<p>csrf_invalid"
+    for path, headers in (("/logout", {}), ("/api/v1/units/G14/token", browser)):
+        program = await gate.ask("POST", path, headers=headers)
+        assert program.content_type == "application/problem+json"
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -21,7 +21,10 @@ import pytest
 from axis.app.home import init_home
 from axis.app.node import open_home
 from axis.cli import main
+from axis.cli_run import table
+from axis.cli_views import follow_log
 from axis.core.commands import Register
+from axis.views.traffic import Filter
 
 COLUMNS = (
     "code,name,parent,sent,addressed,received,refused,dead,requeued,in_flight_before,in_flight,late,"
@@ -128,6 +131,50 @@ def test_csv_and_filters(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "units"),
+    [
+        (("--unit", "000.00.00.G22"), ["G22"]),
+        (("--unit", "G22", "--direction", "to"), []),
+        (("--subtree", "G14", "--event", "registered"), ["G14"]),
+        (("--kind", "status"), []),
+        (("--number", "274/QĐ"), []),
+        (("--outcome", "dead"), []),
+    ],
+)
+def test_the_log_of_a_unit_a_kind_a_number(home: Path, options: tuple[str, ...], units: list[str]) -> None:
+    done = axis("log", "--home", home, "--json", *options)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["from"] for line in done.stdout.splitlines()] == units
+
+
+def test_following_misses_nothing(home: Path) -> None:
+    following = follow_log(home, Filter(event="registered", limit=1), True)
+    (before,) = next(following)
+    for code in ("K01", "K02"):
+        assert axis("org", "add", code, "--name", "Mới", "--home", home, "--json").returncode == 0
+    assert [line["from"] for line in next(following)] == ["K01", "K02"]
+    assert before["from"] != "K01"
+    following.close()
+
+
+class Terminal(io.StringIO):
+    """What a terminal is given."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stdout", [Terminal(), io.StringIO()])
+def test_what_others_wrote_is_shown_as_text(stdout: io.StringIO) -> None:
+    text = "[/red]<b>\x1b[2J\tx\n\u202e"
+    with redirect_stdout(stdout):
+        table([{"what": text}], ("what",), style=lambda _: "red")
+    shown = stdout.getvalue()
+    assert "[/red]<b>" in shown
+    assert not any(odd in shown for odd in ("\x1b[2J", "\tx", "x\n ", "\u202e"))
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (("show", "no-such-document"), 1, "refused [document_unknown]"),
@@ -135,6 +182,8 @@ def test_csv_and_filters(home: Path) -> None:
         (("volumes", "--month", "2026-13"), 1, "refused [field_invalid]"),
         (("log", "--since", "yesterday"), 2, "yesterday"),
         (("volumes", "--by", "year"), 2, "year"),
+        (("log", "--kind", "letter"), 2, "letter"),
+        (("log", "--subtree", "X99"), 1, "refused [field_invalid]"),
     ],
 )
 def test_what_cannot_be_answered(home: Path, arguments: tuple[str, ...], status: int, says: str) -> None:

@@ -1,0 +1,169 @@
+"""`python -m bench.console`: how fast the console's pages are at the server, over a year of made traffic.
+
+The events go through the views' own recorder into a file of their own; then every filter of the traffic log
+is asked for with seeded random values, alone and with a time range, at the newest page and at cursors in the
+past; and combinations that hardly meet, which must end early. Everything is read as the console reads it: on
+a read-only connection opened for the request. One JSON line; times in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from axis.views.file import open_readonly, read_position
+from axis.views.projection import Views
+from axis.views.traffic import Filter, page
+from bench.measure import file_bytes
+from bench.year import NOTATIONS, OBJECTS, SUBJECTS, Year
+
+__all__ = ["main", "run"]
+
+_LIMIT: Final = 100
+
+#: Makes one filter out of chance.
+Make = Callable[[random.Random], Filter]
+
+
+def _filters(codes: Sequence[str], documents: Sequence[str]) -> dict[str, Make]:
+    """The named filters. Codes and documents are those that occur."""
+    above = [code for code in codes if code.count(".") < 2]
+    top = [code for code in codes if "." not in code]
+
+    def text(rng: random.Random) -> str:
+        words = f"{rng.choice(SUBJECTS)} {rng.choice(OBJECTS)}".split()
+        start = rng.randrange(len(words) - 1)
+        return " ".join(words[start : start + rng.randint(1, 3)])
+
+    def number(rng: random.Random) -> str:
+        whole = f"{rng.randint(1, 400)}/{rng.choice(NOTATIONS)[0]}-"
+        return whole[: rng.randint(1, len(whole))]
+
+    return {
+        "none": lambda _: Filter(),
+        "unit": lambda rng: Filter(unit=rng.choice(codes)),
+        "unit_from": lambda rng: Filter(sender=rng.choice(codes)),
+        "unit_to": lambda rng: Filter(recipient=rng.choice(codes)),
+        "subtree": lambda rng: Filter(subtree=rng.choice(above)),
+        "subtree_top": lambda rng: Filter(subtree=rng.choice(top), direction=rng.choice(("from", "to"))),
+        "kind": lambda rng: Filter(kind=rng.choice(("document", "status"))),
+        "event": lambda rng: Filter(event=rng.choice(("accepted", "received", "refused", "suspended"))),
+        "outcome": lambda rng: Filter(outcome=rng.choice(("received", "refused", "dead"))),
+        "code": lambda rng: Filter(code=rng.choice(("03", "id_reused", "signature_invalid", "no_such"))),
+        "number": lambda rng: Filter(number=number(rng)),
+        "words": lambda rng: Filter(text=text(rng)),
+        "common_words": lambda _: Filter(text="van ban"),
+        "no_words": lambda rng: Filter(text=f"{rng.choice(SUBJECTS)} khong co"),
+        "document": lambda rng: Filter(document_id=rng.choice(documents)),
+        # What hardly meets: long lists that are nearly strangers.
+        "words_and_unit": lambda rng: Filter(text=text(rng), unit=rng.choice(codes)),
+        "words_and_subtree": lambda rng: Filter(text=text(rng), subtree=rng.choice(top)),
+        "common_words_and_kind": lambda _: Filter(text="van ban", kind="status"),
+        "strangers": lambda _: Filter(text="van ban quyet dinh thong bao cong van giay moi"),
+        "from_and_to": lambda rng: Filter(sender=rng.choice(top), recipient=rng.choice(codes)),
+        "two_subtrees": lambda rng: Filter(subtree=rng.choice(top), sender=rng.choice(codes)),
+        "kind_and_event": lambda _: Filter(kind="status", event="accepted"),
+        "everything": lambda rng: Filter(
+            subtree=rng.choice(top), kind="document", event="refused", number=number(rng), text=text(rng)
+        ),
+    }  # fmt: skip
+
+
+def _variants(make: Make, rng: random.Random, first: int, last: int, head: int) -> dict[str, Filter]:
+    """A filter alone, in a time range of a day to a quarter of a year, and from a cursor in the past."""
+    wanted = replace(make(rng), limit=_LIMIT)
+    start = rng.randint(first, last)
+    end = start + rng.randint(86_400_000, 90 * 86_400_000)
+    return {
+        "alone": wanted,
+        "in_range": replace(wanted, since=start, until=end),
+        "at_cursor": replace(wanted, before=rng.randint(1, head)),
+    }
+
+
+def _measure(path: Path, filters: dict[str, Make], times: int, seed: int) -> dict[str, Any]:
+    with closing(open_readonly(path)) as views:
+        position = read_position(views)
+        assert position is not None
+        (first,) = views.execute("SELECT at FROM events WHERE sequence = 1").fetchone()
+    results: dict[str, Any] = {}
+    for name, make in filters.items():
+        rng = random.Random(f"{seed}/{name}")
+        taken: dict[str, list[float]] = {}
+        partial: dict[str, int] = {}
+        for _ in range(times):
+            for variant, wanted in _variants(make, rng, first, position.at, position.sequence).items():
+                began = time.perf_counter()
+                with closing(open_readonly(path)) as views:
+                    found = page(views, wanted)
+                taken.setdefault(variant, []).append(1000 * (time.perf_counter() - began))
+                partial[variant] = partial.get(variant, 0) + (not found.complete)
+        results[name] = {
+            variant: {**percentiles(each), "partial": partial[variant]} for variant, each in taken.items()
+        }
+    return results
+
+
+def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    """{"p50", "p95", "max"} of some times."""
+    ordered = sorted(milliseconds)
+    at = {
+        name: ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+        for name, part in (("p50", 0.5), ("p95", 0.95))
+    }
+    return {name: round(value, 2) for name, value in (at | {"max": ordered[-1]}).items()}
+
+
+def _fill(path: Path, year: Year, events: int) -> dict[str, Any]:
+    """How fast, and how large."""
+    began, cpu = time.perf_counter(), time.process_time()
+    with closing(Views.open(path)) as views:
+        views.rebuild(year)  # type: ignore[arg-type]  # only what a rebuild asks of a journal
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return {
+        "seconds": round(seconds, 1),
+        "events_per_second": round(events / seconds),
+        "cpu_us_per_event": round(1e6 * cpu / events, 1),  # making the events included
+        "bytes_per_event": round(file_bytes(path) / events),
+    }
+
+
+def run(folder: Path, events: int, units: int, times: int, seed: int) -> dict[str, Any]:
+    """Fill `events` events of `units` units into a file of `folder`; ask for each filter `times` times."""
+    year = Year(events, units, seed)
+    path = folder / "views.sqlite"
+    filled = _fill(path, year, events)
+    traffic = _measure(path, _filters(year.codes, year.documents), times, seed)
+    p95 = {name: max(each["p95"] for each in variants.values()) for name, variants in traffic.items()}
+    return {
+        "events": events,
+        "units": units,
+        "fill": filled,
+        "traffic_p95_ms": p95,
+        "slowest_p95_ms": max(p95.values()),
+        "traffic": traffic,
+    }
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--units", type=int, default=20_000)
+    parser.add_argument("--times", type=int, default=40, help="so many random values for each filter")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-console-") as folder:
+        print(json.dumps(run(Path(folder), asked.events, asked.units, asked.times, asked.seed)))
+
+
+if __name__ == "__main__":
+    main()
