@@ -36,6 +36,7 @@ async def start_console(node: Node, metrics: ConsoleMetrics, opened: AsyncExitSt
         metrics=metrics,
         ready=lambda: node.sequencer.broken or node.journal.doubt or node.sequencer.clock_doubt or None,
         now=node.clock.now,
+        contacts=lambda: node.peers.contacts,
     )
     application = create_console(
         sources,

@@ -7,7 +7,7 @@ are put together; each page has a module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -49,6 +49,7 @@ class Sources:
     metrics: ConsoleMetrics
     ready: Callable[[], str | None]  # why the node is not ready; None when it is
     now: Callable[[], int]  # milliseconds since the epoch
+    contacts: Callable[[], Mapping[str, int]] = dict  # when each organisation last called this node
 
 
 #: A form with a reason of 500 characters, each of three bytes, each byte as %XX.
@@ -81,7 +82,7 @@ def create_console(
     login = Login(site, guard)
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
-    units = Units(site, reading, sources.now)
+    units = Units(site, reading, sources.now, sources.contacts)
     reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now)
     documents = Documents(site, reading, sources.record)
@@ -100,12 +101,15 @@ def create_console(
             web.get("/traffic.ndjson", traffic.as_json),
             web.get("/live/traffic", traffic.follow),
             web.get("/units", units.page),
+            web.get("/units/{code}", units.one),
             web.get("/reports/volumes", reports.page),
             web.get("/reports/volumes.csv", reports.csv),
             web.get("/reports/volumes.xlsx", reports.xlsx),
             web.get("/charts/units.svg", charts.units),
             web.get("/charts/periods.svg", charts.periods),
+            web.get("/charts/hours.svg", charts.hours),
             web.get("/api/v1/units", units.twin),
+            web.get("/api/v1/units/{code}", units.one_twin),
             web.get("/documents/{document_id}", documents.page),
             web.post("/documents/{document_id}/requeue", documents.requeue),
             web.post("/documents/{document_id}/close", documents.close),

@@ -17,6 +17,7 @@ from axis.console.reading import Reading
 from axis.console.site import language
 from axis.console.units import by_period
 from axis.console.words import translator
+from axis.views.unit import unit
 from axis.views.units import branches
 from axis.views.volumes import Selection
 
@@ -63,6 +64,18 @@ class Charts:
 
         rows = (await self._reading.read(read))["rows"]
         return await self._answer(request, "chart.periods", [row["period"] for row in rows], rows)
+
+    async def hours(self, request: web.Request) -> web.Response:
+        """What a unit sent and received by the hour of the day."""
+        now = self._now()
+        code, selection = request.query.get("subtree", ""), Selection(days=asked(request, now).days)
+        found = await self._reading.read(lambda views: unit(views, code, selection, now, {}))
+        say = translator(language(request))
+        series = [
+            (say(f"volume.{name}"), [row[name] for row in found["hours"]]) for name in ("sent", "received")
+        ]
+        labels = [str(row["hour"]) for row in found["hours"]]
+        return svg(await asyncio.to_thread(bars, say("chart.hours"), labels, series, say("chart.nothing")))
 
     @staticmethod
     async def _answer(

@@ -39,6 +39,8 @@ class Peers:
         #: Peers found in order, until the register or a certificate changes.
         self._certified: set[Peer] = set()
         self._active: set[str] = set()
+        #: When each organisation last called this node, in milliseconds. No more than the register holds.
+        self.contacts: dict[str, int] = {}
 
     def landed(self, _: Frame, changes: Changes) -> None:
         """The journal has another frame; to be told of every one."""
@@ -56,6 +58,7 @@ class Peers:
         """
         peer = self._named_by(certificate)
         await judged(self._journal, lambda: self._certified_now(peer))
+        self.contacts[peer.organisation] = self._clock.now()
         return peer
 
     async def admit(self, peer: Peer) -> None:

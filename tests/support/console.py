@@ -45,6 +45,8 @@ class Desk:
     done: list[tuple[str, dict[str, Any]]]
     #: What the next acts are refused with.
     refuse: list[Refusal]
+    #: When each organisation last called the node.
+    contacts: dict[str, int]
 
     async def operator(self, role: Role) -> str:
         """Someone with this role: their bearer token."""
@@ -94,8 +96,14 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
     views.catch_up(history.journal)
     metrics = ConsoleMetrics(views.path, lambda: history.now)
     broken: list[str] = []
+    contacts: dict[str, int] = {}
     sources = Sources(
-        views, history.journal.record, metrics, lambda: broken[0] if broken else None, lambda: history.now
+        views,
+        history.journal.record,
+        metrics,
+        lambda: broken[0] if broken else None,
+        lambda: history.now,
+        lambda: contacts,
     )
     accounts = Accounts(folder)
     done: list[tuple[str, dict[str, Any]]] = []
@@ -127,5 +135,5 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
         acts=Acts({name: operation(name) for name in (*names, "cert.revoke")}),
     )
     async with TestClient(TestServer(console)) as client:
-        yield Desk(client, history, metrics, broken, views, accounts, done, refuse)
+        yield Desk(client, history, metrics, broken, views, accounts, done, refuse, contacts)
     views.close()
