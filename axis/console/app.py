@@ -88,7 +88,7 @@ def create_console(
     login = Login(site, guard)
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
-    units = Units(site, reading, sources.now)
+    units = Units(site, reading, sources.now, sources.contacts)
     reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now)
     documents = Documents(site, reading, sources.record)
@@ -109,12 +109,15 @@ def create_console(
             web.get("/traffic.ndjson", traffic.as_json),
             web.get("/live/traffic", traffic.follow),
             web.get("/units", units.page),
+            web.get("/units/{code}", units.one),
             web.get("/reports/volumes", reports.page),
             web.get("/reports/volumes.csv", reports.csv),
             web.get("/reports/volumes.xlsx", reports.xlsx),
             web.get("/charts/units.svg", charts.units),
             web.get("/charts/periods.svg", charts.periods),
+            web.get("/charts/hours.svg", charts.hours),
             web.get("/api/v1/units", units.twin),
+            web.get("/api/v1/units/{code}", units.one_twin),
             web.get("/documents/{document_id}", documents.page),
             web.post("/documents/{document_id}/requeue", documents.requeue),
             web.post("/documents/{document_id}/close", documents.close),
@@ -134,5 +137,7 @@ def create_console(
 def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
     """What the guard refuses to a person."""
     status = refusal.code.http_status
+    if refusal.name == "role_insufficient":
+        return site.page(request, "forbidden", status=status, refusal=refusal)
     state = status if status in {401, 403, 404, 409, 422, 429} else 503
     return site.page(request, "problem", status=status, state=state, detail=refusal.detail)

@@ -13,6 +13,7 @@ from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
 from axis.console.site import Site
 from axis.core.errors import Refusal
+from axis.core.organisation import AXIS
 from axis.views.text import rfc3339
 from axis.views.traffic import page
 
@@ -93,6 +94,7 @@ class Audits:
             chosen=chosen,
             busy=any(run["state"] == "running" for run in runs),
             acts=acts,
+            axis=AXIS,
             problem=problem,
             may_run=request[OPERATOR].may(Role.OPERATOR),
         )

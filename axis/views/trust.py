@@ -120,9 +120,11 @@ def one_unit(views: sqlite3.Connection, code: str) -> Row:
 
 def standing(views: sqlite3.Connection, now: int) -> Row:
     """How many certificates are in each state, by usage, and how many units have a node."""
-    counted = {usage: dict.fromkeys(STATES[:-1], 0) for usage in USAGES}
-    for row in views.execute(query("certificate_states"), {"now": now, "soon": now + SOON}):
-        counted.setdefault(row["usage"], {}).update({state: row[state] for state in STATES[:-1]})
+    times = {"now": now, "soon": now + SOON}
+    counted = {
+        usage: dict(views.execute(query("certificate_states"), {**times, "usage": usage}).fetchone())
+        for usage in USAGES
+    }
     organisations = views.execute(query("trust_counts")).fetchone()
     position = read_position(views)
     return {

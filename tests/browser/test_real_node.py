@@ -117,7 +117,7 @@ async def test_a_registrar_acts_and_a_viewer_is_refused(browser: Browser, tmp_pa
         answer = await page.goto(f"{url}/trust/units/G14/resume")
         assert answer is not None
         assert answer.status == 403
-        await expect(page.locator("main")).to_contain_text("không có quyền")
+        await expect(page.locator("main")).to_contain_text("Vai trò của bạn không đủ")
         await page.goto(f"{url}/audit")
         await expect(page.get_by_role("button", name="Chạy kiểm tra")).to_have_count(0)
         await context.close()

@@ -53,3 +53,15 @@ async def test_the_report_is_downloaded_and_printed(visit: Visit) -> None:
     await page.emulate_media(media="print", color_scheme="light")
     await expect(page.locator("header.top")).to_be_hidden()
     await expect(page.locator("table.report")).to_be_visible()
+
+
+async def test_a_units_page_is_readable(visit: Visit) -> None:
+    await visit.go("/units?period=2026")
+    await visit.page.get_by_role("link", name="G14", exact=True).click()
+    await expect(visit.page.locator("h1")).to_have_text("Bộ Tư pháp")
+    await expect(visit.page.locator("table.partners tbody")).to_contain_text("Văn phòng <Chính phủ>")
+    for chart in await visit.page.locator("img.chart").all():
+        await chart.scroll_into_view_if_needed()
+        await expect(chart).to_have_js_property("complete", True)
+    await visit.shoot("unit")
+    await visit.check_accessibility()

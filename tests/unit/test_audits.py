@@ -1,0 +1,52 @@
+"""Runs of audits as a serving node keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from axis.app.audits import Audits
+from axis.core.errors import Refusal
+from tests.support.flow import HandClock
+
+
+async def test_one_at_a_time_and_what_was_cut_short_is_seen_to_be(tmp_path: Path) -> None:
+    going = asyncio.Event()
+
+    async def sync() -> None:
+        going.set()
+        await asyncio.Event().wait()
+
+    audits = Audits(tmp_path, HandClock(), sync)
+    begun = await audits.start("rin", quick=True)
+    await asyncio.wait_for(going.wait(), 10)
+    with pytest.raises(Refusal, match="under way"):
+        await audits.start("oanh", quick=False)
+    assert [(run["id"], run["state"], run["by"]) for run in audits.all()] == [(begun["id"], "running", "rin")]
+    # A power cut now leaves the file as it stands: another node's start sees that it never ended.
+    assert [run["state"] for run in Audits(tmp_path, HandClock(), sync).all()] == ["interrupted"]
+    await audits.close()
+    assert [run["state"] for run in audits.all()] == ["interrupted"]
+
+
+async def test_what_cannot_be_run_says_why_and_the_oldest_go(tmp_path: Path) -> None:
+    (tmp_path / "audits").mkdir()
+    for n in range(60):
+        (tmp_path / "audits" / f"{n:015d}.json").write_text(json.dumps({"id": f"{n:015d}", "state": "done"}))
+
+    async def sync() -> None:
+        raise Refusal("unavailable", "the views are being built anew")
+
+    audits = Audits(tmp_path, HandClock(), sync)
+    begun = await audits.start("rin", quick=False)
+    async with asyncio.timeout(10):
+        while audits.all()[0]["state"] == "running":
+            await asyncio.sleep(0)
+    newest = audits.all()[0]
+    assert (newest["id"], newest["state"], newest["report"]) == (begun["id"], "failed", None)
+    assert "being built anew" in newest["detail"]
+    assert len(audits.all()) == 50
+    assert audits.all()[-1]["id"] == f"{11:015d}"
