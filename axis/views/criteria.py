@@ -29,7 +29,7 @@ from axis.views.terms import (
 from axis.views.volumes import resolve
 from axis.views.words import begun
 
-__all__ = ["Criteria", "Direction", "Filter"]
+__all__ = ["Criteria", "Direction", "Filter", "sequence_at"]
 
 Direction = Literal["either", "from", "to"]
 
@@ -87,9 +87,9 @@ class Criteria:
         """Resolve codes, times and words. Raises Refusal `field_invalid` for a code that no unit has."""
         first, last = wanted.after + 1, head
         if wanted.since is not None:
-            first = max(first, _sequence_at(connection, wanted.since, head))
+            first = max(first, sequence_at(connection, wanted.since, head))
         if wanted.until is not None:
-            last = min(last, _sequence_at(connection, wanted.until + 1, head) - 1)
+            last = min(last, sequence_at(connection, wanted.until + 1, head) - 1)
         if wanted.before is not None:
             last = min(last, wanted.before - 1)
         clauses = _simple_clauses(connection, wanted)
@@ -201,7 +201,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _sequence_at(connection: sqlite3.Connection, at: int, head: int) -> int:
+def sequence_at(connection: sqlite3.Connection, at: int, head: int) -> int:
     """The first sequence whose time is `at` or later; one over the newest if there is none."""
     low, high = 1, head + 1
     while low < high:

@@ -38,6 +38,14 @@ _ADD_DAILY: Final = """
         dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
         bytes_sent = bytes_sent + excluded.bytes_sent,
         bytes_received = bytes_received + excluded.bytes_received"""
+_ADD_DAYS: Final = """
+    INSERT INTO days VALUES (?,?,?,?,?,?,?,?,?,?,?)
+    ON CONFLICT DO UPDATE SET
+        sent = sent + excluded.sent, addressed = addressed + excluded.addressed,
+        received = received + excluded.received, refused = refused + excluded.refused,
+        dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
+        bytes_sent = bytes_sent + excluded.bytes_sent,
+        bytes_received = bytes_received + excluded.bytes_received"""
 _ADD_HOURS: Final = """
     INSERT INTO hours VALUES (?,?,?,?,?)
     ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, received = received + excluded.received"""
@@ -140,6 +148,8 @@ class Rows:
         run(_INSERT_EVENT, self.events)
         run(_INSERT_TERMS, self.terms)
         run(_ADD_DAILY, [(*key, *counts.row()) for key, counts in self.daily.items()])
+        # Of all units on a day one row or more: they add up.
+        run(_ADD_DAYS, [(*key[1:], *counts.row()) for key, counts in self.daily.items()])
         run(_ADD_HOURS, [(*key, *counts) for key, counts in self.hours.items()])
         run(_ADD_PAIRS, [(*key, *counts) for key, counts in self.pairs.items()])
         run(_ADD_REJECTIONS, self.rejections.items())

@@ -130,6 +130,22 @@ CREATE TABLE daily (
     PRIMARY KEY (unit, day, kind)
 ) STRICT, WITHOUT ROWID;
 
+-- The same of all units together.
+CREATE TABLE days (
+    day            TEXT NOT NULL,                -- YYYY-MM-DD
+    kind           TEXT NOT NULL CHECK (kind IN ('document', 'status')),
+    sent           INTEGER NOT NULL,
+    addressed      INTEGER NOT NULL,
+    received       INTEGER NOT NULL,
+    refused        INTEGER NOT NULL,
+    dead           INTEGER NOT NULL,
+    requeued       INTEGER NOT NULL,
+    late           INTEGER NOT NULL,
+    bytes_sent     INTEGER NOT NULL,
+    bytes_received INTEGER NOT NULL,
+    PRIMARY KEY (day, kind)
+) STRICT, WITHOUT ROWID;
+
 -- Documents that a unit sent and received in a month, by the hour of the day (UTC+07:00).
 CREATE TABLE hours (
     unit     TEXT NOT NULL,
