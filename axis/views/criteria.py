@@ -34,7 +34,7 @@ __all__ = ["Criteria", "Direction", "Filter", "sequence_at"]
 Direction = Literal["either", "from", "to"]
 
 #: Leaping along a list of fewer places takes some milliseconds at most.
-_SHORT: Final = 1000
+_SHORT: Final = 400
 #: Sequences that are read at once where each line must be looked at.
 _LOOKED_AT: Final = 200
 _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
