@@ -28,7 +28,8 @@ def overview(
 
     `total` since the beginning; `today` and `days` (the last 30, oldest first, only those on which something
     happened) by Vietnam's calendar; `minutes` the last 60; `oldest` the delivery that waits longest;
-    `rejected` envelopes refused by code; `certificates` those of which an organisation's newest expires
+    `rejected` envelopes that the axis refused, by code; `refused` the ten reasons
+    that recipients gave most; `certificates` those of which an organisation's newest expires
     within 30 days, or has; `nodes` those that called this node within two minutes, of all that are enrolled.
     """
     with snapshot(connection):
@@ -55,6 +56,7 @@ def overview(
                 row["code"]: row["refused"]
                 for row in connection.execute("SELECT code, refused FROM rejections ORDER BY refused DESC")
             },
+            "refused": {row["reason"]: row["refused"] for row in connection.execute(query("reasons"))},
             "nodes": {
                 "connected": sum(now - at <= CONNECTED for at in contacts.values()),
                 "enrolled": enrolled,

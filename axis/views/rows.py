@@ -56,6 +56,9 @@ _ADD_PAIRS: Final = """
 _ADD_REJECTIONS: Final = (
     "INSERT INTO rejections VALUES (?,?) ON CONFLICT DO UPDATE SET refused = refused + excluded.refused"
 )
+_ADD_REFUSALS: Final = (
+    "INSERT INTO refusals VALUES (?,?) ON CONFLICT DO UPDATE SET refused = refused + excluded.refused"
+)
 _ADD_DURATIONS: Final = """
     INSERT INTO durations VALUES (?,?,?)
     ON CONFLICT DO UPDATE SET outcomes = outcomes + excluded.outcomes,
@@ -108,6 +111,7 @@ class Rows:
     daily: dict[tuple[str, str, str], Daily] = field(default_factory=dict)
     hours: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
     pairs: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
     rejections: dict[str, int] = field(default_factory=dict)
     durations: dict[float, list[int]] = field(default_factory=dict)
 
@@ -152,5 +156,6 @@ class Rows:
         run(_ADD_DAYS, [(*key[1:], *counts.row()) for key, counts in self.daily.items()])
         run(_ADD_HOURS, [(*key, *counts) for key, counts in self.hours.items()])
         run(_ADD_PAIRS, [(*key, *counts) for key, counts in self.pairs.items()])
+        run(_ADD_REFUSALS, self.refusals.items())
         run(_ADD_REJECTIONS, self.rejections.items())
         run(_ADD_DURATIONS, [(limit, *sums) for limit, sums in self.durations.items()])

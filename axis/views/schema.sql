@@ -167,6 +167,13 @@ CREATE TABLE pairs (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pairs_recipient ON pairs (recipient, month);
 
+-- Documents that recipients refused, by the reason they gave.
+CREATE TABLE refusals (
+    reason  TEXT PRIMARY KEY,
+    refused INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refusals_most ON refusals (refused);
+
 -- Refused envelopes by code.
 CREATE TABLE rejections (
     code    TEXT PRIMARY KEY,

@@ -50,6 +50,7 @@ def recount(desk: Desk) -> tuple[Counter[str], dict[str, Counter[str]]]:
                 receipt: Any = parse(record.receipted.receipt.signed, Kind.RECEIPT)
                 received = receipt.outcome == evidence_pb2.OUTCOME_RECEIVED
                 name = ("received" if received else "refused") if receipt.document_id in documents else ""
+                total[f"because {receipt.reason}"] += name == "refused"
             elif body == "noticed":
                 notice: Any = parse(record.noticed.notice.signed, Kind.NOTICE)
                 requeued = notice.kind == evidence_pb2.NOTICE_KIND_REQUEUED
@@ -103,6 +104,8 @@ async def test_every_number_is_the_apis_and_the_journals(desk: Desk) -> None:
         {name: row[name] for name in ("sent", "received", "late")} for row in days["rows"]
     ]
     assert figures["rejected"] == {"id_reused": total["rejected id_reused"]}
+    assert figures["refused"] == {why: total[f"because {why}"] for why in ("thiếu trang", "sai nơi nhận")}
+    assert sum(figures["refused"].values()) == figures["total"]["refused"]
     newest = desk.history.now // MINUTE
     for place, row in enumerate(figures["minutes"], newest - 59):
         counted = minutes.get(str(place), Counter())
