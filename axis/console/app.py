@@ -29,9 +29,11 @@ from axis.console.login import Login
 from axis.console.metrics import ConsoleMetrics
 from axis.console.overview import Overview
 from axis.console.reading import Reading
+from axis.console.register import RegisterActs
 from axis.console.reports import Reports
 from axis.console.site import Site
 from axis.console.traffic import Traffic
+from axis.console.trust import Trust
 from axis.console.units import Units
 from axis.core.errors import Refusal
 from axis.ports import StoredRecord
@@ -49,7 +51,8 @@ class Sources:
     metrics: ConsoleMetrics
     ready: Callable[[], str | None]  # why the node is not ready; None when it is
     now: Callable[[], int]  # milliseconds since the epoch
-    contacts: Callable[[], Mapping[str, int]] = dict  # when each organisation last called this node
+    contacts: Callable[[], Mapping[str, int]] = dict  # when each node was last heard of, in milliseconds
+    directory: Callable[[], int] = int  # the sequence of the directory's newest change; in the event loop
 
 
 #: A form with a reason of 500 characters, each of three bytes, each byte as %XX.
@@ -86,6 +89,8 @@ def create_console(
     reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now, overview)
     documents = Documents(site, reading, sources.record)
+    trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
+    register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
     api = Api(reading, documents, sources.now)
     application.add_routes(
         [
@@ -120,6 +125,8 @@ def create_console(
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),
+            *trust.routes(),
+            *register.routes(),
             *acts_routes(),
         ]
     )
@@ -130,5 +137,7 @@ def create_console(
 def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
     """What the guard refuses to a person."""
     status = refusal.code.http_status
+    if refusal.name == "role_insufficient":
+        return site.page(request, "forbidden", status=status, refusal=refusal)
     state = status if status in {401, 403, 404, 409, 422, 429} else 503
     return site.page(request, "problem", status=status, state=state, detail=refusal.detail)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -109,6 +110,8 @@ def bars(title: str, labels: Sequence[str], series: Series, nothing: str) -> byt
     import pygal
     from pygal.style import Style
 
+    # Its hook finds plugins, of which there are none here, in a way that Python 3.12 has done away with.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
     chart = pygal.Bar(
         js=[],
         css=["file://style.css", "file://graph.css", f"inline:{_CSS}"],

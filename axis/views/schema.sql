@@ -44,7 +44,11 @@ CREATE TABLE certificates (
     revoked_at       INTEGER NOT NULL,
     reason           TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX certificates_organisation ON certificates (organisation);
+-- By expiry, with all that their states are counted from; those of one organisation; the few revoked ones.
+CREATE INDEX certificates_expiry ON certificates (not_after, sha256, usage, revoked_sequence);
+CREATE INDEX certificates_organisation ON certificates (organisation, not_after, sha256);
+CREATE INDEX certificates_revoked ON certificates (not_after, sha256) WHERE revoked_sequence > 0;
+CREATE INDEX certificates_serial ON certificates (serial);
 
 -- Documents and statuses that were accepted; `sequence` is the place of the acceptance.
 CREATE TABLE documents (

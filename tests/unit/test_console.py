@@ -132,7 +132,7 @@ async def test_every_answer_has_safe_headers(desk: Desk, path: str) -> None:
     headers = (await desk.get(path)).headers
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Cache-Control"] == "no-store"
 
 

@@ -121,7 +121,7 @@ ACTS_BODIES: dict[str, dict[str, Any]] = {
 
 
 def _path(path: str) -> str:
-    for name in ("document_id", "code", "serial", "name", "language"):
+    for name in ("document_id", "code", "serial", "name", "language", "act"):
         path = path.replace("{" + name + "}", "x1")
     return path
 
