@@ -70,10 +70,10 @@ def acting(name: str | None) -> str:
     import os
     import pwd
 
-    if name is not None:
+    if name:
         return name
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(os.getuid()).pw_name[:64]
     except KeyError:  # as in a container that runs under a bare number
         return f"uid {os.getuid()}"
 

@@ -36,6 +36,8 @@ async def start_console(node: Node, metrics: ConsoleMetrics, opened: AsyncExitSt
         metrics=metrics,
         ready=lambda: node.sequencer.broken or node.journal.doubt or node.sequencer.clock_doubt or None,
         now=node.clock.now,
+        contacts=node.peers.contacts,
+        directory=node.directory.newest,
     )
     application = create_console(
         sources,

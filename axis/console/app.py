@@ -7,8 +7,9 @@ are put together; each page has a module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -28,9 +29,13 @@ from axis.console.login import Login
 from axis.console.metrics import ConsoleMetrics
 from axis.console.overview import Overview
 from axis.console.reading import Reading
+from axis.console.register import RegisterActs
+from axis.console.reports import Reports
 from axis.console.site import Site
 from axis.console.traffic import Traffic
+from axis.console.trust import Trust
 from axis.console.units import Units
+from axis.core.errors import Refusal
 from axis.ports import StoredRecord
 from axis.views.projection import Views
 
@@ -46,6 +51,8 @@ class Sources:
     metrics: ConsoleMetrics
     ready: Callable[[], str | None]  # why the node is not ready; None when it is
     now: Callable[[], int]  # milliseconds since the epoch
+    contacts: Callable[[], Mapping[str, int]] = dict  # when each node was last heard of, in milliseconds
+    directory: Callable[[], int] = int  # the sequence of the directory's newest change; in the event loop
 
 
 #: A form with a reason of 500 characters, each of three bytes, each byte as %XX.
@@ -70,6 +77,7 @@ def create_console(
     application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
     application.middlewares.append(faults(site))
+    guard.page = partial(_refused, site)
     reading = Reading(sources.views)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
@@ -77,9 +85,12 @@ def create_console(
     login = Login(site, guard)
     overview = Overview(site, reading, sources.now)
     traffic = Traffic(site, reading, live)
-    units = Units(site, reading, sources.now)
+    units = Units(site, reading, sources.now, sources.contacts)
+    reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now)
     documents = Documents(site, reading, sources.record)
+    trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
+    register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
     api = Api(reading, documents, sources.now)
     application.add_routes(
         [
@@ -94,18 +105,35 @@ def create_console(
             web.get("/traffic.csv", traffic.as_csv),
             web.get("/traffic.ndjson", traffic.as_json),
             web.get("/live/traffic", traffic.follow),
+            web.get("/units", units.page),
+            web.get("/units/{code}", units.one),
+            web.get("/reports/volumes", reports.page),
+            web.get("/reports/volumes.csv", reports.csv),
+            web.get("/reports/volumes.xlsx", reports.xlsx),
+            web.get("/charts/units.svg", charts.units),
+            web.get("/charts/periods.svg", charts.periods),
+            web.get("/charts/hours.svg", charts.hours),
+            web.get("/api/v1/units", units.twin),
+            web.get("/api/v1/units/{code}", units.one_twin),
             web.get("/documents/{document_id}", documents.page),
             web.post("/documents/{document_id}/requeue", documents.requeue),
             web.post("/documents/{document_id}/close", documents.close),
-            web.get("/units", units.page),
-            web.get("/charts/units.svg", charts.units),
-            web.get("/charts/periods.svg", charts.periods),
-            web.get("/api/v1/units", units.twin),
             web.get("/api/v1/volumes", api.volumes),
             web.get("/api/v1/traffic", api.traffic),
             web.get("/api/v1/documents/{document_id}", api.document),
+            *trust.routes(),
+            *register.routes(),
             *acts_routes(),
         ]
     )
     check_routes(application)
     return application
+
+
+def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
+    """What the guard refuses to a person."""
+    status = refusal.code.http_status
+    if refusal.name == "role_insufficient":
+        return site.page(request, "forbidden", status=status, refusal=refusal)
+    state = status if status in {401, 403, 404, 409, 422, 429} else 503
+    return site.page(request, "problem", status=status, state=state, detail=refusal.detail)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from axis.console.reading import Reading
 from axis.console.site import language
 from axis.console.units import by_period
 from axis.console.words import translator
+from axis.views.unit import unit
 from axis.views.units import branches
 from axis.views.volumes import Selection
 
@@ -64,6 +66,18 @@ class Charts:
         rows = (await self._reading.read(read))["rows"]
         return await self._answer(request, "chart.periods", [row["period"] for row in rows], rows)
 
+    async def hours(self, request: web.Request) -> web.Response:
+        """What a unit sent and received by the hour of the day."""
+        now = self._now()
+        code, selection = request.query.get("subtree", ""), Selection(days=asked(request, now).days)
+        found = await self._reading.read(lambda views: unit(views, code, selection, now, {}))
+        say = translator(language(request))
+        series = [
+            (say(f"volume.{name}"), [row[name] for row in found["hours"]]) for name in ("sent", "received")
+        ]
+        labels = [str(row["hour"]) for row in found["hours"]]
+        return svg(await asyncio.to_thread(bars, say("chart.hours"), labels, series, say("chart.nothing")))
+
     @staticmethod
     async def _answer(
         request: web.Request, title: str, labels: list[str], rows: Sequence[dict[str, Any]]
@@ -84,6 +98,8 @@ def bars(title: str, labels: Sequence[str], series: Series, nothing: str) -> byt
     import pygal
     from pygal.style import Style
 
+    # Its hook finds plugins, of which there are none here, in a way that Python 3.12 has done away with.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
     chart = pygal.Bar(
         js=[],
         css=["file://style.css", "file://graph.css", f"inline:{_CSS}"],

@@ -1,6 +1,6 @@
 """What a page cannot show, said in words: an unknown place, a wrong filter, views that cannot be read now.
 
-For people only: `/api`, `/live` and exports keep their coded answers.
+For people only: `/api`, `/live` and files keep their coded answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from axis.core.errors import Refusal
 
 __all__ = ["faults"]
 
-_MACHINES: Final = ("/api/", "/live/", "/static/", "/traffic.", "/livez", "/readyz", "/metrics")
+_MACHINES: Final = ("/api/", "/live/", "/static/", "/livez", "/readyz", "/metrics")
+_FILES: Final = (".csv", ".ndjson", ".svg", ".xlsx")
 _SAID: Final = frozenset({404, 422, 503})
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,7 +29,8 @@ def faults(site: Site) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if request.path.startswith(_MACHINES) or request.get(OPERATOR) is None:
+        machine = request.path.startswith(_MACHINES) or request.path.endswith(_FILES)
+        if machine or request.get(OPERATOR) is None:
             return await handler(request)
         try:
             return await handler(request)

@@ -8,16 +8,23 @@ from typing import Final
 from axis.console.words import Language
 from axis.core.volumes import VIETNAM
 
-__all__ = ["amount", "day", "duration", "moment", "number", "percent"]
+__all__ = ["amount", "day", "duration", "moment", "number", "percent", "plain"]
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
+#: What makes spreadsheets take a text for a formula (OWASP, CSV injection).
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def number(value: int, language: Language) -> str:
     """2.408.320 in Vietnamese, 2,408,320 in English."""
     text = f"{value:,}"
     return text.replace(",", ".") if language == "vi" else text
+
+
+def plain(text: str) -> str:
+    """A text that no spreadsheet takes for a formula when it opens a CSV file."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def percent(part: int, whole: int, language: Language) -> str:

@@ -22,7 +22,12 @@ from axis.views.text import parse_time, rfc3339
 __all__ = ["PAGES", "Site", "language"]
 
 #: What is to be seen, in the order of the navigation.
-PAGES: Final = (("overview", "/"), ("traffic", "/traffic"), ("units", "/units"))
+PAGES: Final = (
+    ("overview", "/"),
+    ("traffic", "/traffic"),
+    ("units", "/units"),
+    ("trust", "/trust"),
+)
 
 LANGUAGE_COOKIE: Final = "axis_language"
 _A_YEAR: Final = 365 * 86_400
@@ -46,7 +51,7 @@ class Site:
             lstrip_blocks=True,
         )
         environment = aiohttp_jinja2.get_env(application)
-        environment.filters |= {"instant": rfc3339, "local": _local}
+        environment.filters |= {"instant": rfc3339, "local": _local, "ms": parse_time}
         self._assets = assets
         application.router.add_get("/static/{name}", assets.serve)
         application.router.add_get("/language/{language}", _choose)

@@ -16,6 +16,7 @@ from aiohttp import web
 from axis.console.filters import EVENTS, KINDS, OUTCOMES, filter_of
 from axis.console.live import Live
 from axis.console.reading import Reading
+from axis.console.shown import plain
 from axis.console.site import Site
 from axis.core.errors import Refusal
 from axis.views.traffic import Line, every_line, page
@@ -32,8 +33,6 @@ _COLUMNS: Final = (
     "sequence", "at", "event", "document_id", "kind", "from", "to", "number", "subject", "outcome", "code",
     "reason", "bytes", "count", "about", "trace_id",
 )  # fmt: skip
-#: Cells that begin so would be formulas in a spreadsheet.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 _Chunks = Callable[[Iterator[Line]], Iterator[str]]
 
@@ -141,7 +140,7 @@ def _csv_chunks(lines: Iterator[Line]) -> Iterator[str]:
 def _cell(value: object) -> object:
     if isinstance(value, list):
         value = " ".join(map(str, value))
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return plain(value) if isinstance(value, str) else value
 
 
 def _json_chunks(lines: Iterator[Line]) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -13,8 +14,11 @@ from axis.console.api import json_answer
 from axis.console.periods import Asked, asked, choices
 from axis.console.reading import Reading
 from axis.console.site import Site
+from axis.control import PROBLEM_JSON, problem
 from axis.core.errors import Refusal
 from axis.core.volumes import local_day
+from axis.views.queries import query
+from axis.views.unit import unit
 from axis.views.units import GROUPS, branches
 from axis.views.volumes import Selection, volumes
 
@@ -34,8 +38,14 @@ _DAYS_SHOWN: Final = 62
 class Units:
     """`/units` and its twin."""
 
-    def __init__(self, site: Site, reading: Reading, now: Callable[[], int]) -> None:
-        self._site, self._reading, self._now = site, reading, now
+    def __init__(
+        self,
+        site: Site,
+        reading: Reading,
+        now: Callable[[], int],
+        contacts: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._site, self._reading, self._now, self._contacts = site, reading, now, contacts
 
     async def page(self, request: web.Request) -> web.Response:
         """A table for each group of units, sorted as the query says; and how volumes went over the period."""
@@ -71,6 +81,44 @@ class Units:
         now = self._now()
         selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
         return json_answer(await self._reading.read(lambda views: branches(views, selection, now)))
+
+    async def one(self, request: web.Request) -> web.Response:
+        """The page of a unit, by any of its codes; 404 in words for a code that nobody has."""
+        now = self._now()
+        period = asked(request, now)
+        found = await self._found(request, period)
+        selection = Selection(subtree=found["code"], days=period.days)
+        over_time = await self._reading.read(lambda views: by_period(views, selection, now))
+        return self._site.page(
+            request,
+            "unit",
+            unit=found,
+            over_time=over_time,
+            columns=COLUMNS,
+            series=SERIES,
+            period=period,
+            choices=choices(date.fromisoformat(local_day(now))),
+            query=_query(period, found["code"]),
+        )
+
+    async def one_twin(self, request: web.Request) -> web.Response:
+        """The same as JSON."""
+        return json_answer(await self._found(request, asked(request, self._now())))
+
+    async def _found(self, request: web.Request, period: Asked) -> dict[str, Any]:
+        code, now, contacts = request.match_info["code"], self._now(), dict(self._contacts())
+        selection = Selection(days=period.days)
+
+        def read(views: sqlite3.Connection) -> dict[str, Any] | None:
+            if views.execute(query("resolve_unit"), {"code": code}).fetchone() is None:
+                return None
+            return unit(views, code, selection, now, contacts)
+
+        found = await self._reading.read(read)
+        if found is None:
+            body = problem(Refusal("field_invalid", f"{code[:60]!r} is no registered unit's code"))
+            raise web.HTTPNotFound(text=json.dumps({**body, "status": 404}), content_type=PROBLEM_JSON)
+        return found
 
 
 def by_period(views: sqlite3.Connection, selection: Selection, now: int) -> dict[str, Any]:

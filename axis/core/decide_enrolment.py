@@ -23,24 +23,22 @@ from axis.core.organisation import AXIS, check_code
 if TYPE_CHECKING:
     from axis.core.trust import CertificateInfo
 
-__all__ = ["check_token", "enrol", "issue_token", "record_certificate", "revoke"]
+__all__ = ["REVOCATION_REASONS", "check_token", "enrol", "issue_token", "record_certificate", "revoke"]
 
 _Sign = Callable[[bytes], bytes]
 
 #: RFC 5280, section 5.3.1, without those that could be taken back.
-_REASONS: Final = {
-    name.lower(): name
-    for name in (
-        "unspecified",
-        "keyCompromise",
-        "cACompromise",
-        "affiliationChanged",
-        "superseded",
-        "cessationOfOperation",
-        "privilegeWithdrawn",
-        "aACompromise",
-    )
-}
+REVOCATION_REASONS: Final = (
+    "unspecified",
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "privilegeWithdrawn",
+    "aACompromise",
+)
+_REASONS: Final = {name.lower(): name for name in REVOCATION_REASONS}
 
 
 def issue_token(command: IssueToken, facts: Facts, _now: int, _sign: _Sign) -> Decision:

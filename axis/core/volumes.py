@@ -13,7 +13,16 @@ from typing import Final
 
 from axis.core.errors import Refusal
 
-__all__ = ["VIETNAM", "Counts", "day_bounds", "is_late", "local_day", "local_month", "month_bounds"]
+__all__ = [
+    "VIETNAM",
+    "Counts",
+    "day_bounds",
+    "is_late",
+    "local_day",
+    "local_hour",
+    "local_month",
+    "month_bounds",
+]
 
 VIETNAM: Final = timezone(timedelta(hours=7), "+07:00")
 
@@ -55,6 +64,11 @@ class Counts:
 def local_day(at: int) -> str:
     """The Vietnamese calendar day of a time in milliseconds, `YYYY-MM-DD`."""
     return _local(at).date().isoformat()
+
+
+def local_hour(at: int) -> int:
+    """The hour of the Vietnamese day, 0 to 23."""
+    return _local(at).hour
 
 
 def local_month(at: int) -> str:

@@ -8,7 +8,9 @@ take effect at once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from axis.core import state
 from axis.core.errors import Refusal
@@ -39,6 +41,12 @@ class Peers:
         #: Peers found in order, until the register or a certificate changes.
         self._certified: set[Peer] = set()
         self._active: set[str] = set()
+        #: When each organisation's node last called with a good certificate. Of this node, since its start.
+        self._contacts: dict[str, int] = {}
+
+    def contacts(self) -> Mapping[str, int]:
+        """When each organisation's node was last heard of here, in milliseconds: those since the start."""
+        return MappingProxyType(self._contacts)
 
     def landed(self, _: Frame, changes: Changes) -> None:
         """The journal has another frame; to be told of every one."""
@@ -56,6 +64,7 @@ class Peers:
         """
         peer = self._named_by(certificate)
         await judged(self._journal, lambda: self._certified_now(peer))
+        self._contacts[peer.organisation] = self._clock.now()
         return peer
 
     async def admit(self, peer: Peer) -> None:

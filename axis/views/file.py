@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ import structlog
 
 from axis.core.frame import Head
 
-__all__ = ["Position", "ask_rebuild", "open_readonly", "open_writer", "read_position"]
+__all__ = ["Position", "ask_rebuild", "open_readonly", "open_writer", "read_position", "snapshot"]
 
 _UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -75,6 +76,19 @@ def read_position(connection: sqlite3.Connection) -> Position | None:
     except sqlite3.OperationalError:  # no such table
         return None
     return Position(*row) if row else None
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """One read transaction, unless the caller has one: what is read in it belongs together, at one head."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

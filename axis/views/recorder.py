@@ -15,7 +15,7 @@ from axispb.v1 import document_pb2, evidence_pb2, journal_pb2
 from axis.core.envelope import Kind
 from axis.core.frame import Frame
 from axis.core.references import numbering, references, relation
-from axis.core.volumes import local_day
+from axis.core.volumes import local_day, local_hour
 from axis.views.queries import query
 from axis.views.register import Register
 from axis.views.rows import Rows
@@ -77,6 +77,7 @@ class Recorder:
         self._sides: dict[tuple[str, str], str] = {}  # of units where they stand now
         self._rows = Rows()
         self._day = ""  # of the frame that is being read
+        self._hour = 0
         self._handlers: dict[str, Callable[[journal_pb2.Record, int, int], None]] = {
             name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
         }
@@ -88,7 +89,7 @@ class Recorder:
 
     def add(self, frame: Frame) -> None:
         """Take a frame's records."""
-        self._day = local_day(frame.at)
+        self._day, self._hour = local_day(frame.at), local_hour(frame.at)
         for sequence, raw in enumerate(frame.records, frame.first_sequence):
             record = journal_pb2.Record.FromString(raw)
             body = record.WhichOneof("body")
@@ -154,6 +155,8 @@ class Recorder:
         counts = self._rows.count(sender, day, kind)
         counts.sent += 1
         counts.bytes_sent += size
+        if kind == "document":
+            self._rows.sent_at(sender, day[:7], self._hour, units)
         for ordinal, destination in enumerate(acceptance.deliveries):
             row = (sequence, destination.unit, 1, ordinal, destination.host, sequence, at)
             self._rows.deliveries.append(row)
@@ -179,6 +182,8 @@ class Recorder:
             counts.refused += 1
         if self._day > known.day:  # Decree 30/2020, article 21: within the same day
             counts.late += 1
+        if known.kind == "document" and received:
+            self._rows.received_at(unit, self._day[:7], self._hour, known.sender)
         if known.kind == "document":
             self._rows.measure(at - known.accepted_at)
         self._event(record, sequence, at, outcome, known, unit, outcome=outcome, reason=receipt.reason)

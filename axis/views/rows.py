@@ -7,6 +7,7 @@ batch does not matter otherwise.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,6 +38,13 @@ _ADD_DAILY: Final = """
         dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
         bytes_sent = bytes_sent + excluded.bytes_sent,
         bytes_received = bytes_received + excluded.bytes_received"""
+_ADD_HOURS: Final = """
+    INSERT INTO hours VALUES (?,?,?,?,?)
+    ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, received = received + excluded.received"""
+_ADD_PAIRS: Final = """
+    INSERT INTO pairs VALUES (?,?,?,?,?)
+    ON CONFLICT DO UPDATE SET addressed = addressed + excluded.addressed,
+        received = received + excluded.received"""
 _ADD_REJECTIONS: Final = (
     "INSERT INTO rejections VALUES (?,?) ON CONFLICT DO UPDATE SET refused = refused + excluded.refused"
 )
@@ -90,6 +98,8 @@ class Rows:
     events: list[Row] = field(default_factory=list)
     terms: list[Row] = field(default_factory=list)
     daily: dict[tuple[str, str, str], Daily] = field(default_factory=dict)
+    hours: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
+    pairs: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
     rejections: dict[str, int] = field(default_factory=dict)
     durations: dict[float, list[int]] = field(default_factory=dict)
 
@@ -100,6 +110,17 @@ class Rows:
         if counts is None:
             counts = self.daily[key] = Daily()
         return counts
+
+    def sent_at(self, unit: str, month: str, hour: int, recipients: Iterable[str]) -> None:
+        """Count a document by the hour, and for each of its recipients."""
+        self.hours.setdefault((unit, month, hour), [0, 0])[0] += 1
+        for recipient in recipients:
+            self.pairs.setdefault((unit, month, recipient), [0, 0])[0] += 1
+
+    def received_at(self, unit: str, month: str, hour: int, sender: str) -> None:
+        """Count a receipt by the hour, and for the document's sender."""
+        self.hours.setdefault((unit, month, hour), [0, 0])[1] += 1
+        self.pairs.setdefault((sender, month, unit), [0, 0])[1] += 1
 
     def measure(self, milliseconds: int) -> None:
         """Count one time from acceptance to outcome."""
@@ -119,5 +140,7 @@ class Rows:
         run(_INSERT_EVENT, self.events)
         run(_INSERT_TERMS, self.terms)
         run(_ADD_DAILY, [(*key, *counts.row()) for key, counts in self.daily.items()])
+        run(_ADD_HOURS, [(*key, *counts) for key, counts in self.hours.items()])
+        run(_ADD_PAIRS, [(*key, *counts) for key, counts in self.pairs.items()])
         run(_ADD_REJECTIONS, self.rejections.items())
         run(_ADD_DURATIONS, [(limit, *sums) for limit, sums in self.durations.items()])

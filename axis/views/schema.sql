@@ -44,6 +44,11 @@ CREATE TABLE certificates (
     revoked_at       INTEGER NOT NULL,
     reason           TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- By expiry, with all that their states are counted from; those of one organisation; the few revoked ones.
+CREATE INDEX certificates_expiry ON certificates (not_after, sha256, usage, revoked_sequence);
+CREATE INDEX certificates_organisation ON certificates (organisation, not_after, sha256);
+CREATE INDEX certificates_revoked ON certificates (not_after, sha256) WHERE revoked_sequence > 0;
+CREATE INDEX certificates_serial ON certificates (serial);
 
 -- Documents and statuses that were accepted; `sequence` is the place of the acceptance.
 CREATE TABLE documents (
@@ -91,6 +96,7 @@ CREATE TABLE deliveries (
     reason           TEXT NOT NULL,
     PRIMARY KEY (document, unit, attempt)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_in_flight ON deliveries (opened_at) WHERE state = 'in_flight';
 
 -- The traffic log: exactly one row per record of the journal.
 CREATE TABLE events (
@@ -127,6 +133,27 @@ CREATE TABLE daily (
     bytes_received INTEGER NOT NULL,
     PRIMARY KEY (unit, day, kind)
 ) STRICT, WITHOUT ROWID;
+
+-- Documents that a unit sent and received in a month, by the hour of the day (UTC+07:00).
+CREATE TABLE hours (
+    unit     TEXT NOT NULL,
+    month    TEXT NOT NULL,                      -- YYYY-MM
+    hour     INTEGER NOT NULL CHECK (hour BETWEEN 0 AND 23),
+    sent     INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    PRIMARY KEY (unit, month, hour)
+) STRICT, WITHOUT ROWID;
+
+-- Documents from a unit to another in a month: deliveries opened by an acceptance, and received.
+CREATE TABLE pairs (
+    sender    TEXT NOT NULL,
+    month     TEXT NOT NULL,                     -- YYYY-MM
+    recipient TEXT NOT NULL,
+    addressed INTEGER NOT NULL,
+    received  INTEGER NOT NULL,
+    PRIMARY KEY (sender, month, recipient)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pairs_recipient ON pairs (recipient, month);
 
 -- Refused envelopes by code.
 CREATE TABLE rejections (

@@ -14,13 +14,12 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 from axis.core.errors import Refusal
 from axis.views.criteria import Criteria, Filter
-from axis.views.file import read_position
+from axis.views.file import read_position, snapshot
 from axis.views.queries import query
 from axis.views.text import rfc3339
 
@@ -53,7 +52,7 @@ def page(
     With `newer` the oldest of these instead: the page that comes after a cursor, as for a live tail.
     Raises Refusal `field_invalid` for a code that no unit has.
     """
-    with _reading(connection):
+    with snapshot(connection):
         deadline = time.monotonic() + budget
         position = read_position(connection)
         head = position.sequence if position else 0
@@ -162,19 +161,6 @@ def _sequence(line: Line) -> int:
     sequence = line["sequence"]
     assert isinstance(sequence, int)
     return sequence
-
-
-@contextmanager
-def _reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """One read transaction, unless the caller has one: index and rows belong together."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def _line(row: sqlite3.Row) -> Line:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from axis.core.organisation import is_top_code
 from axis.core.volumes import Counts
-from axis.views.file import read_position
+from axis.views.file import read_position, snapshot
 from axis.views.queries import query
 from axis.views.text import rfc3339
 from axis.views.volumes import FIELDS, Selection, resolve
@@ -47,14 +47,11 @@ def branches(connection: sqlite3.Connection, selection: Selection, now: int) -> 
     """
     first, last = selection.period()
     root = "" if selection.subtree is None else resolve(connection, selection.subtree)
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         position = read_position(connection)
         path = _path(connection, root)
         parameters = {"root": root, "first": first, "last": last, "kind": selection.kind}
         found = connection.execute(query("volumes_by_branch"), parameters).fetchall()
-    finally:
-        connection.execute("ROLLBACK")
     rows: list[dict[str, object]] = []
     total = Counts()
     for row in found:

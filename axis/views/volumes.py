@@ -13,7 +13,7 @@ from typing import Final, Literal
 from axis.core.errors import Refusal
 from axis.core.periods import EVER, Days, chosen
 from axis.core.volumes import Counts
-from axis.views.file import read_position
+from axis.views.file import read_position, snapshot
 from axis.views.queries import query
 from axis.views.text import rfc3339
 
@@ -52,16 +52,13 @@ def volumes(connection: sqlite3.Connection, selection: Selection, now: int) -> d
     first, last = selection.period()
     root = None if selection.subtree is None else resolve(connection, selection.subtree)
     # One read transaction: rows and head belong together while the node goes on writing.
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         position = read_position(connection)
         parameters: dict[str, object] = {"root": root, "first": first, "last": last, "kind": selection.kind}
         if selection.by == "unit":
             rows, total = _by_unit(connection, parameters)
         else:
             rows, total = _by_period(connection, parameters, _PERIOD_LENGTH[selection.by])
-    finally:
-        connection.execute("ROLLBACK")
     return {
         "generated_at": rfc3339(now),
         "head": str(position.head) if position else "",

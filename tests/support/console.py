@@ -20,6 +20,7 @@ from axis.console.roles import Role
 from axis.control import Operation
 from axis.core.errors import Refusal
 from axis.core.state import reduce
+from axis.flow.directory import DirectoryPages
 from axis.journal.memory import MemoryJournal
 from axis.views.projection import Views
 from bench.history import History, Signers
@@ -45,6 +46,10 @@ class Desk:
     done: list[tuple[str, dict[str, Any]]]
     #: What the next acts are refused with.
     refuse: list[Refusal]
+    #: What the acts answer, by operation; nothing otherwise.
+    answers: dict[str, dict[str, Any]]
+    #: When nodes were last heard of.
+    contacts: dict[str, int]
 
     async def operator(self, role: Role) -> str:
         """Someone with this role: their bearer token."""
@@ -94,19 +99,27 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
     views.catch_up(history.journal)
     metrics = ConsoleMetrics(views.path, lambda: history.now)
     broken: list[str] = []
+    contacts: dict[str, int] = {}
     sources = Sources(
-        views, history.journal.record, metrics, lambda: broken[0] if broken else None, lambda: history.now
+        views,
+        history.journal.record,
+        metrics,
+        lambda: broken[0] if broken else None,
+        lambda: history.now,
+        contacts=lambda: contacts,
+        directory=DirectoryPages(history.journal).newest,
     )
     accounts = Accounts(folder)
     done: list[tuple[str, dict[str, Any]]] = []
     refuse: list[Refusal] = []
+    answers: dict[str, dict[str, Any]] = {}
 
     def operation(name: str) -> Operation:
         async def act(arguments: dict[str, Any]) -> dict[str, Any]:
             if refuse:
                 raise refuse.pop(0)
             done.append((name, arguments))
-            return {}
+            return answers.get(name, {})
 
         return act
 
@@ -127,5 +140,5 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
         acts=Acts({name: operation(name) for name in (*names, "cert.revoke")}),
     )
     async with TestClient(TestServer(console)) as client:
-        yield Desk(client, history, metrics, broken, views, accounts, done, refuse)
+        yield Desk(client, history, metrics, broken, views, accounts, done, refuse, answers, contacts)
     views.close()

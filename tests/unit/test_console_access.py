@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from argon2 import PasswordHasher, extract_parameters
 
 from axis.console.access import ACCESS, OPEN, check_routes
 from axis.console.accounts import ACCOUNTS_FILE, Accounts, hash_password, new_token, token_sha256
@@ -118,7 +121,7 @@ ACTS_BODIES: dict[str, dict[str, Any]] = {
 
 
 def _path(path: str) -> str:
-    for name in ("document_id", "code", "serial", "name", "language"):
+    for name in ("document_id", "code", "serial", "name", "language", "act"):
         path = path.replace("{" + name + "}", "x1")
     return path
 
@@ -270,6 +273,26 @@ async def test_too_many_log_ins_have_to_wait(gate: Gate) -> None:
     assert (await gate.log_in("vy")).status == 429
     gate.seconds[0] += WINDOW_SECONDS
     assert (await gate.log_in("oanh")).status == 200
+
+
+async def test_few_passwords_are_looked_at_together(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("axis.console.guard._WAITING", 3)
+    free = threading.Event()
+
+    def held(_name: str, _password: str) -> None:
+        assert free.wait(30)
+
+    monkeypatch.setattr(gate.accounts, "by_password", held)
+    asked = [asyncio.create_task(gate.log_in(f"name{number}", "sai")) for number in range(6)]
+    turned_away: list[aiohttp.ClientResponse] = []
+    while len(turned_away) < 3:
+        waiting = [answer for answer in asked if not answer.done()]
+        done, _ = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        assert done
+        turned_away += [answer.result() for answer in done]
+    free.set()
+    assert [(answer.status, answer.headers["Retry-After"]) for answer in turned_away] == [(429, "5")] * 3
+    assert sorted([(await answer).status for answer in asked]) == [401] * 3 + [429] * 3
 
 
 async def test_a_cookie_changes_nothing_without_its_csrf_token(gate: Gate) -> None:
@@ -443,6 +466,28 @@ def test_a_password_is_the_same_however_its_marks_are_typed(tmp_path: Path) -> N
     accounts.add("an", Role.VIEWER, password=hash_password("mật khẩu của An"), at=1)
     assert accounts.by_password("an", "mật khẩu của An") is not None
     assert accounts.by_password("an", "mật khẩu của an") is None
+
+
+def test_a_wrong_name_costs_as_much_as_a_wrong_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts, looked = Accounts(tmp_path), []
+    accounts.add("an", Role.VIEWER, password=HASH, at=1)
+    accounts.add("off", Role.VIEWER, password=HASH, at=1)
+    accounts.change("off", disabled=True, at=2)
+    accounts.add("token-only", Role.VIEWER, token=token_sha256("axop_x"), at=1)
+    verify = PasswordHasher.verify
+
+    def counted(self: PasswordHasher, kept: str, password: str) -> bool:
+        looked.append(extract_parameters(kept))
+        return bool(verify(self, kept, password))
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
+    for name in ("nobody", "off", "token-only"):
+        assert accounts.by_password(name, PASSWORD) is None
+    assert accounts.by_password("an", "sai hoàn toàn") is None
+    assert len(looked) == 4
+    assert len(set(map(str, looked))) == 1, "the same passes and the same memory"
 
 
 def test_roles_have_names() -> None:

@@ -1,0 +1,175 @@
+"""A registrar's acts on register and certificates, by forms: what is asked for, a page that says what it will
+do and asks why, then the act. Each is done by `axis.console.acts` and stands in the journal with who and why.
+
+A token is shown in the answer to its form and nowhere else: it is not kept, and the page is not cached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from axis.console.acts import ACTS
+from axis.console.reading import Reading
+from axis.console.roles import OPERATOR
+from axis.console.site import Site
+from axis.core.decide_enrolment import REVOCATION_REASONS
+from axis.core.errors import Refusal
+from axis.core.organisation import AXIS
+from axis.views.file import read_position
+from axis.views.trust import certificate, one_unit
+
+__all__ = ["RegisterActs"]
+
+#: Of a unit: what its page is told afterwards.
+_UNIT_ACTS: Final = {"token": "", "suspend": "suspended", "resume": "resumed"}
+_FIELDS: Final = ("code", "name", "parent", "old_code", "mail", "reason")
+#: How long an answer waits until the views show what was done.
+_LOOKS: Final = 40
+_LOOK_SECONDS: Final = 0.05
+
+
+class RegisterActs:
+    """`/trust/add`, `/trust/units/{code}/{act}`, `/trust/certificates/{serial}/revoke`."""
+
+    def __init__(
+        self, site: Site, reading: Reading, *, directory: Callable[[], int], now: Callable[[], int]
+    ) -> None:
+        self._site, self._reading, self._directory, self._now = site, reading, directory, now
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is served."""
+        return [
+            web.get("/trust/add", self.add),
+            web.post("/trust/add", self.add),
+            web.get("/trust/units/{code}/{act}", self.unit),
+            web.post("/trust/units/{code}/{act}", self.unit),
+            web.get("/trust/certificates/{serial}/revoke", self.revoke),
+            web.post("/trust/certificates/{serial}/revoke", self.revoke),
+        ]
+
+    async def add(self, request: web.Request) -> web.Response:
+        """Register a unit: the form, then what was filled in to be confirmed, then its token."""
+        given = await _form(request)
+        values = {name: given.get(name, "") for name in _FIELDS}
+        if not given or "change" in given:
+            return self._site.page(request, "trust_add", section="trust", given=values, problem=None)
+        try:
+            reason = _reason(given)
+            if not values["code"] or not values["name"]:
+                raise Refusal("field_invalid", "code, name: both are needed")
+            if "confirmed" not in given:
+                return self._site.page(request, "trust_confirm", section="trust", given=values)
+            answer = await request.app[ACTS].register(
+                request[OPERATOR],
+                values["code"],
+                values["name"],
+                values["parent"],
+                [values["old_code"]] if values["old_code"] else [],
+                values["mail"],
+                reason,
+            )
+        except Refusal as refusal:
+            status = refusal.code.http_status
+            return self._site.page(
+                request, "trust_add", status=status, section="trust", given=values, problem=refusal
+            )
+        return self._token(request, answer)
+
+    async def unit(self, request: web.Request) -> web.Response:
+        """Give a unit another token, suspend it, or resume it; the page before says what that means."""
+        act = request.match_info["act"]
+        if act not in _UNIT_ACTS:
+            return self._site.page(request, "missing", status=404, problem=act[:40])
+        code = request.match_info["code"]
+        try:
+            unit = await self._reading.read(lambda views: one_unit(views, code))
+        except Refusal as refusal:
+            return self._missing(request, refusal, "sender_not_registered")
+        problem = None
+        if request.method == "POST":
+            try:
+                reason = _reason(await _form(request))
+                acts, by = request.app[ACTS], request[OPERATOR]
+                if act == "token":
+                    return self._token(request, await acts.token(by, unit["code"], reason))
+                await (acts.suspend if act == "suspend" else acts.resume)(by, unit["code"], reason)
+            except Refusal as refusal:
+                problem = refusal
+            else:
+                await self._until_shown()
+                raise web.HTTPSeeOther(f"/trust/units/{quote(unit['code'])}?done={_UNIT_ACTS[act]}")
+        return self._ask(request, act, problem, unit=unit)
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """Revoke a certificate, for a reason of RFC 5280 and one in words."""
+        serial = request.match_info["serial"]
+        try:
+            found = await self._reading.read(lambda views: certificate(views, serial, self._now()))
+        except Refusal as refusal:
+            return self._missing(request, refusal, "certificate_unknown")
+        problem = None
+        given = await _form(request)
+        if request.method == "POST":
+            try:
+                remark = _reason(given)
+                code = given.get("code", "")
+                await request.app[ACTS].revoke(request[OPERATOR], found["serial"], code, remark)
+            except Refusal as refusal:
+                problem = refusal
+            else:
+                await self._until_shown()
+                if found["org"] == AXIS:  # which is no unit
+                    raise web.HTTPSeeOther("/trust?state=revoked")
+                raise web.HTTPSeeOther(f"/trust/units/{quote(found['org'])}?done=revoked")
+        return self._ask(request, "revoke", problem, certificate=found)
+
+    def _ask(self, request: web.Request, act: str, problem: Refusal | None, **about: Any) -> web.Response:
+        status = problem.code.http_status if problem else 200
+        about = {
+            "unit": None,
+            "certificate": None,
+            "problem": problem,
+            "reasons": REVOCATION_REASONS,
+            **about,
+        }
+        return self._site.page(request, "trust_act", status=status, section="trust", act=act, **about)
+
+    def _token(self, request: web.Request, answer: dict[str, Any]) -> web.Response:
+        return self._site.page(request, "trust_token", section="trust", made=answer)
+
+    def _missing(self, request: web.Request, refusal: Refusal, name: str) -> web.Response:
+        if refusal.name != name:
+            raise refusal
+        return self._site.page(request, "missing", status=404, problem=refusal.detail)
+
+    async def _until_shown(self) -> None:
+        """Wait a little for the views, so that the page that follows shows what was done."""
+
+        def sequence(views: Any) -> int:
+            position = read_position(views)
+            return position.sequence if position else 0
+
+        for _ in range(_LOOKS):
+            if await self._reading.read(sequence) >= self._directory():
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a form that was sent; none for a page that is asked for."""
+    if request.method != "POST":
+        return {}
+    return {name: value.strip() for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def _reason(given: dict[str, str]) -> str:
+    """Why, in words; Refusal `field_invalid`."""
+    reason = given.get("reason", "")
+    if not reason:
+        raise Refusal("field_invalid", "reason: say why; it is kept")
+    return reason

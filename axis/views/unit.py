@@ -1,0 +1,95 @@
+"""One unit: what stands in the register, its volumes, hours of the day, partners, certificates."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Final
+
+from axis.views.criteria import Filter
+from axis.views.file import snapshot
+from axis.views.queries import query
+from axis.views.text import rfc3339
+from axis.views.traffic import page
+from axis.views.units import branches
+from axis.views.volumes import FIELDS, Selection, resolve
+
+__all__ = ["unit"]
+
+_PARTNERS: Final = 10
+_RECENT: Final = 15
+
+
+def unit(
+    connection: sqlite3.Connection, code: str, selection: Selection, now: int, contacts: Mapping[str, int]
+) -> dict[str, Any]:
+    """Everything about the unit that has this code, any of its codes, in the selection's days.
+
+    `volumes` are the unit's alone, `branch` with all units below. `hours` and `partners` count whole months,
+    `months`: those in which the days begin and end. `contacts` says when each organisation last asked.
+    Raises Refusal `field_invalid` where nobody has the code.
+    """
+    with snapshot(connection):
+        return _unit(connection, resolve(connection, code), selection, now, contacts)
+
+
+def _unit(
+    connection: sqlite3.Connection, code: str, selection: Selection, now: int, contacts: Mapping[str, int]
+) -> dict[str, Any]:
+    tree: dict[str, Any] = branches(connection, Selection(days=selection.period(), subtree=code), now)
+    own = next(row for row in tree["rows"] if row["code"] == code)
+    row = connection.execute("SELECT * FROM units WHERE code = ?", (code,)).fetchone()
+    first, last = (day[:7] for day in selection.period())
+    months = {"unit": code, "first": first, "last": last, "limit": _PARTNERS}
+    host = _host(connection, [each["code"] for each in tree["path"]])
+    certificates = connection.execute(query("unit_certificates"), months)
+    return {
+        "generated_at": tree["generated_at"],
+        "head": tree["head"],
+        "code": code,
+        "name": row["name"],
+        "old_codes": json.loads(row["old_codes"]),
+        "path": tree["path"],
+        "suspended": bool(row["suspended"]),
+        "host": host,
+        "last_contact": rfc3339(contacts[host]) if host in contacts else None,
+        "volumes": {name: own[name] for name in ("on_time", *FIELDS)},
+        "branch": tree["total"],
+        "children": [each for each in tree["rows"] if each["code"] != code],
+        "months": [first or None, None if last.startswith("9999") else last],
+        "hours": _hours(connection, months),
+        "partners": [dict(each) for each in connection.execute(query("partners"), months)],
+        "certificates": [_certificate(each, now) for each in certificates],
+        "recent": page(connection, Filter(unit=code, event="accepted", limit=_RECENT)).lines,
+    }
+
+
+def _hours(connection: sqlite3.Connection, months: Mapping[str, object]) -> list[dict[str, int]]:
+    """All 24, also those in which nothing happened."""
+    found = {row["hour"]: row for row in connection.execute(query("unit_hours"), dict(months))}
+    return [
+        dict(found[hour]) if hour in found else {"hour": hour, "sent": 0, "received": 0} for hour in range(24)
+    ]
+
+
+def _host(connection: sqlite3.Connection, path: list[str]) -> str:
+    """The nearest unit of the path that has a node; the unit itself where none has."""
+    for code in reversed(path):
+        if connection.execute("SELECT enrolled FROM units WHERE code = ?", (code,)).fetchone()[0]:
+            return code
+    return path[-1]
+
+
+def _certificate(row: sqlite3.Row, now: int) -> dict[str, Any]:
+    state = "expired" if row["not_after"] <= now else "active"
+    if row["revoked_sequence"]:
+        state = "revoked"
+    return {
+        "usage": row["usage"],
+        "serial": row["serial"],
+        "not_before": rfc3339(row["not_before"]),
+        "not_after": rfc3339(row["not_after"]),
+        "state": state,
+        "reason": row["reason"] or None,
+    }

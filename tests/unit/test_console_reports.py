@@ -1,0 +1,90 @@
+"""The report of volumes: what CSV, XLSX and the printed page hold is what `axis volumes` says."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from axis.console.reports import COLUMNS
+from axis.console.shown import plain
+from tests.support.console import TOKEN, Desk, desk_in
+
+NUMBERS = [name for name in COLUMNS[3:] if name != "on_time"]
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path) as made:
+        await made.history.register("H26", '=HYPERLINK("http://evil.example","x")')
+        await made.history.register("H29", '+84 "Sài Gòn", TP.\r\nHồ Chí Minh')
+        await made.catch_up()
+        yield made
+
+
+async def get(desk: Desk, path: str) -> tuple[str, bytes]:
+    response = await desk.get(path, Authorization=f"Bearer {TOKEN}")
+    assert response.status == 200
+    return response.headers["Content-Disposition"], await response.read()
+
+
+async def test_csv(desk: Desk) -> None:
+    name, content = await get(desk, "/reports/volumes.csv?period=2026-11")
+    assert name == 'attachment; filename="volumes-2026-11.csv"'
+    assert content.startswith(b"\xef\xbb\xbf")
+    assert content.endswith(b"\r\n")
+    heading, *rows, total = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+    assert heading[:4] == ["Mã", "Cơ quan", "Cấp trên", "Gửi"]
+    answer = await desk.api("/api/v1/volumes?month=2026-11")
+    assert [row[0] for row in rows] == [row["code"] for row in answer["rows"]]  # type: ignore[attr-defined]
+    for row, counted in zip([*rows, total], [*answer["rows"], answer["total"]], strict=True):  # type: ignore[misc]
+        assert {name: int(row[COLUMNS.index(name)]) for name in NUMBERS} == {
+            name: counted[name] for name in NUMBERS
+        }
+    names = {row[0]: row[1] for row in rows}
+    assert names["H26"] == '\'=HYPERLINK("http://evil.example","x")'
+    assert names["H29"] == '\'+84 "Sài Gòn", TP.\r\nHồ Chí Minh'
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "\ra", "\na"])
+def test_no_text_becomes_a_formula(text: str) -> None:
+    assert plain(text) == f"'{text}"
+    assert plain(f"a{text}") == f"a{text}"
+
+
+async def test_xlsx(desk: Desk) -> None:
+    name, content = await get(desk, "/reports/volumes.xlsx?subtree=000.00.00.G22&year=2026")
+    assert name == 'attachment; filename="volumes-000.00.00.G22-2026.xlsx"'
+    _, content = await get(desk, "/reports/volumes.xlsx?period=all")
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+    assert sheet is not None
+    cells = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
+    answer = await desk.api("/api/v1/volumes")
+    for row, counted in zip(cells, [*answer["rows"], answer["total"]], strict=True):  # type: ignore[misc]
+        assert {name: row[COLUMNS.index(name)] for name in NUMBERS} == {
+            name: counted[name] for name in NUMBERS
+        }
+    assert cells[-1][COLUMNS.index("on_time")] == 1
+    formulas = [cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f"]
+    assert not formulas
+    assert '=HYPERLINK("http://evil.example","x")' in [row[1] for row in cells]
+
+
+async def test_the_printed_page(desk: Desk) -> None:
+    response = await desk.get("/reports/volumes?month=2026-11", Authorization=f"Bearer {TOKEN}")
+    text = await response.text()
+    assert "Báo cáo số liệu gửi, nhận theo cơ quan: 2026-11" in text
+    assert "=HYPERLINK(&#34;" in text
+    assert str((await desk.api("/api/v1/volumes"))["head"]) in text
+
+
+@pytest.mark.parametrize("path", ["/reports/volumes", "/reports/volumes.csv", "/reports/volumes.xlsx"])
+async def test_only_for_whom_is_known_and_asks_rightly(desk: Desk, path: str) -> None:
+    assert (await desk.get(path)).status == 303
+    wrong = await desk.get(f"{path}?period=2026-13", Authorization=f"Bearer {TOKEN}")
+    assert (wrong.status, "2026-13" in await wrong.text()) == (422, True)
+    assert (await desk.get(f"{path}?period=%0d%0aX:y", Authorization=f"Bearer {TOKEN}")).status == 422
