@@ -35,6 +35,8 @@ Direction = Literal["either", "from", "to"]
 
 #: Leaping along a list of fewer places takes some milliseconds at most.
 _SHORT: Final = 400
+#: More moves than this, and a subtree is walked through instead of them.
+_MANY_MOVES: Final = 2000
 #: Sequences that are read at once where each line must be looked at.
 _LOOKED_AT: Final = 200
 _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
@@ -98,7 +100,7 @@ class Criteria:
         tree: set[str] = set()
         if wanted.subtree is not None:
             root = resolve(connection, wanted.subtree)
-            asked = [root, *(str(row[0]) for row in connection.execute(query("moved_below"), {"root": root}))]
+            asked = [root, *_moved_below(connection, root)]
             clauses.append(_units(asked, wanted.direction, below=True))
             if any(connection.execute(query("has_left"), {"unit": unit}).fetchone() for unit in asked):
                 tree = {str(row[0]) for row in connection.execute(query("subtree"), {"root": root})}
@@ -184,6 +186,13 @@ def _simple_clauses(connection: sqlite3.Connection, wanted: Filter) -> list[list
         if value is not None:
             clauses.append([term(name, value)])
     return clauses
+
+
+def _moved_below(connection: sqlite3.Connection, root: str) -> list[str]:
+    """Units below one that were ever moved: looked for from these upwards, or from it where they are many."""
+    (moves,) = connection.execute(query("count_moves"), {"limit": _MANY_MOVES}).fetchone()
+    name = "moved_below" if moves < _MANY_MOVES else "moved_below_downwards"
+    return [str(row[0]) for row in connection.execute(query(name), {"root": root})]
 
 
 def _units(codes: Iterable[str], direction: Direction, *, below: bool) -> list[str]:
