@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from axis import config, control
-from axis.audit import AuditReport, Problem, audit
+from axis.audit import AuditReport, Problem
 from axis.core.errors import Refusal
 from axis.journal.sqlite import SqliteJournal
 from axis.ports import JournalBroken, StoredRecord
@@ -90,7 +90,7 @@ def rebuild(home: Path) -> dict[str, object]:
 
 def audit_home(home: Path, quick: bool) -> AuditReport:
     """Audit a home's files, running or not; the views are brought up first if they belong to the journal."""
-    from axis.app.attachments import shared_attachments
+    from axis.app.audit_run import audit_files
     from axis.app.home import read_home
 
     settings = read_home(home)
@@ -101,17 +101,8 @@ def audit_home(home: Path, quick: bool) -> AuditReport:
         odd = (Problem(0, "journal_broken", f"no node would start with it: {error}"),)
     except (Refusal, sqlite3.DatabaseError) as error:
         odd = (Problem(0, "views_behind", f"the views cannot be brought up: {error}"),)
-    with _progress("audit") as tell, shared_attachments(settings) as shared:
-        report = audit(
-            settings.journal_path,
-            settings.views_path,
-            settings.blobs_path,
-            anchors=settings.anchors.anchors,
-            quick=quick,
-            # In a cluster no node holds every attachment.
-            elsewhere=shared.look if settings.settings.journal else None,
-            progress=lambda what, done, of: tell(done, of, what),
-        )
+    with _progress("audit") as tell:
+        report = audit_files(settings, quick, lambda what, done, of: tell(done, of, what))
     return replace(report, problems=(*odd, *report.problems))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from axis.app.audits import Audits
 from axis.app.node import Node
 from axis.app.operations import operations
 from axis.config import parse_address
@@ -39,12 +40,16 @@ async def start_console(node: Node, metrics: ConsoleMetrics, opened: AsyncExitSt
         contacts=node.peers.contacts,
         directory=node.directory.newest,
     )
+    operate = operations(node, serving=True)
+    audits = Audits(node.home.path, node.clock, lambda: operate["views.sync"]({}))
+    opened.push_async_callback(audits.close)
     application = create_console(
         sources,
         token=token,
         hosts=(host, *node.home.settings.names),
         accounts=Accounts(node.home.path),
-        acts=Acts(operations(node, serving=True)),
+        acts=Acts(operate),
+        audits=audits,
     )
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2.0)
     await runner.setup()

@@ -19,6 +19,7 @@ from axis.console.accounts import Accounts
 from axis.console.acts import ACTS, Acts, acts_routes
 from axis.console.api import Api
 from axis.console.assets import Assets
+from axis.console.audits import AuditRuns, Audits
 from axis.console.charts import Charts
 from axis.console.documents import Documents
 from axis.console.faults import faults
@@ -66,10 +67,12 @@ def create_console(
     hosts: Iterable[str] = (),
     accounts: Accounts | None = None,
     acts: Acts | None = None,
+    audits: AuditRuns | None = None,
 ) -> web.Application:
     """The console's application. `token` logs in as registrar; `hosts` are the names it may be called by.
 
-    Without `accounts` nobody but the token's holder logs in, without `acts` nobody changes anything.
+    Without `accounts` nobody but the token's holder logs in, without `acts` nobody changes anything, without
+    `audits` none is run.
     """
     guard = Guard(token, hosts, accounts)
     application = web.Application(middlewares=[guard.middleware], client_max_size=_BODY_LIMIT)
@@ -127,6 +130,7 @@ def create_console(
             web.get("/api/v1/documents/{document_id}", api.document),
             *trust.routes(),
             *register.routes(),
+            *Audits(site, reading, audits).routes(),
             *acts_routes(),
         ]
     )

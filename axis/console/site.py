@@ -27,6 +27,7 @@ PAGES: Final = (
     ("traffic", "/traffic"),
     ("units", "/units"),
     ("trust", "/trust"),
+    ("audit", "/audit"),
 )
 
 LANGUAGE_COOKIE: Final = "axis_language"

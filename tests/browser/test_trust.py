@@ -57,3 +57,25 @@ async def test_an_organisation_is_registered_and_its_token_shown(visit: Visit) -
     await expect(page.locator("main")).to_contain_text(TOKEN)
     await visit.shoot("trust-token")
     await visit.check_accessibility()
+
+
+async def test_an_audit_is_run_and_told_of(visit: Visit) -> None:
+    page, runs = visit.page, visit.desk.runs
+    await visit.go("/audit")
+    await page.get_by_role("button", name="Chạy kiểm tra").click()
+    await expect(page.get_by_role("status")).to_contain_text("7 / 12")
+    await visit.shoot("audit-running")
+    await visit.check_accessibility()
+    problem = {"sequence": 4, "code": "chain_broken", "detail": "<script>alert(1)</script> " + "ab" * 200}
+    runs.kept[0] |= {
+        "state": "done",
+        "seconds": 75,
+        "report": {
+            "head": "j:9:" + "ab" * 32, "records": 9, "root_hash": "cd" * 32, "signatures_checked": 5,
+            "volumes_equal": False, "problems": [problem], "incomplete": False,
+        },
+    }  # fmt: skip
+    await page.get_by_role("link", name="Cập nhật").click()
+    await expect(page.locator("main")).to_contain_text("<script>alert(1)</script>")
+    await visit.shoot("audit")
+    await visit.check_accessibility()

@@ -32,6 +32,28 @@ START = 1_795_000_000_000
 DAY = 86_400_000
 
 
+class Runs:
+    """Audits as a test says they are."""
+
+    def __init__(self) -> None:
+        self.kept: list[dict[str, Any]] = []
+        self.refusal: Refusal | None = None
+
+    def all(self) -> list[dict[str, Any]]:
+        return self.kept
+
+    async def start(self, by: str, quick: bool) -> dict[str, Any]:
+        if self.refusal is not None:
+            raise self.refusal
+        run: dict[str, Any] = {
+            "id": str(START + len(self.kept)), "at": START, "by": by, "quick": quick, "state": "running",
+            "seconds": None, "detail": "", "report": None,
+            "progress": {"what": "records", "done": 7, "of": 12},
+        }  # fmt: skip
+        self.kept.insert(0, run)
+        return run
+
+
 @dataclass
 class Desk:
     """A console in front of a little history."""
@@ -50,6 +72,7 @@ class Desk:
     answers: dict[str, dict[str, Any]]
     #: When nodes were last heard of.
     contacts: dict[str, int]
+    runs: Runs
 
     async def operator(self, role: Role) -> str:
         """Someone with this role: their bearer token."""
@@ -113,6 +136,7 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
     done: list[tuple[str, dict[str, Any]]] = []
     refuse: list[Refusal] = []
     answers: dict[str, dict[str, Any]] = {}
+    runs = Runs()
 
     def operation(name: str) -> Operation:
         async def act(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -137,8 +161,9 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
         token=TOKEN,
         hosts=["axis.example"],
         accounts=accounts,
+        audits=runs,
         acts=Acts({name: operation(name) for name in (*names, "cert.revoke")}),
     )
     async with TestClient(TestServer(console)) as client:
-        yield Desk(client, history, metrics, broken, views, accounts, done, refuse, answers, contacts)
+        yield Desk(client, history, metrics, broken, views, accounts, done, refuse, answers, contacts, runs)
     views.close()

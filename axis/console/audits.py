@@ -1,0 +1,106 @@
+"""Audit: run one and see what it found, what was found before, and what operators did."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from axis.console.api import json_answer
+from axis.console.filters import filter_of
+from axis.console.reading import Reading
+from axis.console.roles import OPERATOR, Role
+from axis.console.site import Site
+from axis.core.errors import Refusal
+from axis.views.text import rfc3339
+from axis.views.traffic import page
+
+__all__ = ["AuditRuns", "Audits"]
+
+_ACTS: Final = 50
+
+
+class AuditRuns(Protocol):
+    """Runs audits, one at a time, and keeps what they found (`axis.app.audits` says how)."""
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every run that is kept, newest first; called in a thread."""
+
+    async def start(self, by: str, quick: bool) -> dict[str, Any]:
+        """Begin one; Refusal `unavailable` while another is under way."""
+
+
+class Audits:
+    """`/audit` and its twin. `runs` None: this node runs none."""
+
+    def __init__(self, site: Site, reading: Reading, runs: AuditRuns | None) -> None:
+        self._site, self._reading, self._runs = site, reading, runs
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is served."""
+        return [
+            web.get("/audit", self.page),
+            web.post("/audit", self.run),
+            web.get("/api/v1/audits", self.twin),
+            web.post("/api/v1/audits", self.run_twin),
+        ]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """A run (the newest, or the one that `run` names), all runs, operators' acts in pages."""
+        return await self._show(request)
+
+    async def run(self, request: web.Request) -> web.Response:
+        """Begin an audit, and go back to the page, which shows how far it is."""
+        form = await request.post()
+        try:
+            await self._start(request, quick=form.get("quick") == "1")
+        except Refusal as refusal:
+            return await self._show(request, problem=refusal)
+        raise web.HTTPSeeOther("/audit")
+
+    async def twin(self, _: web.Request) -> web.Response:
+        """{"audits": [{"id", "at", "by", "quick", "state", "seconds", "detail", "report", "progress"?}]}."""
+        return json_answer({"audits": [_shown(run) for run in await self._all()]})
+
+    async def run_twin(self, request: web.Request) -> web.Response:
+        """Begin an audit, `?quick=1` without reading attachments: the run."""
+        return json_answer(_shown(await self._start(request, quick=request.query.get("quick") == "1")))
+
+    async def _start(self, request: web.Request, *, quick: bool) -> dict[str, Any]:
+        by = request[OPERATOR]
+        by.require(Role.OPERATOR)
+        if self._runs is None:
+            raise Refusal("unavailable", "this node runs no audits")
+        return await self._runs.start(by.name, quick)
+
+    async def _all(self) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self._runs.all) if self._runs is not None else []
+
+    async def _show(self, request: web.Request, *, problem: Refusal | None = None) -> web.Response:
+        wanted = filter_of({**_place(request), "operator": "*"}, _ACTS)
+        acts = await self._reading.read(lambda views: page(views, wanted))
+        runs = await self._all()
+        named = request.query.get("run")
+        chosen = next((run for run in runs if named in {None, run["id"]}), None)
+        if named is not None and chosen is None:
+            return self._site.page(request, "missing", status=404, problem=named[:40])
+        return self._site.page(
+            request,
+            "audit",
+            status=problem.code.http_status if problem else 200,
+            runs=runs,
+            chosen=chosen,
+            busy=any(run["state"] == "running" for run in runs),
+            acts=acts,
+            problem=problem,
+            may_run=request[OPERATOR].may(Role.OPERATOR),
+        )
+
+
+def _place(request: web.Request) -> dict[str, str]:
+    return {"before": request.query["before"]} if "before" in request.query else {}
+
+
+def _shown(run: dict[str, Any]) -> dict[str, Any]:
+    return {**run, "at": rfc3339(run["at"])}
