@@ -13,7 +13,7 @@ from axis.audit.line import Line
 
 __all__ = ["listed_words", "terms"]
 
-_BLOCK: Final = 1 << 17
+_BLOCK: Final = 1 << 16
 _BEGINNINGS: Final = 8
 _MARKS: Final = re.compile(r"[\u0300-\u036f]")
 

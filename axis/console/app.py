@@ -86,11 +86,11 @@ def create_console(
     application.cleanup_ctx.append(live.run)
     health = Health(sources.metrics, sources.ready)
     login = Login(site, guard)
-    overview = Overview(site, reading, sources.now)
+    overview = Overview(site, reading, live, sources.now, sources.contacts)
     traffic = Traffic(site, reading, live)
     units = Units(site, reading, sources.now, sources.contacts)
     reports = Reports(site, reading, sources.now)
-    charts = Charts(reading, sources.now)
+    charts = Charts(reading, sources.now, overview)
     documents = Documents(site, reading, sources.record)
     trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
     register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
@@ -113,6 +113,10 @@ def create_console(
             web.get("/reports/volumes", reports.page),
             web.get("/reports/volumes.csv", reports.csv),
             web.get("/reports/volumes.xlsx", reports.xlsx),
+            web.get("/live/overview", overview.follow),
+            web.get("/api/v1/overview", overview.twin),
+            web.get("/charts/minutes.svg", charts.minutes),
+            web.get("/charts/days.svg", charts.days),
             web.get("/charts/units.svg", charts.units),
             web.get("/charts/periods.svg", charts.periods),
             web.get("/charts/hours.svg", charts.hours),

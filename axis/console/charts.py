@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from axis.console.overview import Overview
 from axis.console.periods import asked
 from axis.console.reading import Reading
 from axis.console.site import language
@@ -25,6 +26,7 @@ from axis.views.volumes import Selection
 __all__ = ["Charts", "bars"]
 
 _SHOWN: Final = 15
+_LABELS: Final = 24
 _NAMES: Final = ("sent", "received", "refused")
 #: Seen alike in light and dark; told apart without colour by their order, which the legend names.
 _COLOURS: Final = ("#17558f", "#2f8f57", "#c0392b", "#b7791f")
@@ -44,8 +46,18 @@ Series = Sequence[tuple[str, Sequence[float]]]
 class Charts:
     """`/charts/…`."""
 
-    def __init__(self, reading: Reading, now: Callable[[], int]) -> None:
-        self._reading, self._now = reading, now
+    def __init__(self, reading: Reading, now: Callable[[], int], overview: Overview) -> None:
+        self._reading, self._now, self._overview = reading, now, overview
+
+    async def minutes(self, request: web.Request) -> web.Response:
+        """The last hour, minute by minute."""
+        rows = [{**row, "sent": row["accepted"]} for row in (await self._overview.found())["minutes"]]
+        return await self._answer(request, "chart.minutes", [row["at"][11:16] for row in rows], rows)
+
+    async def days(self, request: web.Request) -> web.Response:
+        """The last 30 days."""
+        rows = (await self._overview.found())["days"]
+        return await self._answer(request, "chart.days", [row["day"] for row in rows], rows)
 
     async def units(self, request: web.Request) -> web.Response:
         """The units (with what stands below them) that sent and received most in a period."""
@@ -120,6 +132,8 @@ def bars(title: str, labels: Sequence[str], series: Series, nothing: str) -> byt
         legend_at_bottom_columns=4,
         order_min=0,  # nothing is counted in halves
         x_label_rotation=35 if len(labels) > 8 else 0,
+        x_labels_major_every=-(-len(labels) // _LABELS) or 1,
+        show_minor_x_labels=False,
         no_data_text=nothing,
         include_x_axis=True,
         print_values=False,

@@ -278,7 +278,7 @@ def _set_headers(response: web.StreamResponse) -> None:
             "Content-Security-Policy": _POLICY,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
-            # With no-referrer a browser sends `Origin: null` for a form of this very page (Fetch, 3.2).
+            # With no-referrer a browser sends `Origin: null` for our own forms (Fetch, section 3.2).
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",

@@ -1,46 +1,68 @@
-"""The first page: how the axis stands now."""
+"""The first page: how the axis stands now, renewed as events come."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
+from axis.console.api import json_answer
+from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.site import Site
+from axis.views.minutes import Minutes
+from axis.views.overview import overview
 from axis.views.traffic import Filter, traffic
-from axis.views.volumes import Selection, volumes
 
 __all__ = ["Overview"]
 
-_RECENT: Final = 50
-_COUNTS: Final = ("sent", "addressed", "received", "refused", "dead", "requeued", "in_flight", "late")
+_RECENT: Final = 20
 
 
 class Overview:
-    """`/`."""
+    """`/`, its figures as they change, and its twin."""
 
-    def __init__(self, site: Site, reading: Reading, now: Callable[[], int]) -> None:
-        self._site, self._reading, self._now = site, reading, now
+    def __init__(
+        self,
+        site: Site,
+        reading: Reading,
+        live: Live,
+        now: Callable[[], int],
+        contacts: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._site, self._reading, self._live = site, reading, live
+        self._now, self._contacts = now, contacts
+        self._minutes = Minutes()
 
     async def page(self, request: web.Request) -> web.Response:
-        """Volumes and recent traffic."""
-        month = request.query.get("month") or None
-        selection = Selection(month=month)
-
-        def read(views: sqlite3.Connection) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-            return volumes(views, selection, self._now()), traffic(views, Filter(limit=_RECENT))
-
-        counted, lines = await self._reading.read(read)
+        """Figures, the last hour, the last days, recent traffic."""
+        figures = await self.found()
+        lines = await self._reading.read(lambda views: traffic(views, Filter(limit=_RECENT)))
         newest = lines[-1]["sequence"] if lines else 0
         return self._site.page(
-            request,
-            "overview",
-            volumes=counted,
-            counts=_COUNTS,
-            lines=lines[::-1],
-            newest=newest,
-            month=month,
+            request, "overview", figures=figures, lines=lines[::-1], newest=newest, recent=_RECENT
         )
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """The figures, whenever there are events."""
+
+        async def newer(_: int) -> tuple[str, int]:
+            figures = await self.found()
+            return self._site.fragment(request, "overview_figures", figures=figures), figures["sequence"]
+
+        return await self._live.stream(request, "part", 0, newer)
+
+    async def twin(self, _: web.Request) -> web.Response:
+        """The same as JSON."""
+        return json_answer(await self.found())
+
+    async def found(self) -> dict[str, Any]:
+        """The figures at the head of now."""
+        now, contacts = self._now(), dict(self._contacts())
+
+        def read(views: sqlite3.Connection) -> dict[str, Any]:
+            return overview(views, now, self._minutes, contacts)
+
+        return await self._reading.read(read)

@@ -29,12 +29,14 @@ from axis.views.terms import (
 from axis.views.volumes import resolve
 from axis.views.words import begun
 
-__all__ = ["Criteria", "Direction", "Filter"]
+__all__ = ["Criteria", "Direction", "Filter", "sequence_at"]
 
 Direction = Literal["either", "from", "to"]
 
 #: Leaping along a list of fewer places takes some milliseconds at most.
 _SHORT: Final = 400
+#: More moves than this, and a subtree is walked through instead of them.
+_MANY_MOVES: Final = 2000
 #: Sequences that are read at once where each line must be looked at.
 _LOOKED_AT: Final = 200
 _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
@@ -87,9 +89,9 @@ class Criteria:
         """Resolve codes, times and words. Raises Refusal `field_invalid` for a code that no unit has."""
         first, last = wanted.after + 1, head
         if wanted.since is not None:
-            first = max(first, _sequence_at(connection, wanted.since, head))
+            first = max(first, sequence_at(connection, wanted.since, head))
         if wanted.until is not None:
-            last = min(last, _sequence_at(connection, wanted.until + 1, head) - 1)
+            last = min(last, sequence_at(connection, wanted.until + 1, head) - 1)
         if wanted.before is not None:
             last = min(last, wanted.before - 1)
         clauses = _simple_clauses(connection, wanted)
@@ -98,7 +100,7 @@ class Criteria:
         tree: set[str] = set()
         if wanted.subtree is not None:
             root = resolve(connection, wanted.subtree)
-            asked = [root, *(str(row[0]) for row in connection.execute(query("moved_below"), {"root": root}))]
+            asked = [root, *_moved_below(connection, root)]
             clauses.append(_units(asked, wanted.direction, below=True))
             if any(connection.execute(query("has_left"), {"unit": unit}).fetchone() for unit in asked):
                 tree = {str(row[0]) for row in connection.execute(query("subtree"), {"root": root})}
@@ -186,6 +188,13 @@ def _simple_clauses(connection: sqlite3.Connection, wanted: Filter) -> list[list
     return clauses
 
 
+def _moved_below(connection: sqlite3.Connection, root: str) -> list[str]:
+    """Units below one that were ever moved: looked for from these upwards, or from it where they are many."""
+    (moves,) = connection.execute(query("count_moves"), {"limit": _MANY_MOVES}).fetchone()
+    name = "moved_below" if moves < _MANY_MOVES else "moved_below_downwards"
+    return [str(row[0]) for row in connection.execute(query(name), {"root": root})]
+
+
 def _units(codes: Iterable[str], direction: Direction, *, below: bool) -> list[str]:
     return [unit_term(side, code, below) for code in codes for side in _SIDES[direction]]
 
@@ -201,7 +210,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _sequence_at(connection: sqlite3.Connection, at: int, head: int) -> int:
+def sequence_at(connection: sqlite3.Connection, at: int, head: int) -> int:
     """The first sequence whose time is `at` or later; one over the newest if there is none."""
     low, high = 1, head + 1
     while low < high:

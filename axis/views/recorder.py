@@ -182,9 +182,12 @@ class Recorder:
             counts.refused += 1
         if self._day > known.day:  # Decree 30/2020, article 21: within the same day
             counts.late += 1
-        if known.kind == "document" and received:
-            self._rows.received_at(unit, self._day[:7], self._hour, known.sender)
         if known.kind == "document":
+            if received:
+                self._rows.received_at(unit, self._day[:7], self._hour, known.sender)
+            else:
+                refusals = self._rows.refusals
+                refusals[receipt.reason] = refusals.get(receipt.reason, 0) + 1
             self._rows.measure(at - known.accepted_at)
         self._event(record, sequence, at, outcome, known, unit, outcome=outcome, reason=receipt.reason)
 

@@ -38,6 +38,14 @@ _ADD_DAILY: Final = """
         dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
         bytes_sent = bytes_sent + excluded.bytes_sent,
         bytes_received = bytes_received + excluded.bytes_received"""
+_ADD_DAYS: Final = """
+    INSERT INTO days VALUES (?,?,?,?,?,?,?,?,?,?,?)
+    ON CONFLICT DO UPDATE SET
+        sent = sent + excluded.sent, addressed = addressed + excluded.addressed,
+        received = received + excluded.received, refused = refused + excluded.refused,
+        dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
+        bytes_sent = bytes_sent + excluded.bytes_sent,
+        bytes_received = bytes_received + excluded.bytes_received"""
 _ADD_HOURS: Final = """
     INSERT INTO hours VALUES (?,?,?,?,?)
     ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, received = received + excluded.received"""
@@ -47,6 +55,9 @@ _ADD_PAIRS: Final = """
         received = received + excluded.received"""
 _ADD_REJECTIONS: Final = (
     "INSERT INTO rejections VALUES (?,?) ON CONFLICT DO UPDATE SET refused = refused + excluded.refused"
+)
+_ADD_REFUSALS: Final = (
+    "INSERT INTO refusals VALUES (?,?) ON CONFLICT DO UPDATE SET refused = refused + excluded.refused"
 )
 _ADD_DURATIONS: Final = """
     INSERT INTO durations VALUES (?,?,?)
@@ -100,6 +111,7 @@ class Rows:
     daily: dict[tuple[str, str, str], Daily] = field(default_factory=dict)
     hours: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
     pairs: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
     rejections: dict[str, int] = field(default_factory=dict)
     durations: dict[float, list[int]] = field(default_factory=dict)
 
@@ -140,7 +152,10 @@ class Rows:
         run(_INSERT_EVENT, self.events)
         run(_INSERT_TERMS, self.terms)
         run(_ADD_DAILY, [(*key, *counts.row()) for key, counts in self.daily.items()])
+        # Of all units on a day one row or more: they add up.
+        run(_ADD_DAYS, [(*key[1:], *counts.row()) for key, counts in self.daily.items()])
         run(_ADD_HOURS, [(*key, *counts) for key, counts in self.hours.items()])
         run(_ADD_PAIRS, [(*key, *counts) for key, counts in self.pairs.items()])
+        run(_ADD_REFUSALS, self.refusals.items())
         run(_ADD_REJECTIONS, self.rejections.items())
         run(_ADD_DURATIONS, [(limit, *sums) for limit, sums in self.durations.items()])

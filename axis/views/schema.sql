@@ -134,6 +134,22 @@ CREATE TABLE daily (
     PRIMARY KEY (unit, day, kind)
 ) STRICT, WITHOUT ROWID;
 
+-- The same of all units together.
+CREATE TABLE days (
+    day            TEXT NOT NULL,                -- YYYY-MM-DD
+    kind           TEXT NOT NULL CHECK (kind IN ('document', 'status')),
+    sent           INTEGER NOT NULL,
+    addressed      INTEGER NOT NULL,
+    received       INTEGER NOT NULL,
+    refused        INTEGER NOT NULL,
+    dead           INTEGER NOT NULL,
+    requeued       INTEGER NOT NULL,
+    late           INTEGER NOT NULL,
+    bytes_sent     INTEGER NOT NULL,
+    bytes_received INTEGER NOT NULL,
+    PRIMARY KEY (day, kind)
+) STRICT, WITHOUT ROWID;
+
 -- Documents that a unit sent and received in a month, by the hour of the day (UTC+07:00).
 CREATE TABLE hours (
     unit     TEXT NOT NULL,
@@ -154,6 +170,13 @@ CREATE TABLE pairs (
     PRIMARY KEY (sender, month, recipient)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pairs_recipient ON pairs (recipient, month);
+
+-- Documents that recipients refused, by the reason they gave.
+CREATE TABLE refusals (
+    reason  TEXT PRIMARY KEY,
+    refused INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refusals_most ON refusals (refused);
 
 -- Refused envelopes by code.
 CREATE TABLE rejections (

@@ -37,8 +37,8 @@ __all__ = [
     "unit_term",
 ]
 
-#: Places of one block: 131,072. The worst search of one block takes some ten milliseconds.
-BLOCK_BITS: Final = 17
+#: Places of one block: 65,536. The worst search of one block takes some ten milliseconds.
+BLOCK_BITS: Final = 16
 
 #: So many characters of a number are indexed as beginnings; longer ones are looked at in the row.
 NUMBER_PREFIX: Final = 8

@@ -53,10 +53,10 @@ def page(
     Raises Refusal `field_invalid` for a code that no unit has.
     """
     with snapshot(connection):
+        deadline = time.monotonic() + budget
         position = read_position(connection)
         head = position.sequence if position else 0
         criteria = Criteria.of(connection, wanted, head)
-        deadline = time.monotonic() + budget
         return (_rising if newer else _falling)(connection, wanted, criteria, head, deadline)
 
 
@@ -73,7 +73,8 @@ def every_line(
     if began is None:
         return
     end = began.sequence + 1
-    here = replace(wanted, limit=_AT_ONCE, before=min(wanted.before or end, end))
+    end = end if wanted.before is None else min(wanted.before, end)
+    here = replace(wanted, limit=_AT_ONCE, before=end)
     while True:
         found = page(connection, here, newer=oldest_first)
         position = read_position(connection)

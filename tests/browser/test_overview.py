@@ -28,3 +28,13 @@ async def test_the_language_is_switched_and_stays(visit: Visit) -> None:
 async def test_it_is_readable(visit: Visit) -> None:
     await visit.shoot("overview")
     await visit.check_accessibility()
+
+
+async def test_the_figures_change_while_one_looks(visit: Visit) -> None:
+    figures = visit.page.locator("section[data-live] dd")
+    await expect(figures.first).to_have_text("2")
+    await visit.desk.history.send("G14", ["G22"])
+    await visit.desk.catch_up()
+    await expect(figures.first).to_have_text("3")
+    await visit.page.get_by_role("link", name="3", exact=True).first.click()
+    await expect(visit.page.locator("h1")).to_have_text("Cơ quan")

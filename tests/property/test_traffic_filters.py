@@ -228,10 +228,11 @@ def expected(world: World, reader: sqlite3.Connection, wanted: Filter) -> list[d
     return [line for line in everything if low <= line["at"] <= high and matches(world, wanted, line)]
 
 
-def small_blocks(patch: pytest.MonkeyPatch, bits: int = 3) -> None:
+def small_blocks(patch: pytest.MonkeyPatch, bits: int, many_moves: int) -> None:
     for module in (criteria, recorder):
         patch.setattr(module, "BLOCK_BITS", bits)
     patch.setattr(criteria, "_SHORT", 4)
+    patch.setattr(criteria, "_MANY_MOVES", many_moves)
 
 
 @settings(max_examples=8, deadline=None)
@@ -252,7 +253,7 @@ def test_a_filter_is_a_plain_look_at_every_line(seed: int) -> None:
 def made_small(
     patch: pytest.MonkeyPatch, seed: int
 ) -> Iterator[tuple[World, Views, sqlite3.Connection, Callable[[int], None]]]:
-    small_blocks(patch)
+    small_blocks(patch, 3, many_moves=2 if seed % 2 else 2000)
     with made(seed) as made_world:
         yield made_world
 

@@ -10,12 +10,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from axis.app.home import init_home
@@ -75,14 +77,15 @@ def answer(*arguments: object) -> Any:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[None]:
-    """A node that serves."""
+def running(home: Path) -> Iterator[str]:
+    """A node that serves; the console's link."""
     command = [sys.executable, "-m", "axis.cli", "serve", "--home", str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as node:
         try:
             assert node.stdout is not None
-            assert node.stdout.readline().startswith("axis ready")
-            yield
+            ready = node.stdout.readline()
+            assert ready.startswith("axis ready")
+            yield next(word for word in ready.split() if "?token=" in word)
         finally:
             node.terminate()
             assert node.wait(30) == 0
@@ -104,13 +107,34 @@ def check_answers(home: Path) -> None:
     assert answer("doctor", "--home", home)["ok"] is True
 
 
+def check_report(home: Path, link: str) -> None:
+    """The workbook's totals are what the command says."""
+    address, _, token = link.partition("/?token=")
+    asked = urllib.request.Request(
+        f"{address}/reports/volumes.xlsx?period=all", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(asked, timeout=30) as response:
+        sheet = openpyxl.load_workbook(io.BytesIO(response.read())).active
+    assert sheet is not None
+    *rows, total = sheet.iter_rows(min_row=2, values_only=True)
+    volumes = answer("volumes", "--home", home)
+    names = COLUMNS.split(",")
+    names.insert(names.index("bytes_sent"), "on_time")
+    assert [dict(zip(names, row, strict=True))["code"] for row in rows] == [
+        row["code"] for row in volumes["rows"]
+    ]
+    found = dict(zip(names, total, strict=True))
+    assert {name: found[name] for name in volumes["total"]} == volumes["total"]
+
+
 def test_beside_a_stopped_node(home: Path) -> None:
     check_answers(home)
 
 
 def test_beside_a_running_node(home: Path) -> None:
-    with running(home):
+    with running(home) as link:
         check_answers(home)
+        check_report(home, link)
         added = axis("org", "add", "H26", "--name", "Hà Giang", "--home", home, "--json")
         assert added.returncode == 0
         assert "H26" in {row["code"] for row in answer("volumes", "--home", home)["rows"]}
@@ -125,6 +149,14 @@ def test_csv_and_filters(home: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {"G14", "G22"} <= {row["code"] for row in rows}
     assert axis("volumes", "--home", home, "--csv", "--by", "month").stdout.startswith("period,sent,")
+    for period in (
+        ["--quarter", "2020-Q1"],
+        ["--year", "2020"],
+        ["--from", "2020-01-01", "--until", "2020-01-02"],
+    ):
+        assert answer("volumes", "--home", home, *period)["total"]["sent"] == 0
+    wrong = axis("volumes", "--home", home, "--month", "2020-01", "--year", "2020")
+    assert (wrong.returncode, "field_invalid" in wrong.stderr) == (1, True)
     done = axis("log", "--home", home, "--from", "000.00.00.G22", "--event", "registered", "--json")
     assert [json.loads(line)["from"] for line in done.stdout.splitlines()] == ["G22"]
     assert "G22" in axis("log", "--home", home).stdout

@@ -13,9 +13,11 @@ from axis.views.projection import Views
 from axis.views.queries import query
 from bench.history import History
 
+#: Not `moved_below`: it reads all moves, where `count_moves` has found them few.
 ASKED = [
     "places", "places_matching", "places_of_document", "places_of_document_matching", "traffic",
-    "first_sequence_at", "moved_below", "has_left", "subtree", "words_beginning", "ancestors", "resolve_unit",
+    "first_sequence_at", "moved_below_downwards", "has_left", "subtree", "words_beginning",
+    "ancestors", "resolve_unit",
 ]  # fmt: skip
 #: Scans of what the query itself has made, or of an index that was asked for a match.
 SMALL = ("json_each VIRTUAL TABLE", "search VIRTUAL TABLE INDEX", "tree", "above", "(subquery", "CONSTANT")

@@ -1,7 +1,7 @@
--- Units of a subtree, but for its root, that were ever moved in the tree.
-WITH RECURSIVE tree (code) AS (
-    SELECT :root
+-- Units of a subtree, but for its root, that were ever moved in the tree; upwards from all that were.
+WITH RECURSIVE above (unit, code) AS (
+    SELECT unit, unit FROM moves
     UNION
-    SELECT units.code FROM tree JOIN units ON units.parent = tree.code
+    SELECT above.unit, units.parent FROM above JOIN units USING (code) WHERE units.parent <> ''
 )
-SELECT code FROM tree WHERE code <> :root AND EXISTS (SELECT 1 FROM moves WHERE unit = code)
+SELECT unit FROM above WHERE code = :root AND unit <> :root
