@@ -58,7 +58,7 @@ class Units:
         def read(views: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, Any]]:
             return branches(views, selection, now), by_period(views, selection, now)
 
-        counted, over_time = await self._reading.read(read)
+        counted, over_time = await self._reading.count(read)
         rows = _sorted(counted["rows"], column, falling)
         return self._site.page(
             request,
@@ -80,7 +80,8 @@ class Units:
         """The same branches as JSON."""
         now = self._now()
         selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
-        return json_answer(await self._reading.read(lambda views: branches(views, selection, now)))
+        found = await self._reading.count(lambda views: branches(views, selection, now))
+        return await self._reading.compute(lambda: json_answer(found))
 
     async def one(self, request: web.Request) -> web.Response:
         """The page of a unit, by any of its codes; 404 in words for a code that nobody has."""
@@ -88,7 +89,7 @@ class Units:
         period = asked(request, now)
         found = await self._found(request, period)
         selection = Selection(subtree=found["code"], days=period.days)
-        over_time = await self._reading.read(lambda views: by_period(views, selection, now))
+        over_time = await self._reading.count(lambda views: by_period(views, selection, now))
         return self._site.page(
             request,
             "unit",
@@ -103,7 +104,8 @@ class Units:
 
     async def one_twin(self, request: web.Request) -> web.Response:
         """The same as JSON."""
-        return json_answer(await self._found(request, asked(request, self._now())))
+        found = await self._found(request, asked(request, self._now()))
+        return await self._reading.compute(lambda: json_answer(found))
 
     async def _found(self, request: web.Request, period: Asked) -> dict[str, Any]:
         code, now, contacts = request.match_info["code"], self._now(), dict(self._contacts())
@@ -114,7 +116,7 @@ class Units:
                 return None
             return unit(views, code, selection, now, contacts)
 
-        found = await self._reading.read(read)
+        found = await self._reading.count(read)
         if found is None:
             body = problem(Refusal("field_invalid", f"{code[:60]!r} is no registered unit's code"))
             raise web.HTTPNotFound(text=json.dumps({**body, "status": 404}), content_type=PROBLEM_JSON)
