@@ -6,11 +6,13 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import date
+from itertools import groupby
 from typing import Any, Final
 
 from aiohttp import web
 
 from axis.console.api import json_answer
+from axis.console.paging import part_of
 from axis.console.periods import Asked, asked, choices
 from axis.console.reading import Reading
 from axis.console.site import Site
@@ -60,21 +62,25 @@ class Units:
 
         counted, over_time = await self._reading.count(read)
         rows = _sorted(counted["rows"], column, falling)
-        return self._site.page(
-            request,
-            "units",
-            counted=counted,
-            groups=_grouped(rows, counted["path"]),
-            over_time=over_time,
-            columns=COLUMNS,
-            series=SERIES,
-            column=column,
-            falling=falling,
-            period=period,
-            choices=choices(date.fromisoformat(local_day(now))),
-            subtree=subtree,
-            query=_query(period, subtree),
-        )
+        # Group by group, as they stand on the page, which may end within one.
+        ordered = [(group, row) for group, members in _grouped(rows, counted["path"]) for row in members]
+        part = part_of(request, "row", ordered)
+        groups = [(group, [row for _, row in some]) for group, some in groupby(part.rows, lambda one: one[0])]
+        values: dict[str, Any] = {
+            "counted": counted,
+            "part": part,
+            "groups": groups,
+            "over_time": over_time,
+            "columns": COLUMNS,
+            "series": SERIES,
+            "column": column,
+            "falling": falling,
+            "period": period,
+            "choices": choices(date.fromisoformat(local_day(now))),
+            "subtree": subtree,
+            "query": _query(period, subtree),
+        }
+        return await self._reading.compute(lambda: self._site.page(request, "units", **values))
 
     async def twin(self, request: web.Request) -> web.Response:
         """The same branches as JSON."""
@@ -90,17 +96,17 @@ class Units:
         found = await self._found(request, period)
         selection = Selection(subtree=found["code"], days=period.days)
         over_time = await self._reading.count(lambda views: by_period(views, selection, now))
-        return self._site.page(
-            request,
-            "unit",
-            unit=found,
-            over_time=over_time,
-            columns=COLUMNS,
-            series=SERIES,
-            period=period,
-            choices=choices(date.fromisoformat(local_day(now))),
-            query=_query(period, found["code"]),
-        )
+        values: dict[str, Any] = {
+            "unit": found,
+            "part": part_of(request, "row", found["children"]),
+            "over_time": over_time,
+            "columns": COLUMNS,
+            "series": SERIES,
+            "period": period,
+            "choices": choices(date.fromisoformat(local_day(now))),
+            "query": _query(period, found["code"]),
+        }
+        return await self._reading.compute(lambda: self._site.page(request, "unit", **values))
 
     async def one_twin(self, request: web.Request) -> web.Response:
         """The same as JSON."""
