@@ -1,7 +1,8 @@
 """The operator's console: pages for people, JSON twins of them, health and metrics for machines.
 
-Everything shown is read from the views, through a connection of its own for each request, in a thread; only
-a document's header comes from the journal. What changes anything is in `axis.console.acts`. Here the parts
+Everything shown is read from the views, through a connection of its own for each request, in a thread (large
+pages and answers are made there too: the event loop serves the agencies); only a document's header comes from
+the journal. What changes anything is in `axis.console.acts`. Here the parts
 are put together; each page has a module.
 """
 
@@ -82,6 +83,7 @@ def create_console(
     application.middlewares.append(faults(site))
     guard.page = partial(_refused, site)
     reading = Reading(sources.views)
+    application.cleanup_ctx.append(reading.run)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
     health = Health(sources.metrics, sources.ready)

@@ -63,7 +63,7 @@ class Charts:
         """The units (with what stands below them) that sent and received most in a period."""
         now = self._now()
         selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
-        counted: Any = await self._reading.read(lambda views: branches(views, selection, now))
+        counted: Any = await self._reading.count(lambda views: branches(views, selection, now))
         rows = sorted(counted["rows"], key=lambda row: -(row["sent"] + row["received"]))[:_SHOWN]
         return await self._answer(request, "chart.units", [row["code"] for row in rows], rows)
 
@@ -75,14 +75,14 @@ class Charts:
         def read(views: sqlite3.Connection) -> dict[str, Any]:
             return by_period(views, selection, now)
 
-        rows = (await self._reading.read(read))["rows"]
+        rows = (await self._reading.count(read))["rows"]
         return await self._answer(request, "chart.periods", [row["period"] for row in rows], rows)
 
     async def hours(self, request: web.Request) -> web.Response:
         """What a unit sent and received by the hour of the day."""
         now = self._now()
         code, selection = request.query.get("subtree", ""), Selection(days=asked(request, now).days)
-        found = await self._reading.read(lambda views: unit(views, code, selection, now, {}))
+        found = await self._reading.count(lambda views: unit(views, code, selection, now, {}))
         say = translator(language(request))
         series = [
             (say(f"volume.{name}"), [row[name] for row in found["hours"]]) for name in ("sent", "received")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from axis.console.acts import ACTS, Acts
+from axis.console.paging import part_of
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
-from axis.console.signers import signers
+from axis.console.signers import Signer, signers
 from axis.console.site import Site
 from axis.core.errors import CODES, Refusal
 from axis.ports import StoredRecord
@@ -21,8 +23,12 @@ from axis.views.queries import query
 
 __all__ = ["Documents"]
 
-#: Steps that a page shows; one with more recipients than that has them all in the traffic log.
-_STEPS: Final = 500
+#: Steps that a page shows with who signed them, which the journal is read for; all are in the traffic log.
+_STEPS: Final = 50
+#: Records that are read before the event loop turns to others.
+_AT_ONCE: Final = 5
+#: The newest statuses of a delivery that a page shows.
+_STATUSES: Final = 20
 #: States from which an operator may end a delivery, or open it again.
 _OPEN: Final = frozenset({"in_flight"})
 _ENDED: Final = frozenset({"dead", "refused"})
@@ -85,24 +91,38 @@ class Documents:
             if refusal.name != "document_unknown":
                 raise
             return self._site.page(request, "missing", status=404, problem=refusal.detail)
-        steps = document["events"][-_STEPS:]
-        for step in steps:
-            step["signers"] = signers(self._record(step["sequence"]), document["kind"])
-        return self._site.page(
-            request,
-            "document",
-            status=problem.code.http_status if problem else 200,
-            document=document,
-            steps=steps,
-            left_out=len(document["events"]) - len(steps),
-            header=json.dumps(document["header"], ensure_ascii=False, indent=2),
-            acts=request[OPERATOR].may(Role.OPERATOR),
-            open=_OPEN,
-            ended=_ENDED,
-            explain=_explain,
-            done=done if done in {"requeued", "closed"} else "",
-            problem=problem,
+        steps = part_of(request, "step", document["events"], _STEPS, newest=True)
+        await self._signed(steps.rows, document["kind"])
+        values = {
+            "document": document,
+            "deliveries": part_of(request, "delivery", document["deliveries"]),
+            "steps": steps,
+            "statuses_shown": _STATUSES,
+            "header": json.dumps(document["header"], ensure_ascii=False, indent=2),
+            "acts": request[OPERATOR].may(Role.OPERATOR),
+            "open": _OPEN,
+            "ended": _ENDED,
+            "explain": _explain,
+            "done": done if done in {"requeued", "closed"} else "",
+            "problem": problem,
+        }
+        status = problem.code.http_status if problem else 200
+        return await self._reading.compute(
+            lambda: self._site.page(request, "document", status=status, **values)
         )
+
+    async def _signed(self, steps: Sequence[dict[str, Any]], kind: str) -> None:
+        """Add `signers` to each step. The journal is read in the event loop, some records at a time."""
+        for at in range(0, len(steps), _AT_ONCE):
+            some = steps[at : at + _AT_ONCE]
+            stored = [self._record(step["sequence"]) for step in some]
+            found = await self._reading.compute(partial(_signers, stored, kind))
+            for step, one in zip(some, found, strict=True):
+                step["signers"] = one
+
+
+def _signers(stored: Sequence[StoredRecord | None], kind: str) -> list[list[Signer]]:
+    return [signers(one, kind) for one in stored]
 
 
 def _explain(code: str) -> str:

@@ -41,7 +41,8 @@ class ConsoleMetrics:
         )
         self._records = Counter("axis_journal_records", "Records appended.", registry=self.registry)
         self._head = Gauge("axis_journal_head", "Sequence of the newest record.", registry=self.registry)
-        self.registry.register(_FromViews(views, clock))
+        self._views = CollectorRegistry()
+        self._views.register(_FromViews(views, clock))
 
     def appended(self, seconds: float, records: int, sequence: int) -> None:
         """A frame landed."""
@@ -53,9 +54,15 @@ class ConsoleMetrics:
         """Where the journal stands, when nothing has been appended yet."""
         self._head.set(sequence)
 
-    def render(self) -> bytes:
-        """The exposition text. Reads files: call it in a thread."""
+    def of_process(self) -> bytes:
+        """The exposition text of what is counted in this process: a few numbers."""
         return generate_latest(self.registry)
+
+    def of_views(self) -> bytes:
+        """The exposition text of what the views say. Reads files, for seconds where there are very many
+        units: call it in a thread, and not for everybody who asks.
+        """
+        return generate_latest(self._views)
 
 
 class _FromViews(Collector):

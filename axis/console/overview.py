@@ -11,14 +11,22 @@ from aiohttp import web
 from axis.console.api import json_answer
 from axis.console.live import Live
 from axis.console.reading import Reading
+from axis.console.shared import Shared
 from axis.console.site import Site
+from axis.views.file import Position, read_position, snapshot
 from axis.views.minutes import Minutes
-from axis.views.overview import overview
+from axis.views.overview import connected, overview
 from axis.views.traffic import Filter, traffic
 
 __all__ = ["Overview"]
 
 _RECENT: Final = 20
+#: How old figures may be where nothing has happened since, in milliseconds.
+_SERVED: Final = 1000
+#: Further ahead than this, and the clock was set back.
+_AHEAD: Final = 60_000
+#: Computed no more often, where they are costly.
+_PAUSE_SECONDS: Final = 1.0
 
 
 class Overview:
@@ -35,6 +43,7 @@ class Overview:
         self._site, self._reading, self._live = site, reading, live
         self._now, self._contacts = now, contacts
         self._minutes = Minutes()
+        self._figures = Shared(self._compute, _PAUSE_SECONDS)
 
     async def page(self, request: web.Request) -> web.Response:
         """Figures, the last hour, the last days, recent traffic."""
@@ -59,10 +68,25 @@ class Overview:
         return json_answer(await self.found())
 
     async def found(self) -> dict[str, Any]:
-        """The figures at the head of now."""
+        """The figures at the head of now, at most a second old; computed once for all who ask meanwhile."""
+        now = self._now()
+        position = await self._reading.read(read_position)
+
+        def fits(made: tuple[int, Position | None, dict[str, Any]]) -> bool:
+            at, known, _ = made
+            if position is None or known is None or not -_SERVED < at - now < _AHEAD:
+                return False
+            return known.journal_id == position.journal_id and known.sequence >= position.sequence
+
+        _, _, figures = await self._figures.get(fits)
+        nodes = {**figures["nodes"], "connected": connected(self._contacts(), now)}
+        return {**figures, "nodes": nodes}
+
+    async def _compute(self) -> tuple[int, Position | None, dict[str, Any]]:
         now, contacts = self._now(), dict(self._contacts())
 
-        def read(views: sqlite3.Connection) -> dict[str, Any]:
-            return overview(views, now, self._minutes, contacts)
+        def read(views: sqlite3.Connection) -> tuple[int, Position | None, dict[str, Any]]:
+            with snapshot(views):
+                return now, read_position(views), overview(views, now, self._minutes, contacts)
 
         return await self._reading.read(read)

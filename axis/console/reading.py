@@ -1,12 +1,20 @@
-"""Reading for pages: the views, in a thread, each request through a connection of its own."""
+"""Reading for pages: the views, in threads of the console, each request through a connection of its own.
+
+What counts over all units takes long; it has fewer threads, so that it keeps nobody else waiting, and no work
+lasts longer than an answer is waited for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Final, TypeVar, cast
+
+from aiohttp import web
 
 from axis.core.errors import Refusal
 from axis.views.projection import Views
@@ -15,40 +23,89 @@ __all__ = ["Reading"]
 
 T = TypeVar("T")
 
+_THREADS: Final = 4
+#: Reports and charts that are counted at once, and that may wait for their turn.
+_COUNTING: Final = 2
+_WAITING: Final = 8
+_LONGEST_SECONDS: Final = 20.0
+#: Steps of SQLite's machine between two looks at the clock: some milliseconds.
+_STEPS: Final = 200_000
+
 
 class Reading:
-    """Reads the views."""
+    """Reads the views. No query lasts longer than `longest` seconds; it is ended with `unavailable`."""
 
-    def __init__(self, views: Views) -> None:
-        self._views = views
+    def __init__(self, views: Views, longest: float = _LONGEST_SECONDS) -> None:
+        self._views, self._longest = views, longest
+        self._pool = ThreadPoolExecutor(_THREADS, "console")
+        self._counters = ThreadPoolExecutor(_COUNTING, "console-count")
+        self._counting: set[Future[object]] = set()
+
+    async def run(self, _: web.Application) -> AsyncIterator[None]:
+        """For `cleanup_ctx`: lets the threads go at the end."""
+        yield
+        for pool in (self._pool, self._counters):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` makes of the views. Refusal `unavailable` where they cannot be read now."""
+        return await self._answer(self._pool.submit(self._read, work))
 
-        def run() -> T:
-            with closing(self._views.reader()) as connection:
-                return work(connection)
+    async def count(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The same for what may take seconds: `_COUNTING` at a time; Refusal `unavailable` where too many
+        wait already. Who asked and went away holds a thread until the query ends, and no second one.
+        """
+        self._counting = {each for each in self._counting if not each.done()}
+        if len(self._counting) >= _COUNTING + _WAITING:
+            raise Refusal("unavailable", "too many reports are being counted", retry_after=10)
+        future = self._counters.submit(self._read, work)
+        self._counting.add(cast("Future[object]", future))
+        return await self._answer(future)
 
-        try:
-            return await asyncio.to_thread(run)
-        except sqlite3.OperationalError as error:
-            raise _not_now(error) from error
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run what may take long (a large page, a large answer) beside the event loop."""
+        return await asyncio.wrap_future(self._pool.submit(work))
 
     async def each(self, parts: Callable[[sqlite3.Connection], Iterator[T]]) -> AsyncGenerator[T, None]:
-        """Part by part, as they are taken; through one connection, which is closed at the end."""
-        connection = await asyncio.to_thread(self._views.reader)
+        """Part by part, as they are taken; through one connection, which is closed at the end. The limit of
+        time is for each part.
+        """
+        connection = await self.compute(self._views.reader)
         try:
             made = parts(connection)
-            while (part := await asyncio.to_thread(next, made, _END)) is not _END:
+
+            def following() -> object:
+                self._limit(connection)
+                return next(made, _END)
+
+            while (part := await self._answer(self._pool.submit(following))) is not _END:
                 yield cast("T", part)
+        finally:
+            # Not through the pool: it may be gone already when the last stream ends.
+            await asyncio.to_thread(connection.close)
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with closing(self._views.reader()) as connection:
+            self._limit(connection)
+            return work(connection)
+
+    def _limit(self, connection: sqlite3.Connection) -> None:
+        """Interrupt what runs on a connection when its time is over."""
+        end = time.monotonic() + self._longest
+        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+
+    @staticmethod
+    async def _answer(future: Future[T]) -> T:
+        try:
+            return await asyncio.wrap_future(future)
         except sqlite3.OperationalError as error:
             raise _not_now(error) from error
-        finally:
-            await asyncio.to_thread(connection.close)
 
 
 _END: Final = object()
 
 
 def _not_now(error: sqlite3.OperationalError) -> Refusal:
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+        return Refusal("unavailable", "counting this takes too long: ask for less", retry_after=30)
     return Refusal("unavailable", f"the views cannot be read now: {error}", retry_after=5)

@@ -45,16 +45,15 @@ class Reports:
     async def page(self, request: web.Request) -> web.Response:
         """To be printed."""
         period, subtree, counted = await self._counted(request)
-        return self._site.page(
-            request,
-            "report",
-            counted=counted,
-            rows=counted["rows"][:_PRINTED],
-            columns=COLUMNS[3:],
-            period=period,
-            query=period.query | ({"subtree": subtree} if subtree else {}),
-            subtree=subtree,
-        )
+        values = {
+            "counted": counted,
+            "rows": counted["rows"][:_PRINTED],
+            "columns": COLUMNS[3:],
+            "period": period,
+            "query": period.query | ({"subtree": subtree} if subtree else {}),
+            "subtree": subtree,
+        }
+        return await self._reading.compute(lambda: self._site.page(request, "report", **values))
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
         """RFC 4180, with the mark of UTF-8 that spreadsheets need."""
@@ -69,7 +68,7 @@ class Reports:
         period = asked(request, now)
         subtree = request.query.get("subtree") or None
         selection = Selection(subtree=subtree, days=period.days)
-        return period, subtree, await self._reading.read(lambda views: volumes(views, selection, now))
+        return period, subtree, await self._reading.count(lambda views: volumes(views, selection, now))
 
     async def _file(
         self,

@@ -6,11 +6,13 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import date
+from itertools import groupby
 from typing import Any, Final
 
 from aiohttp import web
 
 from axis.console.api import json_answer
+from axis.console.paging import part_of
 from axis.console.periods import Asked, asked, choices
 from axis.console.reading import Reading
 from axis.console.site import Site
@@ -58,29 +60,34 @@ class Units:
         def read(views: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, Any]]:
             return branches(views, selection, now), by_period(views, selection, now)
 
-        counted, over_time = await self._reading.read(read)
+        counted, over_time = await self._reading.count(read)
         rows = _sorted(counted["rows"], column, falling)
-        return self._site.page(
-            request,
-            "units",
-            counted=counted,
-            groups=_grouped(rows, counted["path"]),
-            over_time=over_time,
-            columns=COLUMNS,
-            series=SERIES,
-            column=column,
-            falling=falling,
-            period=period,
-            choices=choices(date.fromisoformat(local_day(now))),
-            subtree=subtree,
-            query=_query(period, subtree),
-        )
+        # Group by group, as they stand on the page, which may end within one.
+        ordered = [(group, row) for group, members in _grouped(rows, counted["path"]) for row in members]
+        part = part_of(request, "row", ordered)
+        groups = [(group, [row for _, row in some]) for group, some in groupby(part.rows, lambda one: one[0])]
+        values: dict[str, Any] = {
+            "counted": counted,
+            "part": part,
+            "groups": groups,
+            "over_time": over_time,
+            "columns": COLUMNS,
+            "series": SERIES,
+            "column": column,
+            "falling": falling,
+            "period": period,
+            "choices": choices(date.fromisoformat(local_day(now))),
+            "subtree": subtree,
+            "query": _query(period, subtree),
+        }
+        return await self._reading.compute(lambda: self._site.page(request, "units", **values))
 
     async def twin(self, request: web.Request) -> web.Response:
         """The same branches as JSON."""
         now = self._now()
         selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
-        return json_answer(await self._reading.read(lambda views: branches(views, selection, now)))
+        found = await self._reading.count(lambda views: branches(views, selection, now))
+        return await self._reading.compute(lambda: json_answer(found))
 
     async def one(self, request: web.Request) -> web.Response:
         """The page of a unit, by any of its codes; 404 in words for a code that nobody has."""
@@ -88,22 +95,23 @@ class Units:
         period = asked(request, now)
         found = await self._found(request, period)
         selection = Selection(subtree=found["code"], days=period.days)
-        over_time = await self._reading.read(lambda views: by_period(views, selection, now))
-        return self._site.page(
-            request,
-            "unit",
-            unit=found,
-            over_time=over_time,
-            columns=COLUMNS,
-            series=SERIES,
-            period=period,
-            choices=choices(date.fromisoformat(local_day(now))),
-            query=_query(period, found["code"]),
-        )
+        over_time = await self._reading.count(lambda views: by_period(views, selection, now))
+        values: dict[str, Any] = {
+            "unit": found,
+            "part": part_of(request, "row", found["children"]),
+            "over_time": over_time,
+            "columns": COLUMNS,
+            "series": SERIES,
+            "period": period,
+            "choices": choices(date.fromisoformat(local_day(now))),
+            "query": _query(period, found["code"]),
+        }
+        return await self._reading.compute(lambda: self._site.page(request, "unit", **values))
 
     async def one_twin(self, request: web.Request) -> web.Response:
         """The same as JSON."""
-        return json_answer(await self._found(request, asked(request, self._now())))
+        found = await self._found(request, asked(request, self._now()))
+        return await self._reading.compute(lambda: json_answer(found))
 
     async def _found(self, request: web.Request, period: Asked) -> dict[str, Any]:
         code, now, contacts = request.match_info["code"], self._now(), dict(self._contacts())
@@ -114,7 +122,7 @@ class Units:
                 return None
             return unit(views, code, selection, now, contacts)
 
-        found = await self._reading.read(read)
+        found = await self._reading.count(read)
         if found is None:
             body = problem(Refusal("field_invalid", f"{code[:60]!r} is no registered unit's code"))
             raise web.HTTPNotFound(text=json.dumps({**body, "status": 404}), content_type=PROBLEM_JSON)

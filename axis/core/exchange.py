@@ -82,12 +82,12 @@ class Said:
 
 def exchanges_of(sayings: Iterable[Saying]) -> dict[str, Said]:
     """By receiver; each status as it is shown, with `in_order`."""
-    found: dict[str, Said] = {}
+    exchanges: dict[str, Exchange] = {}
+    statuses: dict[str, list[dict[str, Any]]] = {}
     for saying in sorted(sayings, key=attrgetter("order")):
-        before = found.get(saying.unit, Said())
-        exchange, in_order = before.exchange.after(saying.said)
-        statuses = before.statuses
+        exchange, in_order = exchanges.get(saying.unit, Exchange()).after(saying.said)
+        exchanges[saying.unit] = exchange
+        shown = statuses.setdefault(saying.unit, [])
         if saying.shown is not None:
-            statuses += (saying.shown | {"in_order": in_order},)
-        found[saying.unit] = Said(exchange, statuses)
-    return found
+            shown.append(saying.shown | {"in_order": in_order})
+    return {unit: Said(exchange, tuple(statuses[unit])) for unit, exchange in exchanges.items()}

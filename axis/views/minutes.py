@@ -29,6 +29,7 @@ class Minutes:
         self._lock = threading.Lock()
         self._journal = ""
         self._sequence = 0
+        self._first = 0  # the head at which counting began
         self._counts: dict[int, dict[str, int]] = {}
 
     def last_hour(self, connection: sqlite3.Connection, now: int) -> list[dict[str, object]]:
@@ -54,8 +55,10 @@ class Minutes:
         ]
 
     def _count(self, connection: sqlite3.Connection, journal: str, head: int, oldest: int) -> None:
-        if journal != self._journal or head < self._sequence:  # built anew, or another reader's later head
-            self._journal, self._sequence, self._counts = journal, 0, {}
+        if journal == self._journal and self._first <= head < self._sequence:
+            return  # a reader whose snapshot is somewhat older: the later counts serve it too
+        if journal != self._journal or head < self._first:  # another journal, or its views are built anew
+            self._journal, self._sequence, self._counts, self._first = journal, 0, {}, head
         first = max(self._sequence + 1, sequence_at(connection, oldest * _MINUTE, head))
         found: dict[int, dict[str, int]] = defaultdict(dict)
         for row in connection.execute(query("minutes"), {"first": first, "last": head}):

@@ -13,7 +13,7 @@ from axis.views.minutes import Minutes
 from axis.views.queries import query
 from axis.views.text import rfc3339
 
-__all__ = ["CONNECTED", "overview"]
+__all__ = ["CONNECTED", "connected", "overview"]
 
 #: A node polls at least once a minute; one that has not called for longer is not connected.
 CONNECTED: Final = 2 * 60_000
@@ -41,7 +41,7 @@ def overview(
         opened = total.addressed + total.requeued - total.received - total.refused - total.dead
         oldest = connection.execute(query("oldest_in_flight")).fetchone()
         enrolled = connection.execute("SELECT count(*) FROM units WHERE enrolled").fetchone()[0]
-        expiring = [row for row in connection.execute(query("metric_expiry")) if row["expires"] < now + _SOON]
+        expiring = connection.execute(query("expiring"), {"soon": now + _SOON})
         today = local_day(now)
         return {
             "generated_at": rfc3339(now),
@@ -58,7 +58,7 @@ def overview(
             },
             "refused": {row["reason"]: row["refused"] for row in connection.execute(query("reasons"))},
             "nodes": {
-                "connected": sum(now - at <= CONNECTED for at in contacts.values()),
+                "connected": connected(contacts, now),
                 "enrolled": enrolled,
             },
             "certificates": [
@@ -66,6 +66,11 @@ def overview(
                 for row in expiring
             ],
         }
+
+
+def connected(contacts: Mapping[str, int], now: int) -> int:
+    """How many nodes called lately."""
+    return sum(now - at <= CONNECTED for at in contacts.values())
 
 
 def _oldest(row: sqlite3.Row, now: int) -> dict[str, Any]:

@@ -211,7 +211,8 @@ async def test_metrics_are_the_views_own_numbers(desk: Desk) -> None:
 async def test_metrics_answer_without_views(tmp_path: Path) -> None:
     metrics = ConsoleMetrics(tmp_path / "none.sqlite", lambda: 0)
     metrics.head(5)
-    assert "axis_journal_head 5.0" in (await asyncio.to_thread(metrics.render)).decode()
+    assert await asyncio.to_thread(metrics.of_views) == b""
+    assert "axis_journal_head 5.0" in metrics.of_process().decode()
 
 
 async def test_the_traffic_page_filters_and_says_what_is_wrong(desk: Desk) -> None:

@@ -72,3 +72,35 @@ async def test_a_refused_delivery_is_sent_again_by_who_is_logged_in(desk: Desk) 
 async def test_an_unknown_document_is_not_found_in_words(desk: Desk) -> None:
     answer = await desk.get("/documents/x", Authorization=f"Bearer {TOKEN}")
     assert (answer.status, "Không có mục này." in await answer.text()) == (404, True)
+
+
+async def test_a_document_of_many_steps_is_shown_in_parts(desk: Desk) -> None:
+    history = desk.history
+    for number in range(301):
+        await history.register(f"H26.{number:03}")
+    sent = await history.send("G22", [f"H26.{number:03}" for number in range(301)], [3])
+    for number in range(60):
+        await history.take(sent, f"H26.{number:03}")
+    for number in range(25):
+        await history.report("H26.001", "G22", sent.document_id, "03", f"lần {number:02}")
+    await desk.catch_up()
+    path = f"/documents/{sent.document_id}"
+
+    async def page(query: str = "") -> str:
+        response = await desk.get(path + query, Authorization=f"Bearer {TOKEN}")
+        assert response.status == 200
+        return await response.text()
+
+    newest = await page()
+    for said in ("Dòng 1–300 trong 301.", "Dòng 12–61 trong 61.", "và 5 trạng thái trước đó"):
+        assert said in newest
+    assert ("lần 04" in newest, "lần 05" in newest, "lần 24" in newest) == (False, True, True)
+    assert newest.count("biên nhận: ") == 50, "who signed each step that is shown, and no more is read"
+    before = await page("?step=0")
+    assert before.count("tiếp nhận: ") == 1
+    assert before.count("biên nhận: ") == 49
+    assert ">H26.300</a>" not in newest
+    assert ">H26.300</a>" in await page("?delivery=300")
+    found = await desk.api(f"/api/v1{path}")
+    assert len(found["deliveries"]) == 301  # type: ignore[arg-type]
+    assert len(found["deliveries"][1]["statuses"]) == 25  # type: ignore[index]

@@ -143,3 +143,23 @@ async def test_charts_are_images_with_their_words(desk: Desk, chart: str) -> Non
     assert "Gửi" in words
     assert ("G14" if chart == "units" else "2026-11-18") in words
     assert (await desk.get("/charts/units.svg")).status == 303
+
+
+async def test_many_units_come_in_parts_that_are_all_of_them(desk: Desk) -> None:
+    for number in range(310):
+        await desk.history.register(f"G22.{number:03}", f"Đơn vị {number:03}", parent="G22")
+    await desk.catch_up()
+    first = await page(desk, "/units?subtree=G22&sort=name&order=desc")
+    assert "Dòng 1–300 trong 311." in first
+    more = re.findall(r'rel="next" href="([^"]+)"', first)[0].replace("&amp;", "&")
+    second = await page(desk, more)
+    assert (len(rows(first)), len(rows(second))) == (300, 11)
+    assert list(rows(first))[:2] == ["G22", "G22.309"]
+    assert list(rows(second))[-1] == "G22.000"
+    back = re.findall(r'rel="prev" href="([^"]+)"', second)[0].replace("&amp;", "&")
+    assert list(rows(await page(desk, back))) == list(rows(first))
+    one = await page(desk, "/units/G22")
+    assert ("Dòng 1–300 trong 310." in one, "Đơn vị 299" in one, "Đơn vị 300" in one) == (True, True, False)
+    assert "Đơn vị 309" in await page(desk, "/units/G22?row=300")
+    assert len((await desk.api("/api/v1/units/G22"))["children"]) == 310  # type: ignore[arg-type]
+    await page(desk, "/units?row=x", 422)

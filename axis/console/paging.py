@@ -1,0 +1,52 @@
+"""A long list in parts of some hundred rows: which part a page shows, and what leads to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from aiohttp import web
+
+from axis.core.errors import Refusal
+
+__all__ = ["ROWS", "Part", "part_of"]
+
+T = TypeVar("T")
+
+ROWS: Final = 300
+_DIGITS: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """Rows from `first` (counted from 0) of `all`; the query's parameter `name` says where it begins."""
+
+    rows: Sequence[T]
+    name: str
+    first: int
+    all: int
+    length: int
+
+    @property
+    def last(self) -> int:
+        """Where the next part begins."""
+        return self.first + len(self.rows)
+
+    @property
+    def earlier(self) -> int:
+        """Where the part before begins."""
+        return max(0, self.first - self.length)
+
+
+def part_of(
+    request: web.Request, name: str, rows: Sequence[T], length: int = ROWS, *, newest: bool = False
+) -> Part[T]:
+    """The part that the query asks for by `name`; without it the first, or the last where the rows are in
+    the order of time. Refusal `field_invalid` where it is no number.
+    """
+    text = request.query.get(name, "") or str(max(0, len(rows) - length) if newest else 0)
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise Refusal("field_invalid", f"{name}: {text[:40]!r} is no number of a row")
+    first = min(int(text), max(0, len(rows) - 1))
+    return Part(rows[first : first + length], name, first, len(rows), length)
