@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from axis.console.api import json_answer
+from axis.console.filters import only
 from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.shared import Shared
@@ -63,8 +64,9 @@ class Overview:
 
         return await self._live.stream(request, "part", 0, newer)
 
-    async def twin(self, _: web.Request) -> web.Response:
+    async def twin(self, request: web.Request) -> web.Response:
         """The same as JSON."""
+        only(request.query, ())
         return json_answer(await self.found())
 
     async def found(self) -> dict[str, Any]:

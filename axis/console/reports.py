@@ -65,7 +65,7 @@ class Reports:
 
     async def _counted(self, request: web.Request) -> tuple[Asked, str | None, dict[str, Any]]:
         now = self._now()
-        period = asked(request, now)
+        period = asked(request, now, others=("subtree",))
         subtree = request.query.get("subtree") or None
         selection = Selection(subtree=subtree, days=period.days)
         return period, subtree, await self._reading.count(lambda views: volumes(views, selection, now))

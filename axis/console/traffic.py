@@ -32,6 +32,7 @@ _PLACES: Final = frozenset({"after", "before"})
 _COLUMNS: Final = (
     "sequence", "at", "event", "document_id", "kind", "from", "to", "number", "subject", "outcome", "code",
     "reason", "bytes", "count", "about", "trace_id",
+    "operator",
 )  # fmt: skip
 
 _Chunks = Callable[[Iterator[Line]], Iterator[str]]
@@ -48,7 +49,7 @@ class Traffic:
         """One page, newest first."""
         given = dict(request.query)
         try:
-            wanted = filter_of(given, _PAGE)
+            wanted = filter_of(request.query, _PAGE)
             newer = wanted.after > 0 and wanted.before is None
             found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
         except Refusal as refusal:
