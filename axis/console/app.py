@@ -66,6 +66,7 @@ def create_console(
     *,
     token: str,
     hosts: Iterable[str] = (),
+    proxies: Iterable[str] = (),
     accounts: Accounts | None = None,
     acts: Acts | None = None,
     audits: AuditRuns | None = None,
@@ -74,9 +75,10 @@ def create_console(
     """The console's application. `token` logs in as registrar; `hosts` are the names it may be called by.
 
     Without `accounts` nobody but the token's holder logs in, without `acts` nobody changes anything, without
-    `audits` none is run. `clock` gives seconds that never go back.
+    `audits` none is run. `proxies` are addresses whose X-Forwarded-For is believed; `clock` gives seconds
+    that never go back.
     """
-    guard = Guard(token, hosts, accounts, clock)
+    guard = Guard(token, hosts, accounts, clock, proxies)
     application = web.Application(middlewares=[guard.middleware], client_max_size=_BODY_LIMIT)
     application[GUARD] = guard
     application[ACTS] = acts if acts is not None else Acts({})

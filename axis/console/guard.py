@@ -59,7 +59,8 @@ _log = structlog.get_logger()
 
 
 class Guard:
-    """Lets requests through that may pass. `token` is the start-up link's; `clock` gives seconds."""
+    """Lets requests through that may pass. `token` is the start-up link's; `clock` gives seconds;
+    `proxies` are addresses whose X-Forwarded-For is believed."""
 
     def __init__(
         self,
@@ -67,10 +68,12 @@ class Guard:
         hosts: Iterable[str],
         accounts: Accounts | None = None,
         clock: Callable[[], float] = time.monotonic,
+        proxies: Iterable[str] = (),
     ) -> None:
         self._token = token
         self._hosts = frozenset(host.lower() for host in (*_LOCAL, *hosts))
         self._accounts = accounts
+        self._proxies = frozenset(proxies)
         #: Makes the page that tells a person of a refusal; whoever makes pages may set a better one.
         self.page: Callable[[web.Request, Refusal], web.Response] = _plain
         self._sessions = Sessions(clock)
@@ -97,7 +100,7 @@ class Guard:
         The cookie's value; give it to `welcome`. Refusal `not_authorised`, `rate_limited`.
         """
         name = name.strip().lower()[:_LONGEST_NAME]
-        address = request.remote or ""
+        address = self._address(request)
         # A token has 256 random bits: nobody guesses it, and nobody's failures lock its holder out.
         found = None if name else self._by_token(password.strip())
         if found is None:
@@ -212,6 +215,19 @@ class Guard:
             return CONSOLE, 0
         account = self._accounts.by_token(token) if self._accounts is not None and token else None
         return (account.name, account.generation) if account is not None else None
+
+    def _address(self, request: web.Request) -> str:
+        """Where a request comes from: what a trusted proxy says of the hop before it, and no earlier hop,
+        since anybody may write those.
+        """
+        remote = request.remote or ""
+        if remote in self._proxies:
+            hop = ",".join(request.headers.getall("X-Forwarded-For", ())).rpartition(",")[2].strip()
+            try:
+                return str(ipaddress.ip_address(hop))
+            except ValueError:
+                pass
+        return remote
 
     async def _by_password(self, name: str, password: str) -> Account | None:
         if self._accounts is None:

@@ -281,6 +281,24 @@ async def test_too_many_log_ins_have_to_wait(gate: Gate) -> None:
     assert (await gate.log_in("oanh")).status == 200
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_trusted_proxy_says_who_failed(gate: Gate, trusted: bool) -> None:
+    pages = _Pages(Guard(LINK, [], gate.accounts, proxies=["127.0.0.1"] if trusted else []))
+    application = web.Application(middlewares=[pages.guard.middleware])
+    application.router.add_post("/login", pages.log_in)
+    async with TestClient(TestServer(application)) as client:
+
+        async def failed(*hops: str) -> int:
+            headers = [("X-Forwarded-For", hop) for hop in hops]
+            return (await client.post("/login", data={"token": "sai"}, headers=headers)).status
+
+        for number in range(PER_ADDRESS):  # the hops before the last are whatever the client wrote
+            assert await failed(f"192.0.2.{number}, 203.0.113.7") == 401
+        assert await failed("203.0.113.7") == 429
+        assert await failed("203.0.113.7", "203.0.113.8") == (401 if trusted else 429)
+        assert await failed("nonsense") == (401 if trusted else 429)  # the proxy's own
+
+
 async def test_few_passwords_are_looked_at_together(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("axis.console.guard._WAITING", 3)
     free = threading.Event()
