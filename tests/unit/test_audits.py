@@ -50,3 +50,34 @@ async def test_what_cannot_be_run_says_why_and_the_oldest_go(tmp_path: Path) -> 
     assert "being built anew" in newest["detail"]
     assert len(audits.all()) == 50
     assert audits.all()[-1]["id"] == f"{11:015d}"
+
+
+async def test_its_process_imports_nothing_of_the_working_directory_and_knows_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, beside, path = (tmp_path / name for name in ("home", "beside", "path"))
+    (beside / "axis").mkdir(parents=True)
+    (beside / "axis" / "__init__.py").write_text("import pathlib; pathlib.Path('imported').touch()")
+    path.mkdir()
+    (path / "sitecustomize.py").write_text(
+        "import json, os, pathlib, sys\n"
+        f"pathlib.Path({str(tmp_path / 'told')!r}).write_text(json.dumps([sys.orig_argv, dict(os.environ)]))"
+    )
+    home.mkdir()
+    monkeypatch.chdir(beside)
+    monkeypatch.setenv("A_SECRET", "of the node")
+    monkeypatch.setenv("PYTHONPATH", str(path))
+
+    async def sync() -> None:
+        pass
+
+    audits = Audits(Path("../home"), HandClock(), sync)
+    await audits.start("rin", quick=True)
+    async with asyncio.timeout(30):
+        while audits.all()[0]["state"] == "running":
+            await asyncio.sleep(0.01)
+    assert "process ended" in audits.all()[0]["detail"], "the home holds nothing"
+    arguments, environment = json.loads((tmp_path / "told").read_text())
+    assert str(home) in arguments
+    assert "A_SECRET" not in environment
+    assert not (beside / "imported").exists()
