@@ -15,6 +15,9 @@ __all__ = ["Reading"]
 
 T = TypeVar("T")
 
+_LOOKS: Final = 40
+_LOOK_SECONDS: Final = 0.05
+
 
 class Reading:
     """Reads the views."""
@@ -33,6 +36,18 @@ class Reading:
             return await asyncio.to_thread(run)
         except sqlite3.OperationalError as error:
             raise _not_now(error) from error
+
+    async def shown(self, look: Callable[[sqlite3.Connection], T], there: Callable[[T], bool]) -> None:
+        """Wait a little, at most about two seconds, until `look` finds what was just done: `there` says so,
+        in the event loop. So the page that follows an act shows it; views that cannot be read end the wait.
+        """
+        for _ in range(_LOOKS):
+            try:
+                if there(await self.read(look)):
+                    return
+            except Refusal:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def each(self, parts: Callable[[sqlite3.Connection], Iterator[T]]) -> AsyncGenerator[T, None]:
         """Part by part, as they are taken; through one connection, which is closed at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -72,3 +73,24 @@ async def test_a_refused_delivery_is_sent_again_by_who_is_logged_in(desk: Desk) 
 async def test_an_unknown_document_is_not_found_in_words(desk: Desk) -> None:
     answer = await desk.get("/documents/x", Authorization=f"Bearer {TOKEN}")
     assert (answer.status, "Không có mục này." in await answer.text()) == (404, True)
+
+
+async def test_the_page_that_follows_an_act_shows_it(desk: Desk) -> None:
+    document_id, sent = next(iter(desk.history.sent.items()))
+    headers = {"Authorization": f"Bearer {await desk.operator(Role.OPERATOR)}"}
+    await desk.history.notice(sent, "G14.01", 2, "gửi lại", host="G14")
+    await desk.history.flush()  # journalled, and not yet in the views
+    posted = asyncio.create_task(
+        desk.client.post(
+            f"/documents/{document_id}/requeue",
+            data={"to": "G14.01", "reason": "gửi lại"},
+            headers=headers,
+            allow_redirects=False,
+        )
+    )
+    answered, _ = await asyncio.wait({posted}, timeout=0.5)
+    assert (answered, len(desk.done)) == (set(), 1), "the act is done, and its page would not show it"
+    await desk.catch_up()
+    answer = await asyncio.wait_for(posted, 10)
+    assert answer.status == 303
+    assert "gửi lại" in await (await desk.get(answer.headers["Location"], **headers)).text()
