@@ -82,8 +82,11 @@ class Audits:
         state, detail = "failed", ""
         try:
             async with asyncio.timeout(_MOST_SECONDS):
-                await self._sync()
+                behind = await self._behind()
                 run["report"] = await self._in_a_process(run)
+                if behind:
+                    run["report"]["problems"][:0] = behind
+                    run["report"]["incomplete"] = False  # something is wrong for certain
             state = "done"
         except asyncio.CancelledError:
             state = "interrupted"
@@ -100,6 +103,15 @@ class Audits:
             except OSError as error:
                 get_logger().error("audit_not_kept", detail=str(error))
         get_logger().info("audit_done", problems=len(run["report"]["problems"]) if run["report"] else None)
+
+    async def _behind(self) -> list[dict[str, object]]:
+        """Bring the views up; where they are stuck that is a problem to report, and no end of the audit."""
+        try:
+            await self._sync()
+        except Refusal as refusal:
+            detail = f"the views cannot be brought up: {refusal}"
+            return [{"sequence": 0, "code": "views_behind", "detail": detail}]
+        return []
 
     async def _in_a_process(self, run: Run) -> dict[str, Any]:
         # -P: without it a file in the working directory would be imported for a module of ours.

@@ -31,6 +31,8 @@ _WAITING: Final = 8
 _LONGEST_SECONDS: Final = 20.0
 #: Steps of SQLite's machine between two looks at the clock: some milliseconds.
 _STEPS: Final = 200_000
+_LOOKS: Final = 40
+_LOOK_SECONDS: Final = 0.05
 
 
 class Reading:
@@ -66,6 +68,18 @@ class Reading:
     async def compute(self, work: Callable[[], T]) -> T:
         """Run what may take long (a large page, a large answer) beside the event loop."""
         return await asyncio.wrap_future(self._pool.submit(work))
+
+    async def shown(self, look: Callable[[sqlite3.Connection], T], there: Callable[[T], bool]) -> None:
+        """Wait a little, at most about two seconds, until `look` finds what was just done: `there` says so,
+        in the event loop. So the page that follows an act shows it; views that cannot be read end the wait.
+        """
+        for _ in range(_LOOKS):
+            try:
+                if there(await self.read(look)):
+                    return
+            except Refusal:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def each(self, parts: Callable[[sqlite3.Connection], Iterator[T]]) -> AsyncGenerator[T, None]:
         """Part by part, as they are taken; through one connection, which is closed at the end. The limit of

@@ -28,7 +28,7 @@ _PAGE: Final = 100
 _MOST: Final = 1000
 #: Certificates of one unit that its page shows, the first to end first.
 _OF_ONE: Final = 200
-_DONE: Final = frozenset({"suspended", "resumed", "revoked"})
+_DONE: Final = frozenset({"suspended", "resumed", "revoked", "changed"})
 
 
 class Trust:

@@ -32,7 +32,7 @@ def translator(language: Language) -> Translate:
     """
     words = _WORDS[language]
 
-    def translate(name: str, otherwise: str | None = None, **values: object) -> str:
+    def translate(name: str, otherwise: str | None = None, /, **values: object) -> str:
         if otherwise is not None and name not in words:
             return otherwise
         word = words[name]
