@@ -8,7 +8,7 @@ Codes of problems: those of `axis.core.errors` for signatures and certificates, 
   `certificate_mismatch`, `serial_taken`, `revoked_twice`, `accepted_twice`, `acceptance_mismatch`,
   `delivery_unknown`, `receipt_mismatch`, `late_receipt_mismatch`, `notice_mismatch`, `outcome_repeated`;
 - what is computed from them: `index_row_…` and `view_row_changed`, `…_missing`, `…_added`, `views_missing`,
-  `views_elsewhere`, `views_unreadable`;
+  `views_elsewhere`, `views_unreadable`, `views_behind` (they cannot be brought up);
 - content: `blob_missing`, `blob_mismatch`, `blob_unreadable`; `blobs_unreachable` when a home's cluster does
   not answer, which says nothing about what is stored.
 """

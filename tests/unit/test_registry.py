@@ -122,6 +122,14 @@ async def refusal(waiting: Any) -> Refusal:
     return caught.value
 
 
+async def test_a_unit_is_changed_without_a_token(office: Office) -> None:
+    await office.registry.add("G22", "Văn phòng")
+    head = office.world.journal.head().sequence
+    changed = await office.registry.add("G22", "Văn phòng Chính phủ", token=False)
+    assert changed == {"code": "G22", "changed": True}
+    assert office.world.journal.head().sequence == head + 1, "no token is journalled"
+
+
 async def test_add_gives_a_token_that_says_everything(office: Office) -> None:
     answer = await office.registry.add("G22", "Văn phòng Chính phủ", old_codes=["000.00.00.G22"])
     token = read_token(answer["token"])

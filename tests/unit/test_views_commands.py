@@ -43,6 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         async with open_home(home) as node:
             await node.sequencer.submit(Register("G22", "Văn phòng Chính phủ", "", ("000.00.00.G22",)))
             await node.sequencer.submit(Register("G14", "Bộ Tư pháp", "", ()))
+            await node.sequencer.submit(Register("G15", "=1+1;@x", "", ()))
 
     asyncio.run(fill())
     return home
@@ -93,10 +94,10 @@ def running(home: Path) -> Iterator[str]:
 
 def check_answers(home: Path) -> None:
     volumes = answer("volumes", "--home", home)
-    assert [row["code"] for row in volumes["rows"]] == ["G14", "G22"]
+    assert [row["code"] for row in volumes["rows"]] == ["G14", "G15", "G22"]
     assert set(volumes) == {"generated_at", "head", "rows", "total"}
     events = [json.loads(line) for line in axis("log", "--home", home, "--json").stdout.splitlines()]
-    assert [line["event"] for line in events if line["event"] == "registered"] == ["registered"] * 2
+    assert [line["event"] for line in events if line["event"] == "registered"] == ["registered"] * 3
     assert int(volumes["head"].split(":")[1]) == len(events)
     report = answer("audit", "--home", home)
     assert (report["problems"], report["volumes_equal"], report["head"]) == ([], True, volumes["head"])
@@ -148,6 +149,7 @@ def test_csv_and_filters(home: Path) -> None:
     assert done.stdout.splitlines()[0] == COLUMNS
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {"G14", "G22"} <= {row["code"] for row in rows}
+    assert [row["name"] for row in rows if row["code"] == "G15"] == ["'=1+1;'@x"], "no spreadsheet's formula"
     assert axis("volumes", "--home", home, "--csv", "--by", "month").stdout.startswith("period,sent,")
     for period in (
         ["--quarter", "2020-Q1"],
