@@ -94,6 +94,7 @@ class FoundAgain:
         """Everything that is due, once; when the next is. Time in milliseconds."""
         after, waiting = "", []
         while page := fetching(self._store, after, _AT_ONCE):
+            await asyncio.sleep(0)  # there may be many of which none is due
             after = page[-1][0]
             due = {document_id: tries for document_id, tries in page if tries.next_at <= now}
             waiting += [tries.next_at for _, tries in page if tries.next_at > now]

@@ -10,6 +10,7 @@ late the answer is stored.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,12 +80,13 @@ class Heads:
         self.seen = SeenHead.parse(stored)
         #: Grows when the axis was found to be restored. Answers to what was asked before say nothing.
         self.life = 0
-        self._proven = False
         self._unproven: dict[SeenHead, None] = {}
         for text in earlier.split(","):
             head = SeenHead.parse(f"{self.seen.journal_id}:{text}") if self.seen is not None else None
             if head is not None:
-                self._unproven[head] = None
+                self._take(head)
+        #: What is to be persisted, highest and earlier, together: another thread reads it.
+        self._persisted = self._texts()
 
     @classmethod
     def stored_in(cls, store: Store) -> Heads:
@@ -102,31 +104,29 @@ class Heads:
         """
         if echo.life != self.life:
             return
-        for head in (echo.highest, *echo.earlier):
-            if head is not None:
-                self._unproven.pop(head, None)
-                self._proven = self._proven or head == self.seen
-        self._note(header, echo)
-
-    def _note(self, header: str | None, echo: Echo) -> None:
-        """Take the head of an answer. One of another journal changes nothing: the axis itself answers
-        `head_unknown` to the head of a journal that is not its own."""
+        proven = {echo.highest, *echo.earlier}
+        self._unproven = {each: None for each in self._unproven if each not in proven}
         head = SeenHead.parse(header)
-        if head is None or head in (self.seen, echo.highest):
-            return
-        if self.seen is None:
-            self.seen, self._proven = head, False
-        elif head.journal_id == self.seen.journal_id:
-            lower = min(head, self.seen, key=lambda each: each.sequence)
-            if lower is head or not self._proven:
-                self._keep(lower)
-            if lower is not head:
-                self.seen, self._proven = head, False
+        if head is not None and head not in proven and head != self.seen:
+            self._take(head, proven)
+        self._persisted = self._texts()
 
-    def _keep(self, head: SeenHead) -> None:
-        if len(self._unproven) >= _UNPROVEN_AT_MOST:
-            raise Refusal("unavailable", "more answers came than the axis can be asked about")
-        self._unproven[head] = None
+    def _take(self, head: SeenHead, proven: Set[SeenHead | None] = frozenset()) -> None:
+        """Take the head of an answer; what it overtakes is kept, unless this very answer proves it: that an
+        earlier one did says nothing of an axis that was restored in between.
+
+        One of another journal changes nothing: the axis itself answers `head_unknown` to the head of a
+        journal that is not its own.
+        """
+        if self.seen is None:
+            self.seen = head
+        elif head.journal_id == self.seen.journal_id:
+            lower, higher = sorted((head, self.seen), key=lambda each: each.sequence)
+            if lower not in proven:
+                if len(self._unproven) >= _UNPROVEN_AT_MOST:
+                    raise Refusal("unavailable", "more answers came than the axis can be asked about")
+                self._unproven[lower] = None
+            self.seen = higher
 
     @property
     def sequence(self) -> int:
@@ -134,14 +134,18 @@ class Heads:
         return self.seen.sequence if self.seen is not None else 0
 
     @property
-    def earlier(self) -> str:
-        """Those not proven yet, to be persisted with the highest."""
-        return ",".join(f"{head.sequence}:{head.frame_sha256}" for head in self._unproven)
+    def persisted(self) -> tuple[str, str]:
+        """The highest, and those not proven yet, to be persisted; of one moment, in any thread."""
+        return self._persisted
+
+    def _texts(self) -> tuple[str, str]:
+        return str(self), ",".join(f"{head.sequence}:{head.frame_sha256}" for head in self._unproven)
 
     def forget(self) -> None:
         """The axis does not know what was echoed: start afresh."""
-        self.seen, self._proven = None, False
+        self.seen = None
         self._unproven.clear()
+        self._persisted = self._texts()
         self.life += 1
 
     def __str__(self) -> str:
@@ -161,9 +165,10 @@ def learnt(connection: sqlite3.Connection, asked_in: str, heads: Heads) -> bool:
     """
     if get_setting(connection, _EPOCH, "0") != asked_in:
         return False
-    set_setting(connection, _HEAD, str(heads))
-    if get_setting(connection, _EARLIER) != heads.earlier:
-        set_setting(connection, _EARLIER, heads.earlier)
+    highest, earlier = heads.persisted
+    set_setting(connection, _HEAD, highest)
+    if get_setting(connection, _EARLIER) != earlier:
+        set_setting(connection, _EARLIER, earlier)
     return True
 
 

@@ -261,7 +261,7 @@ def close_by_axis(connection: sqlite3.Connection, notice: evidence_pb2.Notice, a
     """
     key = (notice.document_id, notice.recipient_unit, notice.attempt)
     changed = connection.execute(
-        "UPDATE receipt SET state = 'stopped', code = 'delivery_closed'"
+        "UPDATE receipt SET state = 'stopped', code = 'delivery_closed', sequence = 0"
         " WHERE document_id = ? AND unit = ? AND attempt = ? AND state IN ('waiting', 'queued', 'taken')",
         key,
     ).rowcount

@@ -227,7 +227,11 @@ def _units(codes: Any) -> str:
 def _print_csv(rows: list[dict[str, Any]], names: tuple[str, ...]) -> None:
     import csv
 
+    from axis.console.shown import plain
+
     columns = (*names, "parent", *_COUNTS) if names != ("period",) else (*names, *_COUNTS)
     writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {name: plain(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
+    )

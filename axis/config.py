@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, ValidationError
 
 from axis.durable import write_whole
 
@@ -53,6 +53,8 @@ class Settings(BaseModel):
     listen: str = DEFAULT_LISTEN
     console: str = DEFAULT_CONSOLE
     names: tuple[str, ...] = ()
+    #: Proxies before the console whose X-Forwarded-For is believed.
+    trusted_proxies: tuple[IPvAnyAddress, ...] = ()
     #: What enrolment tokens tell nodes to connect to; empty: the first name, else the listening address.
     url: str = ""
     #: The journal of several nodes, nats://HOST:PORT,HOST:PORT,…; empty: this home's own file alone.
@@ -112,6 +114,10 @@ def save(home: Path, settings: Settings) -> None:
     ]
     if settings.names:
         lines.append(f"names = [{', '.join(_toml(name) for name in settings.names)}]")
+    if settings.trusted_proxies:
+        lines.append(
+            f"trusted_proxies = [{', '.join(_toml(str(proxy)) for proxy in settings.trusted_proxies)}]"
+        )
     if settings.url:
         lines.append(f"url = {_toml(settings.url)}")
     if settings.journal:

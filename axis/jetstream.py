@@ -273,11 +273,13 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
     replicas = cluster.get("replicas") or []
     # 0 is said of a server that was never heard, too: by every server that is no leader.
     heard = sum(not each.get("offline") and 0 < each.get("active", 0) < _LEASE_NS for each in replicas)
+    # A server that names another as leader, and hears from it, speaks for itself alone.
+    leads = bool(leader) and all(each.get("name") != leader for each in replicas)
     return StreamState(
         created=str(answer["created"]),
         config=answer["config"],
         first=int(state["first_seq"]),
         last=int(state["last_seq"]),
         leader=leader,
-        led=alone or (bool(leader) and 2 * (1 + heard) > 1 + len(replicas)),
+        led=alone or (leads and 2 * (1 + heard) > 1 + len(replicas)),
     )

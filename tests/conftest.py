@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import structlog
 
 from bench.nats import NatsCluster
 
@@ -21,6 +22,7 @@ _NOT_TRACED = {
     "chaos": ("test_",),
     "contract": ("test_",),
     "simulation": ("test_",),
+    "browser": ("test_",),
     "unit": ("test_agency_", "test_edxml_", "test_views_", "test_console", "test_vxp_"),
     "e2e": ("test_cluster", "test_deployment", "test_edxml_", "test_journey_", "test_packet_", "test_vxp"),
 }
@@ -31,6 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name.startswith(_NOT_TRACED.get(item.path.parent.name, ())):
             item.add_marker("no_cover")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Commands that run within the tests' process set how much is logged: for themselves only."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

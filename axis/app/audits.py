@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ _PRIVATE: Final = 0o700
 _FILE: Final = 0o600
 #: A report names at most 50 problems of each code.
 _LINE_BYTES: Final = 16 * 1024 * 1024
+#: What its process is told of the node's environment: no secret that stands there.
+_ENVIRONMENT: Final = ("PATH", "LANG", "PYTHONPATH")
 _MOST_SECONDS: Final = 12 * 3600.0
 
 Run = dict[str, Any]
@@ -79,8 +82,11 @@ class Audits:
         state, detail = "failed", ""
         try:
             async with asyncio.timeout(_MOST_SECONDS):
-                await self._sync()
+                behind = await self._behind()
                 run["report"] = await self._in_a_process(run)
+                if behind:
+                    run["report"]["problems"][:0] = behind
+                    run["report"]["incomplete"] = False  # something is wrong for certain
             state = "done"
         except asyncio.CancelledError:
             state = "interrupted"
@@ -98,10 +104,25 @@ class Audits:
                 get_logger().error("audit_not_kept", detail=str(error))
         get_logger().info("audit_done", problems=len(run["report"]["problems"]) if run["report"] else None)
 
+    async def _behind(self) -> list[dict[str, object]]:
+        """Bring the views up; where they are stuck that is a problem to report, and no end of the audit."""
+        try:
+            await self._sync()
+        except Refusal as refusal:
+            detail = f"the views cannot be brought up: {refusal}"
+            return [{"sequence": 0, "code": "views_behind", "detail": detail}]
+        return []
+
     async def _in_a_process(self, run: Run) -> dict[str, Any]:
-        command = [sys.executable, "-m", "axis.app.audit_run", str(self._home)]
+        # -P: without it a file in the working directory would be imported for a module of ours.
+        command = [sys.executable, "-P", "-m", "axis.app.audit_run", str(self._home.resolve())]
         process = await asyncio.create_subprocess_exec(
-            *command, *(["--quick"] if run["quick"] else []), stdin=DEVNULL, stdout=PIPE, limit=_LINE_BYTES
+            *command,
+            *(["--quick"] if run["quick"] else []),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            limit=_LINE_BYTES,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
         try:
             return await self._follow(process, run)

@@ -47,6 +47,7 @@ async def start_console(node: Node, metrics: ConsoleMetrics, opened: AsyncExitSt
         sources,
         token=token,
         hosts=(host, *node.home.settings.names),
+        proxies=map(str, node.home.settings.trusted_proxies),
         accounts=Accounts(node.home.path),
         acts=Acts(operate),
         audits=audits,

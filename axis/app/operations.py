@@ -29,7 +29,13 @@ def operations(node: Node, *, serving: bool) -> dict[str, Operation]:
     async def add(a: dict[str, Any]) -> object:
         old_codes = [str(code) for code in a.get("old_codes") or () if code]
         return await registry.add(
-            str(a["code"]), str(a["name"]), _text(a, "parent"), old_codes, _text(a, "mail"), by=_by(a)
+            str(a["code"]),
+            str(a["name"]),
+            _text(a, "parent"),
+            old_codes,
+            _text(a, "mail"),
+            token=bool(a.get("token", True)),
+            by=_by(a),
         )
 
     async def views_sync(_: dict[str, Any]) -> object:

@@ -59,7 +59,7 @@ ACCESS: Final[dict[tuple[str, str], Role | None]] = {
     ("POST", "/trust/certificates/{serial}/revoke"): Role.REGISTRAR,
     ("GET", "/audit"): Role.VIEWER,
     ("POST", "/audit"): Role.OPERATOR,
-    ("GET", "/api/v1/audits"): Role.OPERATOR,
+    ("GET", "/api/v1/audits"): Role.VIEWER,
     ("POST", "/api/v1/audits"): Role.OPERATOR,
     ("GET", "/api/v1/trust"): Role.VIEWER,
     ("GET", "/api/v1/trust/units"): Role.VIEWER,

@@ -98,8 +98,8 @@ class Accounts:
 
     def __init__(self, home: Path) -> None:
         self._path = home / ACCOUNTS_FILE
-        self._seen: tuple[int, ...] | None = None
-        self._accounts: dict[str, Account] = {}
+        #: The file's facts and what it held; one value, since threads look here together.
+        self._known: tuple[tuple[int, ...] | None, dict[str, Account]] = (None, {})
         self._nobody = ""
 
     def all(self) -> list[Account]:
@@ -197,23 +197,24 @@ class Accounts:
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            self._seen, self._accounts = None, {}
-            return self._accounts
+            self._known = (None, {})
+            return {}
         except OSError as error:  # not this user's, perhaps: fail closed
             _log.error("operators_unreadable", file=str(self._path), error=str(error))
-            self._seen, self._accounts = None, {}
-            return self._accounts
+            self._known = (None, {})
+            return {}
         with os.fdopen(descriptor, "rb") as file:
             facts = os.fstat(file.fileno())
             seen = (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
-            if seen != self._seen:
-                self._seen = seen
+            known, accounts = self._known
+            if seen != known:
                 try:
-                    self._accounts = _parsed(file.read())
+                    accounts = _parsed(file.read())
                 except ValueError as error:
                     _log.error("operators_unreadable", file=str(self._path), error=str(error))
-                    self._accounts = {}
-        return self._accounts
+                    accounts = {}
+                self._known = (seen, accounts)
+        return accounts
 
 
 def _parsed(data: bytes) -> dict[str, Account]:

@@ -49,10 +49,15 @@ class Acts:
         old_codes: Sequence[str] = (),
         mail: str = "",
         remark: str = "",
+        *,
+        token: bool = True,
     ) -> _Answer:
-        """Register a unit, or change it, and make it a token: {"code", "token", "expires_at"}."""
+        """Register a unit, or change it, and make it a token: {"code", "token", "expires_at"}.
+
+        Without `token` none is made: {"code", "changed"}.
+        """
         unit = {"code": code, "name": name, "parent": parent, "old_codes": list(old_codes), "mail": mail}
-        return await self._do(by, Role.REGISTRAR, "org.add", unit | {"remark": remark})
+        return await self._do(by, Role.REGISTRAR, "org.add", unit | {"token": token, "remark": remark})
 
     async def token(self, by: Operator, code: str, remark: str = "") -> _Answer:
         """Another enrolment token: {"code", "token", "expires_at"}."""

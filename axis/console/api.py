@@ -10,10 +10,10 @@ from typing import Final, cast, get_args
 from aiohttp import web
 
 from axis.console.documents import Documents
-from axis.console.filters import filter_of
+from axis.console.filters import filter_of, only
+from axis.console.periods import ALL, asked
 from axis.console.reading import Reading
 from axis.core.errors import Refusal
-from axis.core.periods import chosen
 from axis.views.traffic import page
 from axis.views.volumes import By, Kind, Selection, volumes
 
@@ -32,8 +32,9 @@ class Api:
 
     async def volumes(self, request: web.Request) -> web.Response:
         """`axis volumes --json`."""
-        selection = selection_of(request)
-        found = await self._reading.count(lambda views: volumes(views, selection, self._now()))
+        now = self._now()
+        selection = selection_of(request, now)
+        found = await self._reading.count(lambda views: volumes(views, selection, now))
         return await self._reading.compute(lambda: json_answer(found))
 
     async def traffic(self, request: web.Request) -> web.Response:
@@ -56,6 +57,7 @@ class Api:
 
     async def document(self, request: web.Request) -> web.Response:
         """`axis show --json`."""
+        only(request.query, ())
         found = await self._documents.found(request.match_info["document_id"])
         return await self._reading.compute(lambda: json_answer(found))
 
@@ -82,17 +84,12 @@ def _dumped(value: object) -> Iterator[str]:
         yield _dumps(value)
 
 
-def selection_of(request: web.Request) -> Selection:
+def selection_of(request: web.Request, now: int) -> Selection:
     """Which volumes a query asks for. Refusal `field_invalid` says what is wrong with it."""
     wanted = request.query
     by, kind = wanted.get("by", "unit"), wanted.get("kind", "document")
     if by not in get_args(By) or kind not in get_args(Kind):
         raise Refusal("field_invalid", "by is unit, day or month; kind is document or status")
-    days = chosen(
-        month=wanted.get("month"),
-        quarter=wanted.get("quarter"),
-        year=wanted.get("year"),
-        first=wanted.get("from"),
-        last=wanted.get("until"),
-    )
-    return Selection(by=cast("By", by), subtree=wanted.get("subtree"), kind=cast("Kind", kind), days=days)
+    days = asked(request, now, others=("by", "kind", "subtree"), default=ALL).days
+    subtree = wanted.get("subtree") or None
+    return Selection(by=cast("By", by), subtree=subtree, kind=cast("Kind", kind), days=days)

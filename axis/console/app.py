@@ -8,6 +8,7 @@ are put together; each page has a module.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -66,16 +67,19 @@ def create_console(
     *,
     token: str,
     hosts: Iterable[str] = (),
+    proxies: Iterable[str] = (),
     accounts: Accounts | None = None,
     acts: Acts | None = None,
     audits: AuditRuns | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The console's application. `token` logs in as registrar; `hosts` are the names it may be called by.
 
     Without `accounts` nobody but the token's holder logs in, without `acts` nobody changes anything, without
-    `audits` none is run.
+    `audits` none is run. `proxies` are addresses whose X-Forwarded-For is believed; `clock` gives seconds
+    that never go back.
     """
-    guard = Guard(token, hosts, accounts)
+    guard = Guard(token, hosts, accounts, clock, proxies)
     application = web.Application(middlewares=[guard.middleware], client_max_size=_BODY_LIMIT)
     application[GUARD] = guard
     application[ACTS] = acts if acts is not None else Acts({})

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from axis.console.api import json_answer
-from axis.console.filters import filter_of
+from axis.console.filters import filter_of, only
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
 from axis.console.site import Site
@@ -60,12 +60,14 @@ class Audits:
             return await self._show(request, problem=refusal)
         raise web.HTTPSeeOther("/audit")
 
-    async def twin(self, _: web.Request) -> web.Response:
+    async def twin(self, request: web.Request) -> web.Response:
         """{"audits": [{"id", "at", "by", "quick", "state", "seconds", "detail", "report", "progress"?}]}."""
+        only(request.query, ())
         return json_answer({"audits": [_shown(run) for run in await self._all()]})
 
     async def run_twin(self, request: web.Request) -> web.Response:
         """Begin an audit, `?quick=1` without reading attachments: the run."""
+        only(request.query, ("quick",))
         return json_answer(_shown(await self._start(request, quick=request.query.get("quick") == "1")))
 
     async def _start(self, request: web.Request, *, quick: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from axis.console.filters import only
 from axis.console.overview import Overview
 from axis.console.periods import asked
 from axis.console.reading import Reading
@@ -51,18 +52,21 @@ class Charts:
 
     async def minutes(self, request: web.Request) -> web.Response:
         """The last hour, minute by minute."""
+        only(request.query, ())
         rows = [{**row, "sent": row["accepted"]} for row in (await self._overview.found())["minutes"]]
         return await self._answer(request, "chart.minutes", [row["at"][11:16] for row in rows], rows)
 
     async def days(self, request: web.Request) -> web.Response:
         """The last 30 days."""
+        only(request.query, ())
         rows = (await self._overview.found())["days"]
         return await self._answer(request, "chart.days", [row["day"] for row in rows], rows)
 
     async def units(self, request: web.Request) -> web.Response:
         """The units (with what stands below them) that sent and received most in a period."""
         now = self._now()
-        selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
+        days = asked(request, now, others=("subtree",)).days
+        selection = Selection(subtree=request.query.get("subtree") or None, days=days)
         counted: Any = await self._reading.count(lambda views: branches(views, selection, now))
         rows = sorted(counted["rows"], key=lambda row: -(row["sent"] + row["received"]))[:_SHOWN]
         return await self._answer(request, "chart.units", [row["code"] for row in rows], rows)
@@ -70,7 +74,8 @@ class Charts:
     async def periods(self, request: web.Request) -> web.Response:
         """What was sent and received day by day or month by month."""
         now = self._now()
-        selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
+        days = asked(request, now, others=("subtree",)).days
+        selection = Selection(subtree=request.query.get("subtree") or None, days=days)
 
         def read(views: sqlite3.Connection) -> dict[str, Any]:
             return by_period(views, selection, now)
@@ -81,7 +86,8 @@ class Charts:
     async def hours(self, request: web.Request) -> web.Response:
         """What a unit sent and received by the hour of the day."""
         now = self._now()
-        code, selection = request.query.get("subtree", ""), Selection(days=asked(request, now).days)
+        days = asked(request, now, others=("subtree",)).days
+        code, selection = request.query.get("subtree", ""), Selection(days=days)
         found = await self._reading.count(lambda views: unit(views, code, selection, now, {}))
         say = translator(language(request))
         series = [

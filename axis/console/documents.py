@@ -19,7 +19,9 @@ from axis.console.site import Site
 from axis.core.errors import CODES, Refusal
 from axis.ports import StoredRecord
 from axis.views.documents import show
+from axis.views.file import head_of
 from axis.views.queries import query
+from axis.views.traffic import Filter, traffic
 
 __all__ = ["Documents"]
 
@@ -76,11 +78,26 @@ class Documents:
     async def _act(self, request: web.Request, act: _Act, done: str) -> web.Response:
         form = await request.post()
         to, reason = str(form.get("to", "")), str(form.get("reason", ""))
+        document_id = request.match_info["document_id"]
+        before = await self._reading.read(lambda views: _newest(views, document_id))
         try:
             await act(request.app[ACTS], request, to, reason)
         except Refusal as refusal:
             return await self._show(request, problem=refusal)
-        raise web.HTTPSeeOther(f"/documents/{request.match_info['document_id']}?done={done}")
+        await self._until_shown(document_id, before)
+        raise web.HTTPSeeOther(f"/documents/{document_id}?done={done}")
+
+    async def _until_shown(self, document_id: str, before: int) -> None:
+        """Wait a little for the views: they show what was done, or all that the journal has."""
+
+        def look(views: sqlite3.Connection) -> tuple[int, int]:
+            return _newest(views, document_id), head_of(views)
+
+        def there(found: tuple[int, int]) -> bool:
+            newest, head = found
+            return newest > before or self._record(head + 1) is None
+
+        await self._reading.shown(look, there)
 
     async def _show(
         self, request: web.Request, *, done: str = "", problem: Refusal | None = None
@@ -123,6 +140,12 @@ class Documents:
 
 def _signers(stored: Sequence[StoredRecord | None], kind: str) -> list[list[Signer]]:
     return [signers(one, kind) for one in stored]
+
+
+def _newest(views: sqlite3.Connection, document_id: str) -> int:
+    """The sequence of a document's newest event; 0 for none."""
+    lines = traffic(views, Filter(document_id=document_id, limit=1))
+    return int(str(lines[0]["sequence"])) if lines else 0
 
 
 def _explain(code: str) -> str:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, cast, get_args
+
+from multidict import MultiMapping
 
 from axis.core.errors import Refusal
 from axis.views.criteria import Direction, Filter
 from axis.views.text import parse_time
 
-__all__ = ["EVENTS", "KINDS", "MOST", "OUTCOMES", "filter_of"]
+__all__ = ["EVENTS", "KINDS", "MOST", "OUTCOMES", "filter_of", "only"]
 
 #: Lines of one page, at most.
 MOST: Final = 1000
 EVENTS: Final = (
     "accepted", "received", "refused", "dead", "requeued", "status", "late_receipt", "rejected", "registered",
     "enrolled", "suspended", "resumed", "issued", "revoked", "token_issued", "founded",
+    "receipt", "receipted", "noticed", "unknown",
 )  # fmt: skip
 KINDS: Final = ("document", "status")
 OUTCOMES: Final = ("received", "refused", "dead")
+_NAMES: Final = (
+    "unit", "subtree", "direction", "from", "to", "kind", "operator", "event", "outcome", "code", "number",
+    "text", "document", "since", "until", "limit", "after", "before",
+)  # fmt: skip
 _TEXT_MOST: Final = 500
 _SEQUENCE_DIGITS: Final = 18
 
@@ -26,15 +33,16 @@ _SEQUENCE_DIGITS: Final = 18
 def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
     """The filter that a query names; what is empty is not asked for.
 
-    `unit` (with all below it unless `alone=1`) and `direction` (either, from, to), `from`, `to`, `subtree`,
-    `kind`, `operator` (`*` for any), `event`, `outcome`, `code`, `number`, `text`, `document`, `since`,
-    `until`, `limit`, `after`, `before`. Refusal `field_invalid` names the one that is wrong.
+    `unit` (alone), `subtree` (a unit with all below it now) and `direction` of these (either, from, to),
+    `from`, `to`, `kind`, `operator` (`*` for any), `event` (`receipt`: received or refused), `outcome`,
+    `code`, `number`, `text`, `document`, `since`, `until`, `limit`, `after`, `before`. Refusal
+    `field_invalid` names the one that is wrong or not known.
     """
+    only(query, _NAMES)
     given = {name: value.strip() for name, value in query.items() if value.strip()}
     for name, value in given.items():
         if len(value) > _TEXT_MOST:
             raise Refusal("field_invalid", f"{name}: longer than {_TEXT_MOST} characters")
-    unit, alone = given.get("unit"), given.get("alone") == "1"
     return Filter(
         sender=given.get("from"),
         recipient=given.get("to"),
@@ -50,11 +58,24 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
         kind=_one_of(given, "kind", KINDS),
         outcome=_one_of(given, "outcome", OUTCOMES),
         number=given.get("number"),
-        unit=unit if alone else None,
-        subtree=given.get("subtree", None if alone else unit),
+        unit=given.get("unit"),
+        subtree=given.get("subtree"),
         operator=given.get("operator"),
         direction=cast("Direction", _one_of(given, "direction", get_args(Direction)) or "either"),
     )
+
+
+def only(query: Mapping[str, str], names: Collection[str]) -> None:
+    """Hold a query to these names, each at most once: what was silently left out would give other numbers.
+
+    Refusal `field_invalid` names the one that is not known, and those that are.
+    """
+    for name in query:
+        if name not in names:
+            possible = ", ".join(sorted(names)) or "nothing"
+            raise Refusal("field_invalid", f"{name[:40]}: not known here; known is {possible}")
+        if isinstance(query, MultiMapping) and len(query.getall(name)) > 1:
+            raise Refusal("field_invalid", f"{name}: given more than once")
 
 
 def _time(given: Mapping[str, str], name: str, *, end: bool = False) -> int | None:

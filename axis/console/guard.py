@@ -46,6 +46,7 @@ _VIETNAMESE: Final = {
 }
 
 _SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _LOCAL: Final = ("localhost", "axis")
 _LONGEST_NAME: Final = 64
 #: Passwords looked at together; each takes 64 MiB for the time.
@@ -58,7 +59,8 @@ _log = structlog.get_logger()
 
 
 class Guard:
-    """Lets requests through that may pass. `token` is the start-up link's; `clock` gives seconds."""
+    """Lets requests through that may pass. `token` is the start-up link's; `clock` gives seconds;
+    `proxies` are addresses whose X-Forwarded-For is believed."""
 
     def __init__(
         self,
@@ -66,10 +68,12 @@ class Guard:
         hosts: Iterable[str],
         accounts: Accounts | None = None,
         clock: Callable[[], float] = time.monotonic,
+        proxies: Iterable[str] = (),
     ) -> None:
         self._token = token
         self._hosts = frozenset(host.lower() for host in (*_LOCAL, *hosts))
         self._accounts = accounts
+        self._proxies = frozenset(proxies)
         #: Makes the page that tells a person of a refusal; whoever makes pages may set a better one.
         self.page: Callable[[web.Request, Refusal], web.Response] = _plain
         self._sessions = Sessions(clock)
@@ -96,18 +100,20 @@ class Guard:
         The cookie's value; give it to `welcome`. Refusal `not_authorised`, `rate_limited`.
         """
         name = name.strip().lower()[:_LONGEST_NAME]
-        address = request.remote or ""
-        self._attempts.begin(name, address)
+        address = self._address(request)
+        # A token has 256 random bits: nobody guesses it, and nobody's failures lock its holder out.
+        found = None if name else self._by_token(password.strip())
+        if found is None:
+            self._attempts.begin(name, address)
         if name:
             account = await self._by_password(name, password)
-            found = (account.name, account.generation) if account is not None else None
-        else:
-            found = self._by_token(password.strip())
+            if account is not None:
+                found = (account.name, account.generation)
+                self._attempts.succeeded(name, address)
         if found is None:
             # The name stays out of the log: people type passwords into that field.
             _log.warning("console_login_failed", address=address)
             raise Refusal("not_authorised", "the name, the password or the token is not right")
-        self._attempts.succeeded(name, address)
         _log.info("console_login", operator=found[0], address=address)
         self._sessions.end(request.cookies.get(COOKIE, ""))
         return self._sessions.begin(*found)
@@ -136,11 +142,14 @@ class Guard:
             _check_origin(request)
         if operator is not None:
             request[OPERATOR] = operator
-        if least is OPEN:
-            return await handler(request)
-        if operator is None:
+        if operator is None and least is not OPEN:
             return self._unknown(request)
-        operator.require(least)
+        if operator is not None and least is not OPEN:
+            operator.require(least)
+        if request.method not in _SAFE:
+            await _check_form(request)
+        if operator is None or least is OPEN:
+            return await handler(request)
         if by_cookie and request.method not in _SAFE:
             await _check_csrf(request, operator)
         return await handler(request)
@@ -207,6 +216,19 @@ class Guard:
         account = self._accounts.by_token(token) if self._accounts is not None and token else None
         return (account.name, account.generation) if account is not None else None
 
+    def _address(self, request: web.Request) -> str:
+        """Where a request comes from: what a trusted proxy says of the hop before it, and no earlier hop,
+        since anybody may write those.
+        """
+        remote = request.remote or ""
+        if remote in self._proxies:
+            hop = ",".join(request.headers.getall("X-Forwarded-For", ())).rpartition(",")[2].strip()
+            try:
+                return str(ipaddress.ip_address(hop))
+            except ValueError:
+                pass
+        return remote
+
     async def _by_password(self, name: str, password: str) -> Account | None:
         if self._accounts is None:
             return None
@@ -240,9 +262,26 @@ def _check_origin(request: web.Request) -> None:
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get(hdrs.ORIGIN)
     # An opaque origin ("null") has no host, and is nobody's.
-    elsewhere = origin is not None and urlsplit(origin).netloc != request.host
+    elsewhere = origin is not None and _host(origin) != request.host
     if elsewhere or site not in {"same-origin", "none"}:
         raise Refusal("origin_not_allowed", "another site's page sent this request")
+
+
+def _host(origin: str) -> str | None:
+    """The host and port of an origin; None where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+async def _check_form(request: web.Request) -> None:
+    """Read a form once, for whoever asks for it later; 400 where it is none."""
+    if request.content_type in _FORMS:
+        try:
+            await request.post()
+        except (ValueError, LookupError) as error:  # bytes that are no text, or a character set nobody knows
+            raise web.HTTPBadRequest(text="this form cannot be read: UTF-8 is expected\n") from error
 
 
 #: The guard of an application.

@@ -1,31 +1,42 @@
 """What is new, as it comes: server-sent events of HTML that the pages' script puts in its place.
 
-One look at the views serves everybody who waits. Streams are bounded; a browser that comes again says what it
-has seen (`Last-Event-ID`, HTML standard, section 9.2).
+One look at the views serves everybody who waits. Streams are bounded, altogether and for each log-in, and end
+within about a second of their reader's going and of the end of the log-in; a browser that comes again says
+what it has seen (`Last-Event-ID`, HTML standard, section 9.2).
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
 from aiohttp_sse import sse_response
 
+from axis.console.guard import GUARD
 from axis.console.reading import Reading
+from axis.console.roles import OPERATOR
 from axis.core.errors import Refusal
 from axis.logs import get_logger
 from axis.views.file import read_position
 
-__all__ = ["Live"]
+__all__ = ["PER_LOG_IN", "Live"]
 
 _LOOK_SECONDS: Final = 0.5
+#: How soon a stream ends once nobody reads it, or may.
+_AGAIN_SECONDS: Final = 1.0
+#: For a reader that takes nothing.
+_SEND_SECONDS: Final = 60.0
 _STREAMS: Final = 64
+#: More than a browser opens to one host at once (six, over HTTP/1.1).
+PER_LOG_IN: Final = 8
 
-#: Gives what is new beyond a sequence: HTML, or nothing, and the sequence that it reaches.
-Newer = Callable[[int], Awaitable[tuple[str, int]]]
+#: Gives what is new beyond a sequence: HTML by the event's name, and the sequence that it reaches.
+Newer = Callable[[int], Awaitable[tuple[Mapping[str, str], int]]]
 
 
 class Live:
@@ -35,7 +46,7 @@ class Live:
         self._reading = reading
         self._newest = 0
         self._moved = asyncio.Event()
-        self._streams = 0
+        self._streams: Counter[str] = Counter()
         self._wanted = asyncio.Event()
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
@@ -59,36 +70,65 @@ class Live:
                     moved.set()
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def beyond(self, sequence: int) -> int:
-        """The newest sequence, once it is beyond this one."""
-        while self._newest <= sequence:
-            await self._moved.wait()
-        return self._newest
+    async def stream(self, request: web.Request, after: int, newer: Newer) -> web.StreamResponse:
+        """Send what `newer` gives, until the browser goes or its log-in ends.
 
-    async def stream(self, request: web.Request, name: str, after: int, newer: Newer) -> web.StreamResponse:
-        """Send events `name` of what `newer` gives, until the browser goes. Refusal `unavailable` where
-        there are too many streams.
+        Refusal `unavailable` where there are too many streams.
         """
-        if self._streams >= _STREAMS:
-            raise Refusal("unavailable", "too many pages follow already", retry_after=30)
         seen = request.headers.get("Last-Event-ID", "")
         after = max(after, int(seen)) if seen.isascii() and seen.isdigit() and len(seen) < 20 else after
-        self._streams += 1
+        with self._counted(request):
+            try:
+                async with sse_response(request) as response:
+                    while _goes_on(request):
+                        if not await self._moved_beyond(after):
+                            continue
+                        events, reached = await newer(after)
+                        if not _goes_on(request):
+                            break
+                        for name, html in events.items():
+                            async with asyncio.timeout(_SEND_SECONDS):
+                                await response.send(html, event=name, id=str(reached))
+                        if reached == after:  # never at once again for nothing
+                            await asyncio.sleep(_LOOK_SECONDS)
+                        after = reached
+            except (ConnectionResetError, TimeoutError, Refusal) as error:
+                get_logger().debug("stream_ended", detail=str(error))
+                if request.transport is not None:
+                    request.transport.abort()
+            return response
+
+    @contextmanager
+    def _counted(self, request: web.Request) -> Iterator[None]:
+        """A stream's place among all, and among those of its log-in."""
+        operator = request[OPERATOR]
+        whose = operator.csrf or operator.name
+        if self._streams.total() >= _STREAMS or self._streams[whose] >= PER_LOG_IN:
+            raise Refusal("unavailable", "too many pages follow already", retry_after=30)
+        self._streams[whose] += 1
         self._wanted.set()
         try:
-            async with sse_response(request) as response:
-                while response.is_connected():
-                    await self.beyond(after)
-                    html, after = await newer(after)
-                    if html:
-                        await response.send(html, event=name, id=str(after))
-        except ConnectionResetError:
-            pass
+            yield
         finally:
-            self._streams -= 1
+            self._streams[whose] -= 1
+            self._streams += Counter()  # without those that have none
             if not self._streams:
                 self._wanted.clear()
-        return response
+
+    async def _moved_beyond(self, sequence: int) -> bool:
+        """Whether the views are beyond a sequence; waits for it a little."""
+        if self._newest <= sequence:
+            try:
+                await asyncio.wait_for(self._moved.wait(), _AGAIN_SECONDS)
+            except TimeoutError:
+                return False
+        return self._newest > sequence
+
+
+def _goes_on(request: web.Request) -> bool:
+    """Whether somebody reads a stream who still may."""
+    transport = request.transport
+    return transport is not None and not transport.is_closing() and request.app[GUARD].holds(request)
 
 
 def _newest(views: sqlite3.Connection) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from axis.console.api import json_answer
+from axis.console.filters import filter_of, only
 from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.shared import Shared
@@ -16,7 +17,7 @@ from axis.console.site import Site
 from axis.views.file import Position, read_position, snapshot
 from axis.views.minutes import Minutes
 from axis.views.overview import connected, overview
-from axis.views.traffic import Filter, traffic
+from axis.views.traffic import Filter, page, traffic
 
 __all__ = ["Overview"]
 
@@ -49,22 +50,28 @@ class Overview:
         """Figures, the last hour, the last days, recent traffic."""
         figures = await self.found()
         lines = await self._reading.read(lambda views: traffic(views, Filter(limit=_RECENT)))
-        newest = lines[-1]["sequence"] if lines else 0
-        return self._site.page(
-            request, "overview", figures=figures, lines=lines[::-1], newest=newest, recent=_RECENT
-        )
+        return self._site.page(request, "overview", figures=figures, lines=lines[::-1], recent=_RECENT)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """The figures, whenever there are events."""
+        """The figures and the newest rows, whenever there are events beyond `after`.
 
-        async def newer(_: int) -> tuple[str, int]:
+        One stream for both: a browser has six connections to a host for all its pages (HTTP/1.1).
+        """
+
+        async def newer(seen: int) -> tuple[dict[str, str], int]:
             figures = await self.found()
-            return self._site.fragment(request, "overview_figures", figures=figures), figures["sequence"]
+            wanted = Filter(after=seen, before=figures["sequence"] + 1, limit=_RECENT)
+            lines = (await self._reading.read(lambda views: page(views, wanted))).lines
+            return {
+                "part": self._site.fragment(request, "overview_figures", figures=figures),
+                "rows": self._site.fragment(request, "traffic_rows", lines=lines),
+            }, figures["sequence"]
 
-        return await self._live.stream(request, "part", 0, newer)
+        return await self._live.stream(request, filter_of(request.query).after, newer)
 
-    async def twin(self, _: web.Request) -> web.Response:
+    async def twin(self, request: web.Request) -> web.Response:
         """The same as JSON."""
+        only(request.query, ())
         return json_answer(await self.found())
 
     async def found(self) -> dict[str, Any]:

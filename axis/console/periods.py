@@ -6,19 +6,24 @@ Without any it is the month that is running, since volumes are published by mont
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 from aiohttp import web
 
+from axis.console.filters import only
+from axis.core.errors import Refusal
 from axis.core.periods import EVER, Days, chosen, days_of
 from axis.core.volumes import local_month
 
-__all__ = ["Asked", "asked", "choices"]
+__all__ = ["ALL", "PERIOD", "Asked", "asked", "choices"]
 
 ALL: Final = "all"
 _GIVEN: Final = frozenset({"month", "quarter", "year", "from", "until"})
+#: The names by which a period is asked for.
+PERIOD: Final = _GIVEN | {"period"}
 _MONTHS: Final = 24
 _QUARTERS: Final = 8
 _YEARS: Final = 5
@@ -43,16 +48,22 @@ class Asked:
         return self.query.get("until", "")
 
 
-def asked(request: web.Request, now: int) -> Asked:
-    """The period of a request. Refusal `field_invalid` says what is wrong with it."""
+def asked(request: web.Request, now: int, *, others: Collection[str] = (), default: str = "") -> Asked:
+    """The period of a request, whose query holds but that and `others`; `default` instead of this month.
+
+    Refusal `field_invalid` says what is wrong with it.
+    """
+    only(request.query, PERIOD.union(others))
     # A form sends its empty fields too.
     wanted = {each: text for each, text in request.query.items() if text}
     name = wanted.get("period")
     given = {each: text for each, text in wanted.items() if each in _GIVEN}
     if not given:
-        name = name or local_month(now)
+        name = name or default or local_month(now)
         days = EVER if name == ALL else days_of(name)
         return Asked(days, name, {"period": name})
+    if name is not None:
+        raise Refusal("field_invalid", f"period: not together with {', '.join(sorted(given))}")
     days = chosen(
         month=wanted.get("month"),
         quarter=wanted.get("quarter"),

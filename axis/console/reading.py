@@ -17,6 +17,7 @@ from typing import Final, TypeVar, cast
 from aiohttp import web
 
 from axis.core.errors import Refusal
+from axis.logs import get_logger
 from axis.views.projection import Views
 
 __all__ = ["Reading"]
@@ -30,6 +31,8 @@ _WAITING: Final = 8
 _LONGEST_SECONDS: Final = 20.0
 #: Steps of SQLite's machine between two looks at the clock: some milliseconds.
 _STEPS: Final = 200_000
+_LOOKS: Final = 40
+_LOOK_SECONDS: Final = 0.05
 
 
 class Reading:
@@ -66,11 +69,23 @@ class Reading:
         """Run what may take long (a large page, a large answer) beside the event loop."""
         return await asyncio.wrap_future(self._pool.submit(work))
 
+    async def shown(self, look: Callable[[sqlite3.Connection], T], there: Callable[[T], bool]) -> None:
+        """Wait a little, at most about two seconds, until `look` finds what was just done: `there` says so,
+        in the event loop. So the page that follows an act shows it; views that cannot be read end the wait.
+        """
+        for _ in range(_LOOKS):
+            try:
+                if there(await self.read(look)):
+                    return
+            except Refusal:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
     async def each(self, parts: Callable[[sqlite3.Connection], Iterator[T]]) -> AsyncGenerator[T, None]:
         """Part by part, as they are taken; through one connection, which is closed at the end. The limit of
         time is for each part.
         """
-        connection = await self.compute(self._views.reader)
+        connection = await self._answer(self._pool.submit(self._views.reader))
         try:
             made = parts(connection)
 
@@ -98,14 +113,16 @@ class Reading:
     async def _answer(future: Future[T]) -> T:
         try:
             return await asyncio.wrap_future(future)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise _not_now(error) from error
 
 
 _END: Final = object()
 
 
-def _not_now(error: sqlite3.OperationalError) -> Refusal:
+def _not_now(error: sqlite3.Error) -> Refusal:
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
         return Refusal("unavailable", "counting this takes too long: ask for less", retry_after=30)
+    if not isinstance(error, sqlite3.OperationalError):  # a damaged file is more than a busy one
+        get_logger().error("views_unreadable", detail=f"{type(error).__name__}: {error}")
     return Refusal("unavailable", f"the views cannot be read now: {error}", retry_after=5)

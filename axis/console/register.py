@@ -6,7 +6,7 @@ A token is shown in the answer to its form and nowhere else: it is not kept, and
 
 from __future__ import annotations
 
-import asyncio
+import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,7 +20,7 @@ from axis.console.site import Site
 from axis.core.decide_enrolment import REVOCATION_REASONS
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
-from axis.views.file import read_position
+from axis.views.file import head_of
 from axis.views.trust import certificate, one_unit
 
 __all__ = ["RegisterActs"]
@@ -28,9 +28,6 @@ __all__ = ["RegisterActs"]
 #: Of a unit: what its page is told afterwards.
 _UNIT_ACTS: Final = {"token": "", "suspend": "suspended", "resume": "resumed"}
 _FIELDS: Final = ("code", "name", "parent", "old_code", "mail", "reason")
-#: How long an answer waits until the views show what was done.
-_LOOKS: Final = 40
-_LOOK_SECONDS: Final = 0.05
 
 
 class RegisterActs:
@@ -62,8 +59,14 @@ class RegisterActs:
             reason = _reason(given)
             if not values["code"] or not values["name"]:
                 raise Refusal("field_invalid", "code, name: both are needed")
-            if "confirmed" not in given:
-                return self._site.page(request, "trust_confirm", section="trust", given=values)
+            existing = await self._reading.read(lambda views: _registered(views, values["code"]))
+            known = existing["code"] if existing else ""
+            # Whoever confirmed a new unit is asked again where it has been registered meanwhile.
+            if "confirmed" not in given or given.get("known", "") != known:
+                return self._site.page(
+                    request, "trust_confirm", section="trust", given=values, existing=existing
+                )
+            token = not existing or given.get("token") == "1"
             answer = await request.app[ACTS].register(
                 request[OPERATOR],
                 values["code"],
@@ -72,12 +75,16 @@ class RegisterActs:
                 [values["old_code"]] if values["old_code"] else [],
                 values["mail"],
                 reason,
+                token=token,
             )
         except Refusal as refusal:
             status = refusal.code.http_status
             return self._site.page(
                 request, "trust_add", status=status, section="trust", given=values, problem=refusal
             )
+        await self._until_shown()
+        if not token:
+            raise web.HTTPSeeOther(f"/trust/units/{quote(known)}?done=changed")
         return self._token(request, answer)
 
     async def unit(self, request: web.Request) -> web.Response:
@@ -150,14 +157,8 @@ class RegisterActs:
     async def _until_shown(self) -> None:
         """Wait a little for the views, so that the page that follows shows what was done."""
 
-        def sequence(views: Any) -> int:
-            position = read_position(views)
-            return position.sequence if position else 0
-
-        for _ in range(_LOOKS):
-            if await self._reading.read(sequence) >= self._directory():
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
+        done = self._directory()
+        await self._reading.shown(head_of, lambda head: head >= done)
 
 
 async def _form(request: web.Request) -> dict[str, str]:
@@ -165,6 +166,17 @@ async def _form(request: web.Request) -> dict[str, str]:
     if request.method != "POST":
         return {}
     return {name: value.strip() for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def _registered(views: sqlite3.Connection, code: str) -> dict[str, Any] | None:
+    """The unit that has this code already, with its `parent_name`; None for a code that nobody has."""
+    try:
+        unit = one_unit(views, code)
+    except Refusal as refusal:
+        if refusal.name != "sender_not_registered":
+            raise
+        return None
+    return {**unit, "parent_name": one_unit(views, unit["parent"])["name"] if unit["parent"] else ""}
 
 
 def _reason(given: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
@@ -16,6 +16,7 @@ from aiohttp import web
 
 from axis.console.periods import Asked, asked
 from axis.console.reading import Reading
+from axis.console.sending import send_parts
 from axis.console.shown import plain
 from axis.console.site import Site, language
 from axis.console.words import Translate, translator
@@ -65,7 +66,7 @@ class Reports:
 
     async def _counted(self, request: web.Request) -> tuple[Asked, str | None, dict[str, Any]]:
         now = self._now()
-        period = asked(request, now)
+        period = asked(request, now, others=("subtree",))
         subtree = request.query.get("subtree") or None
         selection = Selection(subtree=subtree, days=period.days)
         return period, subtree, await self._reading.count(lambda views: volumes(views, selection, now))
@@ -89,11 +90,12 @@ class Reports:
             response.headers["Content-Type"] = content_type
             response.headers["Content-Disposition"] = f'attachment; filename="{_safe(name)}.{suffix}"'
             response.content_length = size
-            await response.prepare(request)
-            while chunk := await asyncio.to_thread(file.read, _CHUNK):
-                await response.write(chunk)
-            await response.write_eof()
-        return response
+            return await send_parts(request, response, _parts(file))
+
+
+async def _parts(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        yield chunk
 
 
 def _heading(say: Translate) -> list[str]:

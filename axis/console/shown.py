@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Final
 
@@ -12,8 +13,10 @@ __all__ = ["amount", "day", "duration", "moment", "number", "percent", "plain"]
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
-#: What makes spreadsheets take a text for a formula (OWASP, CSV injection).
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: What makes spreadsheets take a text for a formula (OWASP, CSV injection): these, also in their full width,
+#: where a cell begins. Some take a semicolon or a tab for its end, whatever the quotes say.
+_FORMULA: Final = re.compile(r"(^|[;\t\r\n])(?=[=+\-@＝＋－＠])")
+_BLANK: Final = ("\t", "\r", "\n")
 
 
 def number(value: int, language: Language) -> str:
@@ -24,7 +27,8 @@ def number(value: int, language: Language) -> str:
 
 def plain(text: str) -> str:
     """A text that no spreadsheet takes for a formula when it opens a CSV file."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    safe = _FORMULA.sub(r"\1'", text)
+    return f"'{safe}" if text.startswith(_BLANK) else safe
 
 
 def percent(part: int, whole: int, language: Language) -> str:

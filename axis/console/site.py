@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
+from yarl import URL
 
 from axis.console import shown
 from axis.console.assets import Assets
@@ -108,9 +109,21 @@ async def _choose(request: web.Request) -> web.Response:
     if wanted not in LANGUAGES:
         raise web.HTTPNotFound(text="there is no such language\n")
     back = request.query.get("back", "/")
-    # Only to a page of this console: never to another host, which `//host` or a backslash would mean.
-    if not back.startswith("/") or back.startswith("//") or "\\" in back or "\n" in back or "\r" in back:
-        back = "/"
-    response = web.HTTPSeeOther(back)
+    response = web.HTTPSeeOther(back if _is_here(back) else "/")
     response.set_cookie(LANGUAGE_COOKIE, wanted, max_age=_A_YEAR, httponly=True, samesite="Strict", path="/")
     raise response
+
+
+def _is_here(back: str) -> bool:
+    """Whether a place is a page of this console, and not another host, as `//host` or a backslash would be.
+
+    Looked at as it will be sent: what makes addresses drops tabs and ends of lines (WHATWG URL, section 4.4).
+    """
+    if not back.isprintable():
+        return False
+    try:
+        url = URL(back)
+    except ValueError:
+        return False
+    sent = str(url)
+    return url.host is None and sent.startswith("/") and not sent.startswith("//") and "\\" not in back + sent

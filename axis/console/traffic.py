@@ -16,6 +16,7 @@ from aiohttp import web
 from axis.console.filters import EVENTS, KINDS, OUTCOMES, filter_of
 from axis.console.live import Live
 from axis.console.reading import Reading
+from axis.console.sending import send_parts
 from axis.console.shown import plain
 from axis.console.site import Site
 from axis.core.errors import Refusal
@@ -32,9 +33,10 @@ _PLACES: Final = frozenset({"after", "before"})
 _COLUMNS: Final = (
     "sequence", "at", "event", "document_id", "kind", "from", "to", "number", "subject", "outcome", "code",
     "reason", "bytes", "count", "about", "trace_id",
+    "operator",
 )  # fmt: skip
 
-_Chunks = Callable[[Iterator[Line]], Iterator[str]]
+_Chunks = Callable[[Iterator[Line]], Iterator[bytes]]
 
 
 class Traffic:
@@ -48,7 +50,7 @@ class Traffic:
         """One page, newest first."""
         given = dict(request.query)
         try:
-            wanted = filter_of(given, _PAGE)
+            wanted = filter_of(request.query, _PAGE)
             newer = wanted.after > 0 and wanted.before is None
             found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
         except Refusal as refusal:
@@ -66,22 +68,27 @@ class Traffic:
             **_form(given),
             found=found,
             problem="",
-            tail={**query, "after": found.newer} if at_top else None,
+            tail={**query, "after": found.newer} if at_top and wanted.until is None else None,
             query=query,
         )
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """Rows beyond `after`, newest first, as they come."""
         wanted = filter_of(request.query, _NEW_AT_ONCE)
+        if wanted.before is not None:
+            raise Refusal("field_invalid", "before: what comes by itself has no end")
 
-        async def newer(seen: int) -> tuple[str, int]:
+        async def newer(seen: int) -> tuple[dict[str, str], int]:
             here = replace(wanted, after=seen)
             found = await self._reading.read(lambda views: page(views, here, newer=True))
+            # A filter whose time is over ends before the head, and would never come beyond it.
+            all_seen = found.complete and len(found.lines) < wanted.limit
+            reached = found.head if all_seen else found.newer
             if not found.lines:
-                return "", found.newer
-            return self._site.fragment(request, "traffic_rows", lines=found.lines), found.newer
+                return {}, reached
+            return {"rows": self._site.fragment(request, "traffic_rows", lines=found.lines)}, reached
 
-        return await self._live.stream(request, "rows", wanted.after, newer)
+        return await self._live.stream(request, wanted.after, newer)
 
     async def as_csv(self, request: web.Request) -> web.StreamResponse:
         """Every row of the filter, newest first, as CSV (RFC 4180, UTF-8 with its mark for spreadsheets)."""
@@ -102,14 +109,7 @@ class Traffic:
             response.content_type, response.charset = content_type, "utf-8"
             response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
             async with aclosing(self._reading.each(lambda views: chunks(every_line(views, wanted)))) as parts:
-                # Whatever is wrong with the filter shows before the answer begins.
-                first = await anext(parts, "")
-                await response.prepare(request)
-                await response.write(first.encode())
-                async for part in parts:
-                    await response.write(part.encode())
-            await response.write_eof()
-            return response
+                return await send_parts(request, response, parts)
 
 
 def _form(given: Mapping[str, str]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _form(given: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _csv_chunks(lines: Iterator[Line]) -> Iterator[str]:
+def _csv_chunks(lines: Iterator[Line]) -> Iterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     text.write("\ufeff")
@@ -131,10 +131,10 @@ def _csv_chunks(lines: Iterator[Line]) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         writer.writerow([_cell(line.get(column)) for column in _COLUMNS])
         if number % _CHUNK_LINES == 0:
-            yield text.getvalue()
+            yield text.getvalue().encode()
             text.seek(0)
             text.truncate()
-    yield text.getvalue()
+    yield text.getvalue().encode()
 
 
 def _cell(value: object) -> object:
@@ -143,11 +143,11 @@ def _cell(value: object) -> object:
     return plain(value) if isinstance(value, str) else value
 
 
-def _json_chunks(lines: Iterator[Line]) -> Iterator[str]:
+def _json_chunks(lines: Iterator[Line]) -> Iterator[bytes]:
     some: list[str] = []
     for line in lines:
         some.append(json.dumps(line, ensure_ascii=False) + "\n")
         if len(some) == _CHUNK_LINES:
-            yield "".join(some)
+            yield "".join(some).encode()
             some.clear()
-    yield "".join(some)
+    yield "".join(some).encode()

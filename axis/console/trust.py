@@ -11,12 +11,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from axis.console.api import json_answer
+from axis.console.filters import only
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
 from axis.console.site import Site
 from axis.core.decide_enrolment import REVOCATION_REASONS
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
+from axis.views.overview import CONNECTED
 from axis.views.text import rfc3339
 from axis.views.trust import STATES, UNIT_STATES, USAGES, Wanted, certificates, one_unit, standing, units
 
@@ -24,11 +26,9 @@ __all__ = ["Trust"]
 
 _PAGE: Final = 100
 _MOST: Final = 1000
-#: A node polls its feed at least every minute: one that was heard of within this is connected.
-_CONNECTED: Final = 5 * 60_000
 #: Certificates of one unit that its page shows, the first to end first.
 _OF_ONE: Final = 200
-_DONE: Final = frozenset({"suspended", "resumed", "revoked"})
+_DONE: Final = frozenset({"suspended", "resumed", "revoked", "changed"})
 
 
 class Trust:
@@ -60,7 +60,7 @@ class Trust:
         """Certificates, the first to end first."""
         given, found, problem = dict(request.query), None, None
         try:
-            found = await self._found(given)
+            found = await self._found(request.query)
         except Refusal as refusal:
             if refusal.name != "field_invalid":
                 raise
@@ -90,6 +90,7 @@ class Trust:
 
     async def units_page(self, request: web.Request) -> web.Response:
         """Registered units: who has a node, and when it was last heard of."""
+        only(request.query, ("code", "state", "after", "limit"))
         code = request.query.get("code", "").strip()
         problem = None
         if code:
@@ -118,6 +119,7 @@ class Trust:
 
     async def units_twin(self, request: web.Request) -> web.Response:
         """{"units": [{"code", "name", "parent", "state", "enrolled", "last_contact"}], "next"}."""
+        only(request.query, ("state", "after", "limit"))
         rows, following = await self._units(
             request.query, _one_of(request.query, "state", UNIT_STATES, "all")
         )
@@ -155,6 +157,7 @@ class Trust:
         )
 
     async def _found(self, query: Mapping[str, str]) -> dict[str, Any]:
+        only(query, ("state", "usage", "unit", "limit", "after"))
         unit = query.get("unit", "").strip()
         wanted = Wanted(
             state=_one_of(query, "state", STATES, "active"),
@@ -169,7 +172,7 @@ class Trust:
             rows, following = certificates(views, wanted, now)
             return {**standing(views, now), "certificates": rows, "next": following}
 
-        recent = sum(1 for at in contacts.values() if at >= now - _CONNECTED)
+        recent = sum(1 for at in contacts.values() if at >= now - CONNECTED)
         nodes = {"connected": recent, "heard_of": len(contacts)}
         return {"directory": directory, "nodes": nodes, **await self._reading.read(read)}
 

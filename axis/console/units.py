@@ -19,6 +19,7 @@ from axis.console.site import Site
 from axis.control import PROBLEM_JSON, problem
 from axis.core.errors import Refusal
 from axis.core.volumes import local_day
+from axis.views.file import snapshot
 from axis.views.queries import query
 from axis.views.unit import unit
 from axis.views.units import GROUPS, branches
@@ -52,7 +53,7 @@ class Units:
     async def page(self, request: web.Request) -> web.Response:
         """A table for each group of units, sorted as the query says; and how volumes went over the period."""
         now = self._now()
-        period = asked(request, now)
+        period = asked(request, now, others=("subtree", "sort", "order", "row"))
         subtree = request.query.get("subtree") or None
         selection = Selection(subtree=subtree, days=period.days)
         column, falling = _order(request)
@@ -85,17 +86,16 @@ class Units:
     async def twin(self, request: web.Request) -> web.Response:
         """The same branches as JSON."""
         now = self._now()
-        selection = Selection(subtree=request.query.get("subtree") or None, days=asked(request, now).days)
+        days = asked(request, now, others=("subtree",)).days
+        selection = Selection(subtree=request.query.get("subtree") or None, days=days)
         found = await self._reading.count(lambda views: branches(views, selection, now))
         return await self._reading.compute(lambda: json_answer(found))
 
     async def one(self, request: web.Request) -> web.Response:
         """The page of a unit, by any of its codes; 404 in words for a code that nobody has."""
         now = self._now()
-        period = asked(request, now)
-        found = await self._found(request, period)
-        selection = Selection(subtree=found["code"], days=period.days)
-        over_time = await self._reading.count(lambda views: by_period(views, selection, now))
+        period = asked(request, now, others=("row",))
+        found, over_time = await self._found(request, period, now)
         values: dict[str, Any] = {
             "unit": found,
             "part": part_of(request, "row", found["children"]),
@@ -110,17 +110,23 @@ class Units:
 
     async def one_twin(self, request: web.Request) -> web.Response:
         """The same as JSON."""
-        found = await self._found(request, asked(request, self._now()))
+        now = self._now()
+        found, _ = await self._found(request, asked(request, now), now)
         return await self._reading.compute(lambda: json_answer(found))
 
-    async def _found(self, request: web.Request, period: Asked) -> dict[str, Any]:
-        code, now, contacts = request.match_info["code"], self._now(), dict(self._contacts())
-        selection = Selection(days=period.days)
+    async def _found(
+        self, request: web.Request, period: Asked, now: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The unit, and its volumes over the period: of one head."""
+        code, contacts = request.match_info["code"], dict(self._contacts())
 
-        def read(views: sqlite3.Connection) -> dict[str, Any] | None:
-            if views.execute(query("resolve_unit"), {"code": code}).fetchone() is None:
-                return None
-            return unit(views, code, selection, now, contacts)
+        def read(views: sqlite3.Connection) -> tuple[dict[str, Any], dict[str, Any]] | None:
+            with snapshot(views):
+                if views.execute(query("resolve_unit"), {"code": code}).fetchone() is None:
+                    return None
+                found = unit(views, code, Selection(days=period.days), now, contacts)
+                below = Selection(subtree=found["code"], days=period.days)
+                return found, by_period(views, below, now)
 
         found = await self._reading.count(read)
         if found is None:

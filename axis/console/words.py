@@ -26,10 +26,15 @@ def language_of(text: str | None) -> Language:
 
 
 def translator(language: Language) -> Translate:
-    """The words of one language. KeyError for a name that there is not: a template is wrong."""
+    """The words of one language. KeyError for a name that there is not: a template is wrong.
+
+    With `otherwise` that is said instead: for what a journal may hold and these words do not know.
+    """
     words = _WORDS[language]
 
-    def translate(name: str, **values: object) -> str:
+    def translate(name: str, otherwise: str | None = None, /, **values: object) -> str:
+        if otherwise is not None and name not in words:
+            return otherwise
         word = words[name]
         return word.format(**values) if values else word
 

@@ -42,7 +42,7 @@ from axis.core.decide_delivery import close, expire, requeue, take_receipt
 from axis.core.decide_document import accept
 from axis.core.decide_enrolment import check_token, enrol, issue_token, record_certificate, revoke
 from axis.core.decide_register import found, note_rejected, register, resume, suspend
-from axis.core.document import MAX_TEXT
+from axis.core.document import check_text
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
 
@@ -95,8 +95,7 @@ def _signed_off(act: Act, decision: Decision) -> Decision:
         raise Refusal(
             "field_invalid", f"operator: one line of at most {_MAX_OPERATOR} characters is possible"
         )
-    if len(act.remark) > MAX_TEXT:
-        raise Refusal("field_invalid", f"remark: {len(act.remark)} characters, the limit is {MAX_TEXT}")
+    check_text(act.remark, "remark")
     for record in decision.records:
         record.operator, record.remark = act.operator, act.remark
     return decision

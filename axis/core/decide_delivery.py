@@ -14,7 +14,7 @@ from axispb.v1 import evidence_pb2, facts_pb2, journal_pb2
 
 from axis.core.commands import Close, Decision, DeliveryAnswer, Expire, ReceiptAnswer, Requeue, TakeReceipt
 from axis.core.decide_document import axis_id_of, check_acting, check_peer, check_signer
-from axis.core.document import DELIVERY_LIFE_MS, MAX_TEXT
+from axis.core.document import DELIVERY_LIFE_MS, check_text
 from axis.core.envelope import Envelope, Kind, signed_bytes
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
@@ -146,8 +146,7 @@ def _find_open(
 
 
 def _reason(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise Refusal("field_invalid", f"reason: {len(text)} characters, the limit is {MAX_TEXT}")
+    check_text(text, "reason")
     return text
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "check_notice",
     "check_receipt",
     "check_status",
+    "check_text",
     "is_urgent",
     "new_document_id",
 ]
@@ -140,7 +141,7 @@ def check_status(status: document_pb2.Status) -> None:
         raise _invalid("packet", f"{len(status.packet)} bytes, the limit is {MAX_STATUS_PACKET}")
     if status.code not in STATUS_CODES:
         raise _invalid("code", f"{status.code[:60]!r} is not one of {', '.join(sorted(STATUS_CODES))}")
-    _check_text(status.note, "note")
+    check_text(status.note, "note")
 
 
 def check_receipt(receipt: evidence_pb2.Receipt) -> None:
@@ -154,7 +155,7 @@ def check_receipt(receipt: evidence_pb2.Receipt) -> None:
     _check_attempt(receipt.attempt)
     if receipt.outcome not in (evidence_pb2.OUTCOME_RECEIVED, evidence_pb2.OUTCOME_REFUSED):
         raise _invalid("outcome", f"{receipt.outcome} is neither received nor refused")
-    _check_text(receipt.reason, "reason")
+    check_text(receipt.reason, "reason")
     _check_time(receipt.stored_at, "stored_at")
 
 
@@ -183,7 +184,7 @@ def check_notice(notice: evidence_pb2.Notice) -> None:
         check_code(notice.host, "host")
     elif notice.kind != evidence_pb2.NOTICE_KIND_DEAD:
         raise _invalid("kind", f"{notice.kind} is neither dead nor requeued")
-    _check_text(notice.reason, "reason")
+    check_text(notice.reason, "reason")
     _check_time(notice.issued_at, "issued_at")
 
 
@@ -223,9 +224,14 @@ def _check_attempt(attempt: int) -> None:
         raise _invalid("attempt", "the first attempt is number 1")
 
 
-def _check_text(text: str, field: str) -> None:
+def check_text(text: str, field: str) -> None:
+    """A text that people write: at most `MAX_TEXT` characters, all of them whole. Refusal `field_invalid`."""
     if len(text) > MAX_TEXT:
         raise _invalid(field, f"{len(text)} characters, the limit is {MAX_TEXT}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _invalid(field, "half of a character is none") from None
 
 
 def _check_time(value: int, field: str) -> None:

@@ -57,12 +57,18 @@ class Registry:
         old_codes: Iterable[str] = (),
         mail: str = "",
         *,
+        token: bool = True,
         by: By = NOBODY,
     ) -> dict[str, Any]:
-        """Register a unit, or change it, and give it a token: {"code", "token", "expires_at"}."""
+        """Register a unit, or change it, and give it a token: {"code", "token", "expires_at"}.
+
+        Without `token` none is made: {"code", "changed"}.
+        """
         command = Register(code, name, parent, tuple(old_codes), mail, operator=by.operator, remark=by.remark)
         done: Done = await self._decided(command)
         get_logger().info("unit_registered", unit=code, changed=done.changed, operator=by.operator)
+        if not token:
+            return {"code": done.subject, "changed": done.changed}
         return await self.token(done.subject, by=by)
 
     async def token(self, code: str, *, by: By = NOBODY) -> dict[str, Any]:

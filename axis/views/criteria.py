@@ -44,6 +44,8 @@ _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
     "from": ("from",),
     "to": ("to",),
 }
+#: Several events by one name.
+_EVENTS: Final[dict[str, tuple[str, ...]]] = {"receipt": ("received", "refused")}
 
 Line = dict[str, object]
 
@@ -57,7 +59,7 @@ class Filter:
     document_id: str | None = None
     since: int | None = None
     until: int | None = None
-    event: str | None = None
+    event: str | None = None  # "receipt": received or refused
     code: str | None = None
     text: str | None = None  # words of subject, number, issuer's id or type; begun or whole, marks or none
     limit: int = 100
@@ -181,7 +183,9 @@ def _simple_clauses(connection: sqlite3.Connection, wanted: Filter) -> list[list
     if wanted.operator is not None:
         one, anybody = operator_terms(wanted.operator)
         clauses.append([anybody if wanted.operator == "*" else one])
-    for name in ("event", "kind", "outcome", "code"):
+    if wanted.event is not None:
+        clauses.append([term("event", event) for event in _EVENTS.get(wanted.event, (wanted.event,))])
+    for name in ("kind", "outcome", "code"):
         value: str | None = getattr(wanted, name)
         if value is not None:
             clauses.append([term(name, value)])

@@ -14,7 +14,7 @@ import structlog
 
 from axis.core.frame import Head
 
-__all__ = ["Position", "ask_rebuild", "open_readonly", "open_writer", "read_position", "snapshot"]
+__all__ = ["Position", "ask_rebuild", "head_of", "open_readonly", "open_writer", "read_position", "snapshot"]
 
 _UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -76,6 +76,12 @@ def read_position(connection: sqlite3.Connection) -> Position | None:
     except sqlite3.OperationalError:  # no such table
         return None
     return Position(*row) if row else None
+
+
+def head_of(connection: sqlite3.Connection) -> int:
+    """The newest sequence that views show; 0 for none."""
+    position = read_position(connection)
+    return position.sequence if position else 0
 
 
 @contextmanager

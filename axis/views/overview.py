@@ -15,8 +15,8 @@ from axis.views.text import rfc3339
 
 __all__ = ["CONNECTED", "connected", "overview"]
 
-#: A node polls at least once a minute; one that has not called for longer is not connected.
-CONNECTED: Final = 2 * 60_000
+#: A node polls at least once a minute: one that was heard of within this is connected.
+CONNECTED: Final = 5 * 60_000
 _DAYS: Final = 30
 _SOON: Final = 30 * 86_400_000
 
@@ -30,7 +30,7 @@ def overview(
     happened) by Vietnam's calendar; `minutes` the last 60; `oldest` the delivery that waits longest;
     `rejected` envelopes that the axis refused, by code; `refused` the ten reasons
     that recipients gave most; `certificates` those of which an organisation's newest expires
-    within 30 days, or has; `nodes` those that called this node within two minutes, of all that are enrolled.
+    within 30 days, or has; `nodes` those that called this node within five minutes, of all that are enrolled.
     """
     with snapshot(connection):
         position = read_position(connection)

@@ -13,6 +13,12 @@ __all__ = ["fold", "parse_time", "rfc3339", "words_of"]
 
 _MARKS: Final = re.compile("[\u0300-\u036f]+")
 _WORD: Final = re.compile(r"[^\W_]+")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+#: With seconds and an offset as RFC 3339 has it, or Vietnam's time to the minute or finer.
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
 
 
 def fold(text: str) -> str:
@@ -34,10 +40,14 @@ def rfc3339(ms: int) -> str:
 def parse_time(text: str, *, end: bool = False) -> int:
     """Milliseconds for an RFC 3339 time or a date; without an offset Vietnam's is meant.
 
-    `end` makes a mere date mean its last millisecond. Raises ValueError.
+    `end` makes a mere date mean its last millisecond. Raises ValueError, also for other forms of ISO 8601,
+    which `datetime` would take.
     """
+    text, date = text.upper(), _DATE.fullmatch(text) is not None
+    if not date and not _TIME.fullmatch(text):
+        raise ValueError("a date (2026-11-29) or a time (2026-11-29T13:05, RFC 3339) is expected")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=VIETNAM)
-    whole_day = timedelta(days=1, milliseconds=-1) if end and len(text) == 10 else timedelta()
+    whole_day = timedelta(days=1, milliseconds=-1) if end and date else timedelta()
     return round((moment + whole_day).timestamp() * 1000)

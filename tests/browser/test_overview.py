@@ -38,3 +38,13 @@ async def test_the_figures_change_while_one_looks(visit: Visit) -> None:
     await expect(figures.first).to_have_text("3")
     await visit.page.get_by_role("link", name="3", exact=True).first.click()
     await expect(visit.page.locator("h1")).to_have_text("Cơ quan")
+
+
+async def test_a_page_that_is_no_longer_live_says_so(visit: Visit) -> None:
+    told = visit.page.get_by_role("alert")
+    await expect(told).to_have_count(0)
+    await visit.page.evaluate("streams.forEach((source) => source.dispatchEvent(new Event('error')))")
+    await expect(told).to_have_count(0)
+    await visit.page.evaluate("streams.forEach((source) => source.close())")
+    await visit.page.evaluate("streams.forEach((source) => source.dispatchEvent(new Event('error')))")
+    await expect(told).to_have_text("Trang này không còn tự cập nhật, xin tải lại trang.")

@@ -73,6 +73,8 @@ class Desk:
     #: When nodes were last heard of.
     contacts: dict[str, int]
     runs: Runs
+    #: The clock of log-ins.
+    seconds: list[float]
 
     async def operator(self, role: Role) -> str:
         """Someone with this role: their bearer token."""
@@ -137,6 +139,7 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
     refuse: list[Refusal] = []
     answers: dict[str, dict[str, Any]] = {}
     runs = Runs()
+    seconds = [0.0]
 
     def operation(name: str) -> Operation:
         async def act(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +166,10 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
         accounts=accounts,
         audits=runs,
         acts=Acts({name: operation(name) for name in (*names, "cert.revoke")}),
+        clock=lambda: seconds[0],
     )
     async with TestClient(TestServer(console)) as client:
-        yield Desk(client, history, metrics, broken, views, accounts, done, refuse, answers, contacts, runs)
+        yield Desk(
+            client, history, metrics, broken, views, accounts, done, refuse, answers, contacts, runs, seconds
+        )
     views.close()

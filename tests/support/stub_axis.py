@@ -349,7 +349,10 @@ class StubAxis:
         refusal = None
         earlier = request.headers.get("Axis-Earlier-Heads", "")
         seen = [echoed, *(f"{self.journal_id}:{each}" for each in earlier.split(",") if each)]
-        if echoed and not all(map(self._knows, seen)):
+        places = [int(each.split(":")[1]) for each in seen if each]
+        if any(place > places[0] for place in places):
+            refusal = Refusal("field_invalid", "an earlier head above the highest")
+        elif echoed and not all(map(self._knows, seen)):
             refusal = Refusal("head_unknown")
         elif self.refuse.get(name):
             refusal = self.refuse[name].pop(0)

@@ -269,6 +269,11 @@ async def test_our_receipt_that_the_axis_lost_counts_no_more_once_it_has_closed_
     stored = world.node.parts.store.row("SELECT state, code FROM receipt WHERE document_id = ?", document_id)
     assert stored is not None
     assert tuple(stored) == ("stopped", "delivery_closed")
+    # The right copy comes back: the receipt is there, at the very place where it was taken first.
+    del world.axis.refuse["receipts"]
+    world.axis.rewind(copied)
+    await recovered(world, 2)
+    await world.until(lambda: counted("addressed", "received"))
 
 
 async def test_a_directory_of_the_lost_journal_is_not_kept(world: World) -> None:

@@ -91,8 +91,10 @@ async def test_pages_speak_vietnamese_or_english(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "back", ["//evil.example/", "https://evil.example/", "/%5Cevil.example", "x", "/%0d%0aA:b"]
-)
+    "back",
+    ["//evil.example/", "https://evil.example/", "/%5Cevil.example", "x", "/%0d%0aA:b", "/%09/evil.example",
+     "%09//evil.example", "/%09%5Cevil.example", ""],
+)  # fmt: skip
 async def test_choosing_a_language_leads_nowhere_else(desk: Desk, back: str) -> None:
     assert (await desk.get(f"/language/en?back={back}")).headers["Location"] == "/"
 

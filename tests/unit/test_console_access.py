@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher, extract_parameters
 
+from axis.console import accounts as accounts_module
 from axis.console.access import ACCESS, OPEN, check_routes
 from axis.console.accounts import ACCOUNTS_FILE, Accounts, hash_password, new_token, token_sha256
 from axis.console.acts import ACTS, Acts, acts_routes
@@ -272,8 +273,30 @@ async def test_too_many_log_ins_have_to_wait(gate: Gate) -> None:
     for _ in range(PER_ADDRESS - PER_NAME):
         assert (await gate.ask("POST", "/login", data={"token": "sai"})).status == 401
     assert (await gate.log_in("vy")).status == 429
+    # A token is nothing to guess: whoever fails often locks nobody out who has one.
+    for token in (LINK, gate.tokens[Role.VIEWER]):
+        assert (await gate.ask("POST", "/login", data={"token": token})).status == 200
+    assert (await gate.ask("POST", "/login", data={"token": "sai"})).status == 429
     gate.seconds[0] += WINDOW_SECONDS
     assert (await gate.log_in("oanh")).status == 200
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_trusted_proxy_says_who_failed(gate: Gate, trusted: bool) -> None:
+    pages = _Pages(Guard(LINK, [], gate.accounts, proxies=["127.0.0.1"] if trusted else []))
+    application = web.Application(middlewares=[pages.guard.middleware])
+    application.router.add_post("/login", pages.log_in)
+    async with TestClient(TestServer(application)) as client:
+
+        async def failed(*hops: str) -> int:
+            headers = [("X-Forwarded-For", hop) for hop in hops]
+            return (await client.post("/login", data={"token": "sai"}, headers=headers)).status
+
+        for number in range(PER_ADDRESS):  # the hops before the last are whatever the client wrote
+            assert await failed(f"192.0.2.{number}, 203.0.113.7") == 401
+        assert await failed("203.0.113.7") == 429
+        assert await failed("203.0.113.7", "203.0.113.8") == (401 if trusted else 429)
+        assert await failed("nonsense") == (401 if trusted else 429)  # the proxy's own
 
 
 async def test_few_passwords_are_looked_at_together(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,6 +361,7 @@ async def test_a_person_is_told_in_words_and_a_program_in_a_problem(gate: Gate) 
         ({"Origin": "http://{host}.evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": ""}, 403),
+        ({"Origin": "http://[x"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "none"}, 200),
@@ -350,6 +374,22 @@ async def test_other_sites_may_not_even_log_in(gate: Gate, headers: dict[str, st
     assert response.status == status
     if status == 403:
         assert (await response.json(content_type=None))["code"] == "origin_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"name=an&password=\xff", "application/x-www-form-urlencoded"),
+        (b"name=an", "application/x-www-form-urlencoded; charset=nobody-knows"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/login", "/logout", "/trust/add"])
+async def test_forms_that_are_no_text_are_told_so(gate: Gate, path: str, body: bytes, kind: str) -> None:
+    headers = {"Content-Type": kind}
+    outside = await gate.ask("POST", path, data=body, headers=headers)
+    assert outside.status == (400 if path == "/login" else 303)
+    await gate.log_in("rin")
+    assert (await gate.ask("POST", path, data=body, headers=headers)).status == 400
 
 
 async def test_what_changes_at_an_account_is_in_force_at_once(gate: Gate, tmp_path: Path) -> None:
@@ -430,6 +470,32 @@ def test_the_accounts_file_is_private_and_holds_no_secret(tmp_path: Path) -> Non
     assert accounts.all()[0].shown() == {
         "name": "an", "role": "viewer", "state": "active", "password": True, "token": True,
     }  # fmt: skip
+
+
+def test_a_change_is_in_force_while_another_thread_still_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = Accounts(tmp_path)
+    accounts.add("an", Role.REGISTRAR, password=HASH, at=1)
+    assert accounts.find("an") is not None
+    Accounts(tmp_path).change("an", disabled=True, at=2)
+    parsed, reading, go_on = accounts_module._parsed, threading.Event(), threading.Event()
+
+    def slowly(data: bytes) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            reading.set()
+            assert go_on.wait(20)
+        return parsed(data)
+
+    monkeypatch.setattr(accounts_module, "_parsed", slowly)
+    thread = threading.Thread(target=accounts.find, args=("an",))
+    thread.start()
+    try:
+        assert reading.wait(20)
+        assert accounts.find("an") is None
+    finally:
+        go_on.set()
+        thread.join(20)
 
 
 @pytest.mark.parametrize(

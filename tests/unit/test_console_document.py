@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -104,3 +105,24 @@ async def test_a_document_of_many_steps_is_shown_in_parts(desk: Desk) -> None:
     found = await desk.api(f"/api/v1{path}")
     assert len(found["deliveries"]) == 301  # type: ignore[arg-type]
     assert len(found["deliveries"][1]["statuses"]) == 25  # type: ignore[index]
+
+
+async def test_the_page_that_follows_an_act_shows_it(desk: Desk) -> None:
+    document_id, sent = next(iter(desk.history.sent.items()))
+    headers = {"Authorization": f"Bearer {await desk.operator(Role.OPERATOR)}"}
+    await desk.history.notice(sent, "G14.01", 2, "gửi lại", host="G14")
+    await desk.history.flush()  # journalled, and not yet in the views
+    posted = asyncio.create_task(
+        desk.client.post(
+            f"/documents/{document_id}/requeue",
+            data={"to": "G14.01", "reason": "gửi lại"},
+            headers=headers,
+            allow_redirects=False,
+        )
+    )
+    answered, _ = await asyncio.wait({posted}, timeout=0.5)
+    assert (answered, len(desk.done)) == (set(), 1), "the act is done, and its page would not show it"
+    await desk.catch_up()
+    answer = await asyncio.wait_for(posted, 10)
+    assert answer.status == 303
+    assert "gửi lại" in await (await desk.get(answer.headers["Location"], **headers)).text()

@@ -137,7 +137,7 @@ async def test_the_oldest_the_nodes_the_certificates(desk: Desk) -> None:
     assert (figures["nodes"], figures["certificates"]) == ({"connected": 0, "enrolled": 0}, [])
     await desk.history.take(waiting, "G22")
     await desk.catch_up()
-    desk.contacts.update(G22=desk.history.now, G14=desk.history.now - 3 * MINUTE)
+    desk.contacts.update(G22=desk.history.now, G14=desk.history.now - 6 * MINUTE)
     figures = await desk.api("/api/v1/overview")
     assert (figures["oldest"], figures["nodes"]["connected"]) == (None, 1)
     desk.history.now += 3000 * DAY

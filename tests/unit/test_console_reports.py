@@ -53,7 +53,14 @@ async def test_csv(desk: Desk) -> None:
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "\ra", "\na"])
 def test_no_text_becomes_a_formula(text: str) -> None:
     assert plain(text) == f"'{text}"
-    assert plain(f"a{text}") == f"a{text}"
+    assert plain("a" + text.strip()) == "a" + text.strip()
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠"])
+def test_no_part_of_a_text_becomes_a_formula(sign: str) -> None:
+    assert plain(f"{sign}1") == f"'{sign}1"
+    for end in (";", "\t", "\r", "\n"):
+        assert plain(f"a{end}{sign}1{end}b") == f"a{end}'{sign}1{end}b"
 
 
 async def test_xlsx(desk: Desk) -> None:

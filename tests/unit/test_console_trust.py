@@ -218,6 +218,30 @@ async def test_a_unit_is_registered_after_a_look_and_its_token_shown_once(
     assert (again.headers["Cache-Control"], "axis1.once" in await again.text()) == ("no-store", False)
 
 
+async def test_a_code_that_is_registered_is_changed_with_a_warning_and_no_token(
+    desk: Desk, registrar: dict[str, str]
+) -> None:
+    form = {"code": "G14.01", "name": "Cục Hộ tịch mới", "parent": "G14", "reason": "CV 6"}
+    _, _, page = await sent(desk, "/trust/add", registrar, form)
+    assert "Cục Hộ tịch (G14.01), cấp trên Bộ Tư pháp" in page
+    assert 'name="known" value="G14.01"' in page
+    # Confirmed on a page that showed a new unit: it is asked about again.
+    status, _, page = await sent(desk, "/trust/add", registrar, {**form, "confirmed": "1"})
+    assert (status, "cấp trên Bộ Tư pháp" in page, desk.done) == (200, True, [])
+    confirmed = {**form, "known": "G14.01", "confirmed": "1"}
+    status, to, _ = await sent(desk, "/trust/add", registrar, confirmed)
+    assert (status, to) == (303, "/trust/units/G14.01?done=changed")
+    assert "Đã sửa thông tin cơ quan." in await (await desk.get(to, **registrar)).text()
+    desk.answers["org.add"] = {
+        "code": "G14.01",
+        "token": "axis1.x",
+        "expires_at": "2026-12-06T00:00:00+07:00",
+    }
+    _, _, page = await sent(desk, "/trust/add", registrar, {**confirmed, "token": "1"})
+    assert "axis1.x" in page
+    assert [given["token"] for _, given in desk.done] == [False, True]
+
+
 async def test_acts_on_a_unit_say_what_they_do_and_ask_why(desk: Desk, registrar: dict[str, str]) -> None:
     desk.answers["org.token"] = {
         "code": "G14",

@@ -68,6 +68,8 @@ def test_a_name_is_one_short_line(world: World, operator: str) -> None:
 def test_a_remark_has_a_limit(world: World) -> None:
     with pytest.raises(Refusal, match="remark"):
         world.do(Suspend("G14", operator="an", remark="x" * 501))
+    with pytest.raises(Refusal, match="remark"):
+        world.do(Suspend("G14", operator="an", remark="\ud800"))
 
 
 async def test_the_log_shows_and_finds_them(tmp_path: Path) -> None:

@@ -311,7 +311,7 @@ class TestPeers:
         given = await office.enrol("G22", KeyPair.new(), KeyPair.new())
         peer = await peers.authenticate(given.tls_certificate)
         assert peer.organisation == "G22"
-        assert peers.contacts == {"G22": office.world.clock.now()}
+        assert peers.contacts() == {"G22": office.world.clock.now()}
         peers.check(peer)
         for certificate_der, code in (
             (None, "certificate_unknown"),

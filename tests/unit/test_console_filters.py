@@ -1,0 +1,151 @@
+"""Every name that an address gives counts or is refused; every event is shown, also of a later version."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axispb.v1 import journal_pb2
+
+from axis.views.text import parse_time
+from tests.support.console import TOKEN, Desk, desk_in
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_in(tmp_path) as made:
+        yield made
+
+
+async def test_an_event_without_a_word_is_shown_by_its_name(desk: Desk) -> None:
+    # A body that this version does not know leaves a record that holds none of those it knows.
+    sequence = await desk.history.add("a-trace")
+    await desk.catch_up()
+    for path in ("/", "/traffic"):
+        answer = await desk.get(path, **BEARER)
+        assert (answer.status, "sự kiện của phiên bản sau" in await answer.text()) == (200, True)
+    found: Any = await desk.api("/api/v1/traffic?event=unknown")
+    assert [line["sequence"] for line in found["events"]] == [sequence]
+    with closing(sqlite3.connect(desk.views.path)) as views:
+        views.execute("UPDATE events SET event = 'later<b>' WHERE sequence = ?", (sequence,))
+        views.commit()
+    for path in ("/", "/traffic"):
+        answer = await desk.get(path, **BEARER)
+        assert (answer.status, "later&lt;b&gt;</span>" in await answer.text()) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "known"),
+    [
+        ("/api/v1/traffic?outcom=refused", "outcom", "outcome"),
+        ("/api/v1/traffic?sender=G14", "sender", "from"),
+        ("/api/v1/traffic?unit=G14&unit=G22", "unit", "more than once"),
+        ("/traffic.csv?alone=1", "alone", "subtree"),
+        ("/live/traffic?sender=G14", "sender", "from"),
+        ("/api/v1/units?unit=G14", "unit", "subtree"),
+        ("/api/v1/units/G14?mont=2026-11", "mont", "month"),
+        ("/api/v1/volumes?sort=sent", "sort", "subtree"),
+        ("/api/v1/volumes?period=2026-11&from=2026-01-01", "period", "from"),
+        ("/api/v1/units?period=2026-11&until=2026-01-01", "period", "until"),
+        ("/api/v1/overview?unit=G14", "unit", "nothing"),
+        ("/api/v1/trust?org=G14", "org", "unit"),
+        ("/api/v1/trust/units?unit=G14", "unit", "state"),
+        ("/api/v1/audits?run=1", "run", "nothing"),
+        ("/charts/days.svg?period=2026", "period", "nothing"),
+        ("/charts/units.svg?unit=G14", "unit", "subtree"),
+        ("/reports/volumes.csv?kind=status", "kind", "subtree"),
+    ],
+)
+async def test_what_would_be_left_out_is_refused(desk: Desk, path: str, name: str, known: str) -> None:
+    answer = await desk.get(path, **BEARER)
+    told = await answer.json(content_type=None)
+    assert (answer.status, told["code"]) == (422, "field_invalid")
+    assert told["detail"].startswith(f"{name}: ")
+    assert known in told["detail"]
+
+
+async def test_pages_say_which_name_they_do_not_know(desk: Desk) -> None:
+    for path in ("/traffic?outcom=x", "/units?unit=G14", "/trust?org=G14", "/reports/volumes?x=1"):
+        answer = await desk.get(path, **BEARER)
+        name = path.partition("?")[2].partition("=")[0]
+        assert (answer.status, f"{name}: not known" in await answer.text()) == (422, True)
+
+
+async def test_the_twins_take_a_period_by_its_name(desk: Desk) -> None:
+    async def sent(query: str) -> int:
+        total: Any = (await desk.api(f"/api/v1/volumes{query}"))["total"]
+        return int(total["sent"])
+
+    assert [await sent(query) for query in ("", "?period=all", "?period=2026", "?period=2020-01")] == [
+        2, 2, 2, 0,
+    ]  # fmt: skip
+
+
+async def test_a_unit_is_itself_and_a_subtree_all_below(desk: Desk) -> None:
+    async def found(query: str) -> list[tuple[str, list[str]]]:
+        events: Any = (await desk.api(f"/api/v1/traffic?event=receipt&{query}"))["events"]
+        return [(line["event"], line["to"]) for line in events]
+
+    own, below = ("received", ["G14"]), ("refused", ["G14.01"])
+    assert await found("subtree=G14") == [own, below]
+    assert await found("unit=G14") == [own]
+    assert await found("unit=G14.01&subtree=G14") == [below]
+    assert await found("unit=G14&subtree=G14.01") == []
+
+
+async def test_figures_lead_to_the_rows_that_they_count(desk: Desk) -> None:
+    await desk.history.move(60_000)
+    await desk.catch_up()
+    page = html.unescape(await (await desk.get("/", **BEARER)).text())
+    receipts, minute = (
+        re.findall(rf'href="(/traffic\?{begins}[^"]+)">([^<]+)<', page)[0]
+        for begins in ("event=receipt", "kind=document&since")
+    )
+    rows = await (await desk.get(receipts[0], **BEARER)).text()
+    assert (rows.count("<tr id="), receipts[1]) == (2, "2")
+    await desk.history.send("G14", ["G22"])  # in the minute that runs
+    await desk.catch_up()
+    rows = await (await desk.get(minute[0], **BEARER)).text()
+    assert (rows.count("<tr id="), minute[1]) == (4, "2 / 2")
+
+
+async def test_a_rejection_shows_how_often(desk: Desk) -> None:
+    page = await (await desk.get("/traffic?event=rejected", **BEARER)).text()
+    assert "<code>id_reused</code> × 3" in page
+
+
+async def test_the_csv_names_the_operator(desk: Desk) -> None:
+    await desk.history.add(operator="=rin", resumed=journal_pb2.UnitResumed(code="G14"))
+    await desk.catch_up()
+    text = (await (await desk.get("/traffic.csv?operator=*", **BEARER)).read()).decode("utf-8-sig")
+    assert [row["operator"] for row in csv.DictReader(io.StringIO(text))] == ["'=rin"]
+
+
+@pytest.mark.parametrize(
+    "text", ["20261129", "2026-W48-7", "2026-11", "2026-11-29 13:05", "2026-11-29T13", "2026-11-29T1305",
+             "2026-11-29T13:05:00+0700", "2026-11-29T25:00", "٢٠٢٦-11-29"],
+)  # fmt: skip
+async def test_a_time_is_a_date_or_rfc_3339(desk: Desk, text: str) -> None:
+    answer = await desk.client.get("/api/v1/traffic", params={"until": text}, headers=BEARER)
+    assert (answer.status, (await answer.json(content_type=None))["code"]) == (422, "field_invalid")
+
+
+def test_a_date_ends_with_its_last_millisecond() -> None:
+    assert parse_time("2026-11-29", end=True) + 1 == parse_time("2026-11-30")
+    for text in (
+        "2026-11-29T13:05",
+        "2026-11-29T13:05:00",
+        "2026-11-29T06:05:00.000Z",
+        "2026-11-29t06:05:00z",
+    ):
+        assert parse_time(text, end=True) == parse_time("2026-11-29T13:05:00+07:00")
