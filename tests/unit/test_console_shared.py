@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from axis.console.health import served_for
 from axis.console.metrics import ConsoleMetrics
 from axis.console.shared import Shared
 from axis.views.file import snapshot
@@ -81,6 +82,7 @@ async def test_anybody_may_ask_for_metrics_but_not_have_them_made(
     desk.metrics.head(99)
     assert "axis_journal_head 99.0" in await (await desk.get("/metrics")).text()
     assert len(made) == 1
+    assert [served_for(took) for took in (0.01, 1.5, 60)] == [5, 15, 30]
 
 
 async def test_the_first_page_and_its_charts_are_computed_once(
