@@ -35,9 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("no_cover")
 
 
+#: How logs are before anything has configured them.
+_LOGS = structlog.get_config()
+
+
 @pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """Commands that run within the tests' process set how much is logged: for themselves only."""
+def _logs_as_before(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Commands that run within the tests' process, fixtures of any scope included, set how much is logged:
+    for themselves only. The simulation chooses for itself.
+    """
+    if request.path.parent.name != "simulation":
+        structlog.configure(**_LOGS)
     before = structlog.get_config()
     yield
     structlog.configure(**before)

@@ -43,9 +43,11 @@ def parse_time(text: str, *, end: bool = False) -> int:
     `end` makes a mere date mean its last millisecond. Raises ValueError, also for other forms of ISO 8601,
     which `datetime` would take.
     """
-    text, date = text.upper(), _DATE.fullmatch(text) is not None
+    given, text, date = text, text.upper(), _DATE.fullmatch(text) is not None
     if not date and not _TIME.fullmatch(text):
-        raise ValueError("a date (2026-11-29) or a time (2026-11-29T13:05, RFC 3339) is expected")
+        raise ValueError(
+            f"{given[:40]!r}: a date (2026-11-29) or a time (2026-11-29T13:05, RFC 3339) is expected"
+        )
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=VIETNAM)
