@@ -23,7 +23,14 @@ _NOT_TRACED = {
     "contract": ("test_",),
     "simulation": ("test_",),
     "browser": ("test_",),
-    "unit": ("test_agency_", "test_edxml_", "test_views_", "test_console", "test_vxp_"),
+    "unit": (
+        "test_agency_",
+        "test_edxml_",
+        "test_views_commands",
+        "test_views_p",
+        "test_console",
+        "test_vxp_",
+    ),
     "e2e": ("test_cluster", "test_deployment", "test_edxml_", "test_journey_", "test_packet_", "test_vxp"),
 }
 
