@@ -146,8 +146,5 @@ def create_console(
 
 def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
     """What the guard refuses to a person."""
-    status = refusal.code.http_status
-    if refusal.name == "role_insufficient":
-        return site.page(request, "forbidden", status=status, refusal=refusal)
-    state = status if status in {401, 403, 404, 409, 422, 429} else 503
-    return site.page(request, "problem", status=status, state=state, detail=refusal.detail)
+    said = "role" if refusal.name == "role_insufficient" else ""
+    return site.problem(request, refusal.code.http_status, refusal.detail, said=said)

@@ -87,7 +87,7 @@ class Audits:
         named = request.query.get("run")
         chosen = next((run for run in runs if named in {None, run["id"]}), None)
         if named is not None and chosen is None:
-            return self._site.page(request, "missing", status=404, problem=named[:40])
+            raise web.HTTPNotFound
         return self._site.page(
             request,
             "audit",

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from axis.console.acts import ACTS, Acts
+from axis.console.acts import ACTS
 from axis.console.paging import part_of
 from axis.console.reading import Reading
-from axis.console.roles import OPERATOR, Role
+from axis.console.roles import OPERATOR, Operator, Role
 from axis.console.signers import Signer, signers
 from axis.console.site import Site
 from axis.core.errors import CODES, Refusal
@@ -35,7 +35,8 @@ _STATUSES: Final = 20
 _OPEN: Final = frozenset({"in_flight"})
 _ENDED: Final = frozenset({"dead", "refused"})
 
-_Act = Callable[[Acts, web.Request, str, str], Awaitable[dict[str, Any]]]
+#: By whom, on which document's delivery to which unit, and why.
+_Act = Callable[[Operator, str, str, str], Awaitable[dict[str, Any]]]
 
 
 class Documents:
@@ -61,19 +62,11 @@ class Documents:
 
     async def requeue(self, request: web.Request) -> web.Response:
         """Open the next attempt of a delivery that ended without receipt, or was refused."""
-
-        async def act(acts: Acts, of: web.Request, to: str, reason: str) -> dict[str, Any]:
-            return await acts.requeue(of[OPERATOR], of.match_info["document_id"], to, reason)
-
-        return await self._act(request, act, "requeued")
+        return await self._act(request, request.app[ACTS].requeue, "requeued")
 
     async def close(self, request: web.Request) -> web.Response:
         """End a delivery that is in flight, with a reason."""
-
-        async def act(acts: Acts, of: web.Request, to: str, reason: str) -> dict[str, Any]:
-            return await acts.close(of[OPERATOR], of.match_info["document_id"], to, reason)
-
-        return await self._act(request, act, "closed")
+        return await self._act(request, request.app[ACTS].close, "closed")
 
     async def _act(self, request: web.Request, act: _Act, done: str) -> web.Response:
         form = await request.post()
@@ -81,7 +74,7 @@ class Documents:
         document_id = request.match_info["document_id"]
         before = await self._reading.read(lambda views: _newest(views, document_id))
         try:
-            await act(request.app[ACTS], request, to, reason)
+            await act(request[OPERATOR], document_id, to, reason)
         except Refusal as refusal:
             return await self._show(request, problem=refusal)
         await self._until_shown(document_id, before)
@@ -102,12 +95,7 @@ class Documents:
     async def _show(
         self, request: web.Request, *, done: str = "", problem: Refusal | None = None
     ) -> web.Response:
-        try:
-            document = await self.found(request.match_info["document_id"])
-        except Refusal as refusal:
-            if refusal.name != "document_unknown":
-                raise
-            return self._site.page(request, "missing", status=404, problem=refusal.detail)
+        document = await self.found(request.match_info["document_id"])
         steps = part_of(request, "step", document["events"], _STEPS, newest=True)
         await self._signed(steps.rows, document["kind"])
         values = {

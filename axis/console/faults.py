@@ -35,11 +35,11 @@ def faults(site: Site) -> Middleware:
         try:
             return await handler(request)
         except web.HTTPNotFound:
-            return site.page(request, "problem", status=404, state=404, detail="")
+            return site.problem(request, 404)
         except Refusal as refusal:
             status = refusal.code.http_status
             if status not in _SAID:
                 raise
-            return site.page(request, "problem", status=status, state=status, detail=refusal.detail)
+            return site.problem(request, status, refusal.detail)
 
     return middleware

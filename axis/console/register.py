@@ -91,7 +91,7 @@ class RegisterActs:
         """Give a unit another token, suspend it, or resume it; the page before says what that means."""
         act = request.match_info["act"]
         if act not in _UNIT_ACTS:
-            return self._site.page(request, "missing", status=404, problem=act[:40])
+            raise web.HTTPNotFound
         code = request.match_info["code"]
         try:
             unit = await self._reading.read(lambda views: one_unit(views, code))
@@ -152,7 +152,7 @@ class RegisterActs:
     def _missing(self, request: web.Request, refusal: Refusal, name: str) -> web.Response:
         if refusal.name != name:
             raise refusal
-        return self._site.page(request, "missing", status=404, problem=refusal.detail)
+        return self._site.problem(request, 404, refusal.detail)
 
     async def _until_shown(self) -> None:
         """Wait a little for the views, so that the page that follows shows what was done."""

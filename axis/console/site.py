@@ -31,6 +31,8 @@ PAGES: Final = (
     ("audit", "/audit"),
 )
 
+#: Statuses that have words of their own.
+_SAID: Final = frozenset({401, 403, 404, 409, 422, 429, 503})
 LANGUAGE_COOKIE: Final = "axis_language"
 _A_YEAR: Final = 365 * 86_400
 
@@ -67,6 +69,13 @@ class Site:
         return aiohttp_jinja2.render_template(
             f"{name}.html", request, {**self._frame(request), "section": name, **values}, status=status
         )
+
+    def problem(self, request: web.Request, status: int, detail: str = "", *, said: str = "") -> web.Response:
+        """A page that says in words why another is not shown; `said` names the word where the status is not
+        enough, `detail` is of a refusal, in English.
+        """
+        said = said or str(status if status in _SAID else 503)
+        return self.page(request, "problem", status=status, said=said, detail=detail)
 
     def fragment(self, request: web.Request, name: str, **values: object) -> str:
         """A part of a page, for live updates."""

@@ -140,7 +140,7 @@ class Trust:
         except Refusal as refusal:
             if refusal.name != "sender_not_registered":
                 raise
-            return self._site.page(request, "missing", status=404, problem=refusal.detail)
+            return self._site.problem(request, 404, refusal.detail)
         done = request.query.get("done", "")
         return self._site.page(
             request,

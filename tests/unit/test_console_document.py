@@ -72,7 +72,7 @@ async def test_a_refused_delivery_is_sent_again_by_who_is_logged_in(desk: Desk) 
 
 async def test_an_unknown_document_is_not_found_in_words(desk: Desk) -> None:
     answer = await desk.get("/documents/x", Authorization=f"Bearer {TOKEN}")
-    assert (answer.status, "Không có mục này." in await answer.text()) == (404, True)
+    assert (answer.status, "Không tìm thấy" in await answer.text()) == (404, True)
 
 
 async def test_a_document_of_many_steps_is_shown_in_parts(desk: Desk) -> None:
