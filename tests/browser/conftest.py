@@ -59,7 +59,7 @@ class Visit:
     async def check_accessibility(self) -> None:
         """No violation that axe-core calls serious or critical, in light and in dark."""
         for scheme in ("light", "dark"):
-            await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await self.page.emulate_media(color_scheme=scheme)
             found = (await Axe().run(self.page)).response["violations"]
             grave = [each for each in found if each["impact"] in ("serious", "critical")]
             assert not grave, [

@@ -95,7 +95,7 @@ class Desk:
     async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
         return await self.client.get(path, headers=headers, allow_redirects=False)
 
-    async def api(self, path: str) -> dict[str, object]:
+    async def api(self, path: str) -> Any:
         response = await self.get(path, Authorization=f"Bearer {TOKEN}")
         assert response.status == 200
         return await response.json()

@@ -43,7 +43,7 @@ async def test_an_operator_runs_an_audit_and_sees_how_far_it_is(desk: Desk) -> N
     assert (begun.status, begun.headers["Location"]) == (303, "/audit")
     page = await (await desk.get("/audit", **cookie)).text()
     assert ('max="12" value="7"' in page, 'action="/audit"' in page) == (True, False)
-    run: Any = (await desk.api("/api/v1/audits"))["audits"][0]  # type: ignore[index]
+    run: Any = (await desk.api("/api/v1/audits"))["audits"][0]
     assert (run["by"], run["quick"], run["state"], run["progress"]["of"]) == ("console", True, "running", 12)
     desk.runs.kept[0] |= {"state": "done", "seconds": 75, "report": report()}
     page = await (await desk.get("/audit", **cookie)).text()

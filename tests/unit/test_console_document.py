@@ -23,7 +23,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 async def page_of(desk: Desk, **headers: str) -> tuple[str, str]:
     """(the document's path, its page)."""
     events = (await desk.api("/api/v1/traffic?text=274&event=refused"))["events"]
-    path = f"/documents/{events[0]['document_id']}"  # type: ignore[index]
+    path = f"/documents/{events[0]['document_id']}"
     response = await desk.get(path, **headers)
     assert response.status == 200
     return path, await response.text()
@@ -103,8 +103,8 @@ async def test_a_document_of_many_steps_is_shown_in_parts(desk: Desk) -> None:
     assert ">H26.300</a>" not in newest
     assert ">H26.300</a>" in await page("?delivery=300")
     found = await desk.api(f"/api/v1{path}")
-    assert len(found["deliveries"]) == 301  # type: ignore[arg-type]
-    assert len(found["deliveries"][1]["statuses"]) == 25  # type: ignore[index]
+    assert len(found["deliveries"]) == 301
+    assert len(found["deliveries"][1]["statuses"]) == 25
 
 
 async def test_the_page_that_follows_an_act_shows_it(desk: Desk) -> None:

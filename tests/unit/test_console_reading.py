@@ -96,7 +96,7 @@ async def test_a_large_answer_is_made_beside_the_loop(desk: Desk, monkeypatch: p
     await desk.catch_up()
     monkeypatch.setattr(json.JSONEncoder, "encode", encode)
     answer = await desk.api("/api/v1/volumes")
-    assert len(answer["rows"]) == 253  # type: ignore[arg-type]
+    assert len(answer["rows"]) == 253
     assert len(dumped_in) == 2
     assert loop_thread not in dumped_in
 

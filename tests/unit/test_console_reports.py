@@ -40,8 +40,8 @@ async def test_csv(desk: Desk) -> None:
     heading, *rows, total = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
     assert heading[:4] == ["Mã", "Cơ quan", "Cấp trên", "Gửi"]
     answer = await desk.api("/api/v1/volumes?month=2026-11")
-    assert [row[0] for row in rows] == [row["code"] for row in answer["rows"]]  # type: ignore[attr-defined]
-    for row, counted in zip([*rows, total], [*answer["rows"], answer["total"]], strict=True):  # type: ignore[misc]
+    assert [row[0] for row in rows] == [row["code"] for row in answer["rows"]]
+    for row, counted in zip([*rows, total], [*answer["rows"], answer["total"]], strict=True):
         assert {name: int(row[COLUMNS.index(name)]) for name in NUMBERS} == {
             name: counted[name] for name in NUMBERS
         }
@@ -71,7 +71,7 @@ async def test_xlsx(desk: Desk) -> None:
     assert sheet is not None
     cells = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
     answer = await desk.api("/api/v1/volumes")
-    for row, counted in zip(cells, [*answer["rows"], answer["total"]], strict=True):  # type: ignore[misc]
+    for row, counted in zip(cells, [*answer["rows"], answer["total"]], strict=True):
         assert {name: row[COLUMNS.index(name)] for name in NUMBERS} == {
             name: counted[name] for name in NUMBERS
         }

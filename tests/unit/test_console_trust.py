@@ -173,7 +173,7 @@ async def test_organisations_with_and_without_a_node(desk: Desk) -> None:
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
 async def test_who_is_no_registrar_sees_no_act_and_is_refused_in_words(desk: Desk, role: Role) -> None:
     bearer = {"Authorization": f"Bearer {await desk.operator(role)}", "Accept": HTML}
-    serial = (await desk.api("/api/v1/trust"))["certificates"][0]["serial"]  # type: ignore[index]
+    serial = (await desk.api("/api/v1/trust"))["certificates"][0]["serial"]
     for path in ("/trust", "/trust/units", "/trust/units/G14"):
         page = await (await desk.get(path, **bearer)).text()
         assert not re.search(r"/trust/(add|units/[^\"/]+/\w+|certificates)", page), path

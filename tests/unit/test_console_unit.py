@@ -39,11 +39,11 @@ async def test_volumes_alone_and_with_those_below(desk: Desk) -> None:
     found = await desk.api("/api/v1/units/G14?month=2026-11")
     counted = await desk.api("/api/v1/volumes?month=2026-11&subtree=G14")
     total = counted["total"]
-    own = next(row for row in counted["rows"] if row["code"] == "G14")  # type: ignore[attr-defined]
-    assert {name: found["branch"][name] for name in total} == total  # type: ignore[index, attr-defined]
-    assert {name: found["volumes"][name] for name in total} == {name: own[name] for name in total}  # type: ignore[index, attr-defined]
-    assert [row["code"] for row in found["children"]] == ["G14.01"]  # type: ignore[attr-defined]
-    assert [unit["code"] for unit in (await desk.api("/api/v1/units/G14.01"))["path"]] == ["G14", "G14.01"]  # type: ignore[attr-defined]
+    own = next(row for row in counted["rows"] if row["code"] == "G14")
+    assert {name: found["branch"][name] for name in total} == total
+    assert {name: found["volumes"][name] for name in total} == {name: own[name] for name in total}
+    assert [row["code"] for row in found["children"]] == ["G14.01"]
+    assert [unit["code"] for unit in (await desk.api("/api/v1/units/G14.01"))["path"]] == ["G14", "G14.01"]
 
 
 async def test_hours_and_partners_count_documents_once(desk: Desk) -> None:
@@ -51,7 +51,7 @@ async def test_hours_and_partners_count_documents_once(desk: Desk) -> None:
     found = await desk.api("/api/v1/units/G22?month=2026-11")
     busy = {
         row["hour"]: (row["sent"], row["received"]) for row in found["hours"] if row["sent"] + row["received"]
-    }  # type: ignore[attr-defined]
+    }
     assert busy == {18: (1, 0)}
     assert found["partners"] == [
         {"code": "G14", "name": "Bộ Tư pháp", "sent": 1, "received": 0},
@@ -64,9 +64,9 @@ async def test_hours_and_partners_count_documents_once(desk: Desk) -> None:
     await desk.catch_up()
     later = await desk.api("/api/v1/units/G14.01?month=2026-12")
     assert later["partners"] == [{"code": "G22", "name": "Văn phòng <Chính phủ>", "sent": 0, "received": 1}]
-    assert sum(row["received"] for row in later["hours"]) == 1  # type: ignore[attr-defined]
+    assert sum(row["received"] for row in later["hours"]) == 1
     assert (await desk.api("/api/v1/units/G22?month=2026-12"))["partners"] == []
-    assert len((await desk.api("/api/v1/units/G22?period=all"))["partners"]) == 2  # type: ignore[arg-type]
+    assert len((await desk.api("/api/v1/units/G22?period=all"))["partners"]) == 2
 
 
 async def test_certificates_and_last_contact_of_its_node(desk: Desk, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_certificates_and_last_contact_of_its_node(desk: Desk, tmp_path: P
     assert str(below["last_contact"]).startswith("2026-11-18T18:06")
     states = [
         (each["usage"], each["state"]) for each in (await desk.api("/api/v1/units/G14"))["certificates"]
-    ]  # type: ignore[attr-defined]
+    ]
     assert states == [("sign", "active"), ("tls", "active")]
     await desk.history.move(2000 * DAY)
     await desk.catch_up()

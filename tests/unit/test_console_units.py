@@ -39,11 +39,11 @@ def rows(text: str) -> dict[str, list[str]]:
 async def test_each_row_is_the_whole_branch(desk: Desk) -> None:
     answer = await desk.api("/api/v1/units")
     below = await desk.api("/api/v1/volumes?subtree=G14")
-    whole = {row["code"]: row for row in answer["rows"]}  # type: ignore[attr-defined]
+    whole = {row["code"]: row for row in answer["rows"]}
     assert set(whole) == {"G22", "G14"}
     total = below["total"]
-    assert {name: whole["G14"][name] for name in total} == total  # type: ignore[attr-defined]
-    assert {name: answer["total"][name] for name in total} == (await desk.api("/api/v1/volumes"))["total"]  # type: ignore[index, attr-defined]
+    assert {name: whole["G14"][name] for name in total} == total
+    assert {name: answer["total"][name] for name in total} == (await desk.api("/api/v1/volumes"))["total"]
     shown = rows(await page(desk, "/units"))
     assert shown["G14"][3:7] == ["1", "1", "1", "0"]
     assert "và 1 đơn vị trực thuộc" in shown["G14"][2]
@@ -64,7 +64,7 @@ async def test_one_goes_down_the_tree_and_up_again(desk: Desk) -> None:
     assert 'href="/units?subtree=G14.01&amp;period=2026"' in text or (
         'href="/units?period=2026&amp;subtree=G14.01"' in text
     )
-    path = [unit["code"] for unit in (await desk.api("/api/v1/units?subtree=G14.01.02"))["path"]]  # type: ignore[attr-defined]
+    path = [unit["code"] for unit in (await desk.api("/api/v1/units?subtree=G14.01.02"))["path"]]
     assert path == ["G14", "G14.01", "G14.01.02"]
     assert list(rows(await page(desk, "/units?subtree=000.00.00.G22"))) == ["G22"]
 
@@ -81,9 +81,9 @@ async def test_a_period_counts_its_days_only(desk: Desk) -> None:
     }  # fmt: skip
     for query, sent in expected.items():
         total = (await desk.api(f"/api/v1/volumes?{query}"))["total"]
-        assert total["sent"] == sent, query  # type: ignore[index]
+        assert total["sent"] == sent, query
         branches = await desk.api(f"/api/v1/units?{query or 'period=all'}")
-        assert branches["total"] == {"on_time": branches["total"]["on_time"], **total}, query  # type: ignore[index, dict-item]
+        assert branches["total"] == {"on_time": branches["total"]["on_time"], **total}, query
         for by in ("day", "month"):
             assert (await desk.api(f"/api/v1/volumes?by={by}&{query}"))["total"] == total, query
 
@@ -161,5 +161,5 @@ async def test_many_units_come_in_parts_that_are_all_of_them(desk: Desk) -> None
     one = await page(desk, "/units/G22")
     assert ("Dòng 1–300 trong 310." in one, "Đơn vị 299" in one, "Đơn vị 300" in one) == (True, True, False)
     assert "Đơn vị 309" in await page(desk, "/units/G22?row=300")
-    assert len((await desk.api("/api/v1/units/G22"))["children"]) == 310  # type: ignore[arg-type]
+    assert len((await desk.api("/api/v1/units/G22"))["children"]) == 310
     await page(desk, "/units?row=x", 422)
