@@ -30,22 +30,15 @@ _INSERT_TERMS: Final = "INSERT INTO search (rowid, terms) VALUES (?, ?)"
 _OUTCOME: Final = """
     UPDATE deliveries SET state = ?, outcome_sequence = ?, outcome_at = ?, stored_at = ?, reason = ?
     WHERE document = ? AND unit = ? AND attempt = ?"""
-_ADD_DAILY: Final = """
-    INSERT INTO daily VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
+_AND_COUNT: Final = """
     ON CONFLICT DO UPDATE SET
         sent = sent + excluded.sent, addressed = addressed + excluded.addressed,
         received = received + excluded.received, refused = refused + excluded.refused,
         dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
         bytes_sent = bytes_sent + excluded.bytes_sent,
         bytes_received = bytes_received + excluded.bytes_received"""
-_ADD_DAYS: Final = """
-    INSERT INTO days VALUES (?,?,?,?,?,?,?,?,?,?,?)
-    ON CONFLICT DO UPDATE SET
-        sent = sent + excluded.sent, addressed = addressed + excluded.addressed,
-        received = received + excluded.received, refused = refused + excluded.refused,
-        dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
-        bytes_sent = bytes_sent + excluded.bytes_sent,
-        bytes_received = bytes_received + excluded.bytes_received"""
+_ADD_DAILY: Final = "INSERT INTO daily VALUES (?,?,?,?,?,?,?,?,?,?,?,?)" + _AND_COUNT
+_ADD_DAYS: Final = "INSERT INTO days VALUES (?,?,?,?,?,?,?,?,?,?,?)" + _AND_COUNT
 _ADD_HOURS: Final = """
     INSERT INTO hours VALUES (?,?,?,?,?)
     ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, received = received + excluded.received"""
