@@ -39,16 +39,18 @@ class Unused:
     async def purge(self, now: int, is_named: Callable[[bytes], bool], upto: int) -> int:
         """Remove chunks up to a place of the stream; of how many blobs. Refused, NotAnswered, OutcomeUnknown.
 
-        Then the pins that ended are forgotten. Broken off, it begins again at the next call.
+        The pins that ended are forgotten once what they were about was looked at. Broken off, it begins again
+        at the next call.
         """
         deleted, after = 0, b""
         while page := self._announced.ended(now - GRACE_MS, after, _ENDED_TOGETHER):
             after = page[-1]
             deleted += await self._purge(page, now, is_named, upto)
+        # Before the sweep, which fails where the servers are slow: pins must not pile up meanwhile.
+        self._announced.forget(now - GRACE_MS)
         if self._swept_at is None or now - self._swept_at >= _SWEEP_MS:
             deleted += await self._sweep(now, is_named, upto)
             self._swept_at = now
-        self._announced.forget(now - GRACE_MS)
         return deleted
 
     async def _sweep(self, now: int, is_named: Callable[[bytes], bool], upto: int) -> int:
