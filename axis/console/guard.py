@@ -37,14 +37,6 @@ _POLICY: Final = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-#: Every refusal of this module in the first language; what else is refused has its English sentence only.
-_VIETNAMESE: Final = {
-    "rate_limited": "Đăng nhập sai quá nhiều lần, xin đợi rồi thử lại.",
-    "role_insufficient": "Tài khoản của ông/bà không có quyền thực hiện việc này.",
-    "csrf_invalid": "Biểu mẫu đã cũ hoặc không phải của lần đăng nhập này, xin tải lại trang.",
-    "origin_not_allowed": "Yêu cầu đến từ trang của nơi khác nên không được thực hiện.",
-}
-
 _SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _LOCAL: Final = ("localhost", "axis")
@@ -74,8 +66,8 @@ class Guard:
         self._hosts = frozenset(host.lower() for host in (*_LOCAL, *hosts))
         self._accounts = accounts
         self._proxies = frozenset(proxies)
-        #: Makes the page that tells a person of a refusal; whoever makes pages may set a better one.
-        self.page: Callable[[web.Request, Refusal], web.Response] = _plain
+        #: Makes the page that tells a person of a refusal; without it they get what programs get.
+        self.page: Callable[[web.Request, Refusal], web.Response] | None = None
         self._sessions = Sessions(clock)
         self._attempts = Attempts(clock)
         self._together = asyncio.Semaphore(_TOGETHER)
@@ -163,7 +155,7 @@ class Guard:
     def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         """A page for a browser, a problem for a program."""
         person = "text/html" in request.headers.get(hdrs.ACCEPT, "") and not request.path.startswith("/api/")
-        response = self.page(request, refusal) if person else _problem(refusal)
+        response = self.page(request, refusal) if person and self.page is not None else _problem(refusal)
         if refusal.name == "not_authorised":
             response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
         if refusal.retry_after is not None:
@@ -297,12 +289,6 @@ async def _check_csrf(request: web.Request, operator: Operator) -> None:
         given.encode("utf-8", "surrogateescape"), operator.csrf.encode()
     ):
         raise Refusal("csrf_invalid", f"{CSRF_FIELD}: missing, or of another log-in; load the page again")
-
-
-def _plain(_: web.Request, refusal: Refusal) -> web.Response:
-    """A refusal for a person, before there is a page for it."""
-    text = f"{_VIETNAMESE.get(refusal.name, 'Không thực hiện được.')}\n{refusal.detail} [{refusal.name}]\n"
-    return web.Response(text=text, status=refusal.code.http_status)
 
 
 def _problem(refusal: Refusal) -> web.Response:

@@ -338,11 +338,6 @@ async def test_a_cookie_changes_nothing_without_its_csrf_token(gate: Gate) -> No
 async def test_a_person_is_told_in_words_and_a_program_in_a_problem(gate: Gate) -> None:
     await gate.log_in("vy")
     browser = {"Accept": "text/html,application/xhtml+xml"}
-    page = await gate.ask("POST", "/logout", data={"csrf": "old"}, headers=browser)
-    text = await page.text()
-    assert (page.status, page.content_type) == (403, "text/plain")
-    assert "xin tải lại trang" in text
-    assert "load the page again [csrf_invalid]" in text
     gate.guard.page = lambda _, refusal: web.Response(text=f"<p>{refusal.name}", content_type="text/html")
     page = await gate.ask("POST", "/logout", data={"csrf": "old"}, headers=browser)
     assert await page.text() == "<p>csrf_invalid"

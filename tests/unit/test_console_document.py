@@ -70,6 +70,16 @@ async def test_a_refused_delivery_is_sent_again_by_who_is_logged_in(desk: Desk) 
     )
 
 
+async def test_an_old_form_is_refused_in_words(desk: Desk) -> None:
+    cookie = (await desk.get(f"/?token={TOKEN}")).cookies["axis_console"].value
+    headers = {"Cookie": f"axis_console={cookie}", "Accept": "text/html"}
+    answer = await desk.client.post("/logout", data={"csrf": "old"}, headers=headers)
+    page = await answer.text()
+    assert (answer.status, answer.content_type) == (403, "text/html")
+    assert "hãy tải lại trang" in page
+    assert "load the page again" in page
+
+
 async def test_an_unknown_document_is_not_found_in_words(desk: Desk) -> None:
     answer = await desk.get("/documents/x", Authorization=f"Bearer {TOKEN}")
     assert (answer.status, "Không tìm thấy" in await answer.text()) == (404, True)
