@@ -13,7 +13,6 @@ __all__ = [
     "DocumentInput",
     "InboxEntry",
     "InboxList",
-    "Problem",
     "Queued",
     "QueuedPacket",
     "QueuedStatuses",
@@ -299,16 +298,3 @@ class UnitList(BaseModel):
 
     units: list[Unit]
     as_of: Annotated[int, Field(description="the axis's journal up to here is considered")]
-
-
-class Problem(BaseModel):
-    """RFC 9457, with the stable code."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    temporary: bool

@@ -14,12 +14,15 @@ from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from axis.console.roles import OPERATOR, Operator, Role
+from axis.console.shapes import acts as shapes
 from axis.control import Operation
 from axis.core.errors import Refusal
+from axis.openapi import Parameter, Route
 
-__all__ = ["ACTS", "Acts", "acts_routes"]
+__all__ = ["ACTS", "Acts", "act_twins"]
 
 _Answer = dict[str, Any]
 
@@ -91,39 +94,94 @@ class Acts:
 ACTS: Final = web.AppKey("acts", Acts)
 
 
-def acts_routes() -> list[web.RouteDef]:
-    """The API's twins."""
-    document, unit = "/api/v1/documents/{document_id}", "/api/v1/units/{code}"
-    return [
-        web.post(f"{document}/requeue", partial(_post, Acts.requeue, ("to",), ("reason",))),
-        web.post(f"{document}/close", partial(_post, Acts.close, ("to", "reason"), ())),
-        web.post(
+_DOCUMENT: Final = "/api/v1/documents/{document_id}"
+_UNIT: Final = "/api/v1/units/{code}"
+_WHAT: Final = {
+    "document_id": "the document's id",
+    "code": "any of the unit's codes",
+    "serial": "the certificate's serial number, hexadecimal",
+}
+#: Of whatever appends to the journal.
+_APPENDING: Final = ("field_invalid", "journal_forked", "storage_full", "shutting_down", "unavailable")
+_OF_DELIVERIES: Final = ("document_unknown", "not_a_recipient", "delivery_closed")
+
+
+def act_twins() -> tuple[Route, ...]:
+    """What is served to programs."""
+    return (
+        _twin(
+            f"{_DOCUMENT}/requeue",
+            Acts.requeue,
+            "Open the next attempt of a delivery that is dead or was refused.",
+            (shapes.Requeue, shapes.DeliveryDone),
+            *_OF_DELIVERIES,
+            "recipient_suspended",
+        ),
+        _twin(
+            f"{_DOCUMENT}/close",
+            Acts.close,
+            "End a delivery that is in flight.",
+            (shapes.Close, shapes.DeliveryDone),
+            *_OF_DELIVERIES,
+        ),
+        _twin(
             "/api/v1/units",
-            partial(_post, Acts.register, ("code", "name"), ("parent", "old_codes", "mail", "remark")),
+            Acts.register,
+            "Register a unit, or change it, and make it an enrolment token.",
+            (shapes.NewUnit, shapes.Token),
         ),
-        web.post(f"{unit}/token", partial(_post, Acts.token, (), ("remark",))),
-        web.post(f"{unit}/suspend", partial(_post, Acts.suspend, ("reason",), ())),
-        web.post(f"{unit}/resume", partial(_post, Acts.resume, (), ("remark",))),
-        web.post(
-            "/api/v1/certificates/{serial}/revoke", partial(_post, Acts.revoke, ("reason",), ("remark",))
+        _twin(f"{_UNIT}/token", Acts.token, "Make another enrolment token.", (shapes.Remark, shapes.Token)),
+        _twin(
+            f"{_UNIT}/suspend",
+            Acts.suspend,
+            "Let a unit neither send nor receive, at once.",
+            (shapes.Reason, shapes.Changed),
         ),
-    ]
+        _twin(f"{_UNIT}/resume", Acts.resume, "End a suspension.", (shapes.Remark, shapes.Changed)),
+        _twin(
+            "/api/v1/certificates/{serial}/revoke",
+            Acts.revoke,
+            "Revoke a certificate, in force at once and for ever.",
+            (shapes.Revocation, shapes.Revoked),
+            "certificate_unknown",
+        ),
+    )
+
+
+def _twin(
+    path: str,
+    act: Callable[..., Awaitable[_Answer]],
+    summary: str,
+    shape: tuple[type[BaseModel], type[BaseModel]],
+    *codes: str,
+) -> Route:
+    """One act; `shape` is that of its body and of its answer."""
+    body, answer = shape
+    named = (part[1:-1] for part in path.split("/") if part.startswith("{"))
+    return Route(
+        "POST",
+        path,
+        partial(_post, act, body),
+        summary,
+        answer,
+        request=body,
+        parameters=tuple(Parameter(name, "path", _WHAT[name]) for name in named),
+        codes=(*codes, *_APPENDING),
+    )
 
 
 async def _post(
-    act: Callable[..., Awaitable[_Answer]],
-    needed: tuple[str, ...],
-    possible: tuple[str, ...],
-    request: web.Request,
+    act: Callable[..., Awaitable[_Answer]], shape: type[BaseModel], request: web.Request
 ) -> web.Response:
     """One act: what the path and the body name, by the operator who asks."""
-    given = await _body(request, needed, possible)
+    given = await _body(request, shape)
     answer = await act(request.app[ACTS], request[OPERATOR], **request.match_info, **given)
     return web.json_response(answer, dumps=partial(json.dumps, ensure_ascii=False))
 
 
-async def _body(request: web.Request, needed: tuple[str, ...], possible: tuple[str, ...]) -> _Answer:
-    """The JSON object of a request, with these members; Refusal `field_invalid`."""
+async def _body(request: web.Request, shape: type[BaseModel]) -> _Answer:
+    """The JSON object of a request, with the members of a shape; Refusal `field_invalid`."""
+    needed = [name for name, one in shape.model_fields.items() if one.is_required()]
     raw = await request.read()
     try:
         given = json.loads(raw) if raw or needed else {}
@@ -132,8 +190,8 @@ async def _body(request: web.Request, needed: tuple[str, ...], possible: tuple[s
     if not isinstance(given, dict):
         raise Refusal("field_invalid", "the body is a JSON object")
     for name in given:
-        if name not in (*needed, *possible):
-            members = ", ".join((*needed, *possible)) or "nothing"
+        if name not in shape.model_fields:
+            members = ", ".join(shape.model_fields)
             raise Refusal("field_invalid", f"{name[:40]}: not known here; possible is {members}")
     for name in needed:
         if name not in given:

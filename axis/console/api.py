@@ -10,14 +10,19 @@ from typing import Final, cast, get_args
 from aiohttp import web
 
 from axis.console.documents import Documents
-from axis.console.filters import filter_of, only
-from axis.console.periods import ALL, asked
+from axis.console.filters import FILTER, SUBTREE, filter_of, only
+from axis.console.periods import ALL, PERIOD, asked
 from axis.console.reading import Reading
+from axis.console.shapes.documents import Document, TrafficPage
+from axis.console.shapes.volumes import Volumes
 from axis.core.errors import Refusal
+from axis.openapi import Parameter, Route
 from axis.views.traffic import page
 from axis.views.volumes import By, Kind, Selection, volumes
 
 __all__ = ["Api", "json_answer", "selection_of"]
+
+_DOCUMENT: Final = Parameter("document_id", "path", "the document's id")
 
 #: Elements of a list that are made JSON in one go: a millisecond or so.
 _PIECE: Final = 200
@@ -29,6 +34,40 @@ class Api:
 
     def __init__(self, reading: Reading, documents: Documents, now: Callable[[], int]) -> None:
         self._reading, self._documents, self._now = reading, documents, now
+
+    def routes(self) -> tuple[Route, ...]:
+        """What is served."""
+        by = Parameter("by", "query", "a row is", {"enum": list(get_args(By)), "default": "unit"})
+        kind = Parameter("kind", "query", "of what", {"enum": list(get_args(Kind)), "default": "document"})
+        return (
+            Route(
+                "GET",
+                "/api/v1/volumes",
+                self.volumes,
+                "What units sent and received, in a period; without one in all time. Each unit alone.",
+                Volumes,
+                parameters=(*PERIOD, SUBTREE, by, kind),
+                codes=("field_invalid", "unavailable"),
+            ),
+            Route(
+                "GET",
+                "/api/v1/traffic",
+                self.traffic,
+                "Events of the journal that match a filter, in pages: the newest first to be had.",
+                TrafficPage,
+                parameters=FILTER,
+                codes=("field_invalid", "unavailable"),
+            ),
+            Route(
+                "GET",
+                "/api/v1/documents/{document_id}",
+                self.document,
+                "Everything known about one document, as `axis show --json` prints it.",
+                Document,
+                parameters=(_DOCUMENT,),
+                codes=("document_unknown", "field_invalid", "unavailable"),
+            ),
+        )
 
     async def volumes(self, request: web.Request) -> web.Response:
         """`axis volumes --json`."""

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from axis.console.access import check_routes
 from axis.console.accounts import Accounts
-from axis.console.acts import ACTS, Acts, acts_routes
+from axis.console.acts import ACTS, Acts, act_twins
 from axis.console.api import Api
 from axis.console.assets import Assets
 from axis.console.audits import AuditRuns, Audits
@@ -30,6 +30,7 @@ from axis.console.health import Health
 from axis.console.live import Live
 from axis.console.login import Login
 from axis.console.metrics import ConsoleMetrics
+from axis.console.openapi import Description, served
 from axis.console.overview import Overview
 from axis.console.reading import Reading
 from axis.console.register import RegisterActs
@@ -100,7 +101,18 @@ def create_console(
     documents = Documents(site, reading, sources.record)
     trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
     register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
+    audited = Audits(site, reading, audits)
     api = Api(reading, documents, sources.now)
+    described = Description(
+        (
+            *overview.twins(),
+            *units.twins(),
+            *api.routes(),
+            *trust.twins(),
+            *audited.twins(),
+            *act_twins(),
+        )
+    )
     application.add_routes(
         [
             web.get("/livez", health.live),
@@ -120,24 +132,18 @@ def create_console(
             web.get("/reports/volumes.csv", reports.csv),
             web.get("/reports/volumes.xlsx", reports.xlsx),
             web.get("/live/overview", overview.follow),
-            web.get("/api/v1/overview", overview.twin),
             web.get("/charts/minutes.svg", charts.minutes),
             web.get("/charts/days.svg", charts.days),
             web.get("/charts/units.svg", charts.units),
             web.get("/charts/periods.svg", charts.periods),
             web.get("/charts/hours.svg", charts.hours),
-            web.get("/api/v1/units", units.twin),
-            web.get("/api/v1/units/{code}", units.one_twin),
             web.get("/documents/{document_id}", documents.page),
             web.post("/documents/{document_id}/requeue", documents.requeue),
             web.post("/documents/{document_id}/close", documents.close),
-            web.get("/api/v1/volumes", api.volumes),
-            web.get("/api/v1/traffic", api.traffic),
-            web.get("/api/v1/documents/{document_id}", api.document),
             *trust.routes(),
             *register.routes(),
-            *Audits(site, reading, audits).routes(),
-            *acts_routes(),
+            *audited.routes(),
+            *served(described.routes),
         ]
     )
     check_routes(application)

@@ -11,9 +11,11 @@ from axis.console.api import json_answer
 from axis.console.filters import filter_of, only
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
+from axis.console.shapes.audits import AuditList, AuditRun
 from axis.console.site import Site
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
+from axis.openapi import Parameter, Route
 from axis.views.text import rfc3339
 from axis.views.traffic import page
 
@@ -43,9 +45,30 @@ class Audits:
         return [
             web.get("/audit", self.page),
             web.post("/audit", self.run),
-            web.get("/api/v1/audits", self.twin),
-            web.post("/api/v1/audits", self.run_twin),
         ]
+
+    def twins(self) -> tuple[Route, ...]:
+        """What is served to programs."""
+        quick = Parameter("quick", "query", "1: without reading attachments", {"enum": ["1"]})
+        return (
+            Route(
+                "GET",
+                "/api/v1/audits",
+                self.twin,
+                "The newest audits, what they found, and how far one is that runs.",
+                AuditList,
+                codes=("field_invalid",),
+            ),
+            Route(
+                "POST",
+                "/api/v1/audits",
+                self.run_twin,
+                "Begin an audit beside the serving node; one runs at a time.",
+                AuditRun,
+                parameters=(quick,),
+                codes=("field_invalid", "unavailable"),
+            ),
+        )
 
     async def page(self, request: web.Request) -> web.Response:
         """A run (the newest, or the one that `run` names), all runs, operators' acts in pages."""

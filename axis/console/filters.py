@@ -8,10 +8,11 @@ from typing import Final, cast, get_args
 from multidict import MultiMapping
 
 from axis.core.errors import Refusal
+from axis.openapi import Parameter
 from axis.views.criteria import Direction, Filter
 from axis.views.text import parse_time
 
-__all__ = ["EVENTS", "KINDS", "MOST", "OUTCOMES", "filter_of", "only"]
+__all__ = ["EVENTS", "FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "only"]
 
 #: Lines of one page, at most.
 MOST: Final = 1000
@@ -22,10 +23,37 @@ EVENTS: Final = (
 )  # fmt: skip
 KINDS: Final = ("document", "status")
 OUTCOMES: Final = ("received", "refused", "dead")
-_NAMES: Final = (
-    "unit", "subtree", "direction", "from", "to", "kind", "operator", "event", "outcome", "code", "number",
-    "text", "document", "since", "until", "limit", "after", "before",
-)  # fmt: skip
+SUBTREE: Final = Parameter("subtree", "query", "a unit, by any of its codes, with all that stand below it")
+_SEQUENCE: Final = {"type": "integer", "minimum": 0}
+#: All that a filter may name.
+FILTER: Final = (
+    Parameter("unit", "query", "this unit alone, by any of its codes"),
+    SUBTREE,
+    Parameter(
+        "direction", "query", "of these: sender, recipient or either", {"enum": list(get_args(Direction))}
+    ),
+    Parameter("from", "query", "sent by exactly this unit"),
+    Parameter("to", "query", "addressed to exactly this unit"),
+    Parameter("kind", "query", "of what", {"enum": list(KINDS)}),
+    Parameter("operator", "query", "what this operator did; `*`: what any did"),
+    Parameter("event", "query", "what happened; `receipt`: received or refused", {"enum": list(EVENTS)}),
+    Parameter("outcome", "query", "how it ended", {"enum": list(OUTCOMES)}),
+    Parameter("code", "query", "a refusal's or a status's code"),
+    Parameter("number", "query", "the beginning of number/notation"),
+    Parameter("text", "query", "words of subject, number or type; begun or whole, with marks or without"),
+    Parameter("document", "query", "all about one document: its id"),
+    Parameter("since", "query", "a date or an RFC 3339 time, Vietnam's unless it names its offset"),
+    Parameter("until", "query", "the same; a date means the whole day"),
+    Parameter(
+        "limit",
+        "query",
+        "at most so many",
+        {"type": "integer", "minimum": 1, "maximum": MOST, "default": 100},
+    ),
+    Parameter("after", "query", "events over this sequence; without `before` the oldest of them", _SEQUENCE),
+    Parameter("before", "query", "events under this sequence", {"type": "integer", "minimum": 1}),
+)
+_NAMES: Final = tuple(parameter.name for parameter in FILTER)
 _TEXT_MOST: Final = 500
 _SEQUENCE_DIGITS: Final = 18
 

@@ -12,8 +12,10 @@ from axis.console.api import json_answer
 from axis.console.filters import filter_of, only
 from axis.console.live import Live
 from axis.console.reading import Reading
+from axis.console.shapes import volumes as shapes
 from axis.console.shared import Shared
 from axis.console.site import Site
+from axis.openapi import Route
 from axis.views.file import Position, read_position, snapshot
 from axis.views.minutes import Minutes
 from axis.views.overview import connected, overview
@@ -45,6 +47,20 @@ class Overview:
         self._now, self._contacts = now, contacts
         self._minutes = Minutes()
         self._figures = Shared(self._compute, _PAUSE_SECONDS)
+
+    def twins(self) -> tuple[Route, ...]:
+        """What is served to programs."""
+        summary = "How the axis stands now: totals, what waits, is late, refused or expiring."
+        return (
+            Route(
+                "GET",
+                "/api/v1/overview",
+                self.twin,
+                summary,
+                shapes.Overview,
+                codes=("field_invalid", "unavailable"),
+            ),
+        )
 
     async def page(self, request: web.Request) -> web.Response:
         """Figures, the last hour, the last days, recent traffic."""

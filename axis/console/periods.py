@@ -17,13 +17,22 @@ from axis.console.filters import only
 from axis.core.errors import Refusal
 from axis.core.periods import EVER, Days, chosen, days_of
 from axis.core.volumes import local_month
+from axis.openapi import Parameter
 
 __all__ = ["ALL", "PERIOD", "Asked", "asked", "choices"]
 
 ALL: Final = "all"
-_GIVEN: Final = frozenset({"month", "quarter", "year", "from", "until"})
-#: The names by which a period is asked for.
-PERIOD: Final = _GIVEN | {"period"}
+#: How a period is asked for: by its name, or by one of the others.
+PERIOD: Final = (
+    Parameter("period", "query", "2026-11, 2026-Q4, 2026 or all"),
+    Parameter("month", "query", "YYYY-MM"),
+    Parameter("quarter", "query", "YYYY-Qn"),
+    Parameter("year", "query", "YYYY"),
+    Parameter("from", "query", "the first day, YYYY-MM-DD"),
+    Parameter("until", "query", "the last day, counted too"),
+)
+_NAMES: Final = frozenset(parameter.name for parameter in PERIOD)
+_GIVEN: Final = _NAMES - {"period"}
 _MONTHS: Final = 24
 _QUARTERS: Final = 8
 _YEARS: Final = 5
@@ -53,7 +62,7 @@ def asked(request: web.Request, now: int, *, others: Collection[str] = (), defau
 
     Refusal `field_invalid` says what is wrong with it.
     """
-    only(request.query, PERIOD.union(others))
+    only(request.query, _NAMES.union(others))
     # A form sends its empty fields too.
     wanted = {each: text for each, text in request.query.items() if text}
     name = wanted.get("period")

@@ -14,10 +14,12 @@ from axis.console.api import json_answer
 from axis.console.filters import only
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
+from axis.console.shapes import units as shapes
 from axis.console.site import Site
 from axis.core.decide_enrolment import REVOCATION_REASONS
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
+from axis.openapi import Parameter, Route
 from axis.views.overview import CONNECTED
 from axis.views.text import rfc3339
 from axis.views.trust import STATES, UNIT_STATES, USAGES, Wanted, certificates, one_unit, standing, units
@@ -29,6 +31,27 @@ _MOST: Final = 1000
 #: Certificates of one unit that its page shows, the first to end first.
 _OF_ONE: Final = 200
 _DONE: Final = frozenset({"suspended", "resumed", "revoked", "changed"})
+
+_PAGING: Final = (
+    Parameter(
+        "limit",
+        "query",
+        "at most so many",
+        {"type": "integer", "minimum": 1, "maximum": _MOST, "default": _PAGE},
+    ),
+    Parameter("after", "query", "`next` of the page before"),
+)
+#: How certificates and units may be asked for.
+_CERTIFICATES: Final = (
+    Parameter("state", "query", "in which state", {"enum": list(STATES), "default": "active"}),
+    Parameter("usage", "query", "for what", {"enum": list(USAGES)}),
+    Parameter("unit", "query", "whose, by any of its codes; `axis`: the axis's own"),
+    *_PAGING,
+)
+_UNITS: Final = (
+    Parameter("state", "query", "which", {"enum": list(UNIT_STATES), "default": "all"}),
+    *_PAGING,
+)
 
 
 class Trust:
@@ -52,9 +75,30 @@ class Trust:
             web.get("/trust", self.page),
             web.get("/trust/units", self.units_page),
             web.get("/trust/units/{code}", self.unit_page),
-            web.get("/api/v1/trust", self.twin),
-            web.get("/api/v1/trust/units", self.units_twin),
         ]
+
+    def twins(self) -> tuple[Route, ...]:
+        """What is served to programs."""
+        return (
+            Route(
+                "GET",
+                "/api/v1/trust",
+                self.twin,
+                "Certificates, the first to end first, and how many are in each state.",
+                shapes.Trust,
+                parameters=_CERTIFICATES,
+                codes=("field_invalid", "unavailable"),
+            ),
+            Route(
+                "GET",
+                "/api/v1/trust/units",
+                self.units_twin,
+                "Registered units: who has a node, and when it was last heard of.",
+                shapes.TrustUnits,
+                parameters=_UNITS,
+                codes=("field_invalid", "unavailable"),
+            ),
+        )
 
     async def page(self, request: web.Request) -> web.Response:
         """Certificates, the first to end first."""
@@ -119,7 +163,7 @@ class Trust:
 
     async def units_twin(self, request: web.Request) -> web.Response:
         """{"units": [{"code", "name", "parent", "state", "enrolled", "last_contact"}], "next"}."""
-        only(request.query, ("state", "after", "limit"))
+        only(request.query, [each.name for each in _UNITS])
         rows, following = await self._units(
             request.query, _one_of(request.query, "state", UNIT_STATES, "all")
         )
@@ -157,7 +201,7 @@ class Trust:
         )
 
     async def _found(self, query: Mapping[str, str]) -> dict[str, Any]:
-        only(query, ("state", "usage", "unit", "limit", "after"))
+        only(query, [each.name for each in _CERTIFICATES])
         unit = query.get("unit", "").strip()
         wanted = Wanted(
             state=_one_of(query, "state", STATES, "active"),

@@ -12,13 +12,17 @@ from typing import Any, Final
 from aiohttp import web
 
 from axis.console.api import json_answer
+from axis.console.filters import SUBTREE
 from axis.console.paging import part_of
-from axis.console.periods import Asked, asked, choices
+from axis.console.periods import PERIOD, Asked, asked, choices
 from axis.console.reading import Reading
+from axis.console.shapes import units as shapes
+from axis.console.shapes.volumes import Branches
 from axis.console.site import Site
 from axis.control import PROBLEM_JSON, problem
 from axis.core.errors import Refusal
 from axis.core.volumes import local_day
+from axis.openapi import Parameter, Route
 from axis.views.file import snapshot
 from axis.views.queries import query
 from axis.views.unit import unit
@@ -26,6 +30,8 @@ from axis.views.units import GROUPS, branches
 from axis.views.volumes import Selection, volumes
 
 __all__ = ["COLUMNS", "SERIES", "Units", "by_period"]
+
+_UNIT: Final = Parameter("code", "path", "the unit's code, any that it has or had")
 
 #: What the table shows of each unit, and may be sorted by.
 COLUMNS: Final = (
@@ -49,6 +55,30 @@ class Units:
         contacts: Callable[[], Mapping[str, int]],
     ) -> None:
         self._site, self._reading, self._now, self._contacts = site, reading, now, contacts
+
+    def twins(self) -> tuple[Route, ...]:
+        """What is served to programs."""
+        return (
+            Route(
+                "GET",
+                "/api/v1/units",
+                self.twin,
+                "Branches of units, level by level, ranked by receipts on time. No period: this month.",
+                Branches,
+                parameters=(*PERIOD, SUBTREE),
+                codes=("field_invalid", "unavailable"),
+            ),
+            Route(
+                "GET",
+                "/api/v1/units/{code}",
+                self.one_twin,
+                "One unit: volumes, hours, partners, certificates, recent documents. No period: this month.",
+                shapes.Unit,
+                parameters=(_UNIT, *PERIOD),
+                codes=("field_invalid", "unavailable"),
+                also={404: "`field_invalid`: no registered unit has this code."},
+            ),
+        )
 
     async def page(self, request: web.Request) -> web.Response:
         """A table for each group of units, sorted as the query says; and how volumes went over the period."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Final
 
 from axis.core.volumes import Counts, local_day
 from axis.views.file import read_position, snapshot
 from axis.views.minutes import Minutes
 from axis.views.queries import query
+from axis.views.rows import Daily
 from axis.views.text import rfc3339
 
 __all__ = ["CONNECTED", "connected", "overview"]
@@ -48,7 +49,7 @@ def overview(
             "head": str(position.head) if position else "",
             "sequence": position.sequence if position else 0,
             "total": {**asdict(total), "in_flight": opened},
-            "today": by_day.get(today, {"day": today, **dict.fromkeys(list(asdict(total)), 0)}),
+            "today": by_day.get(today, {"day": today, **{each.name: 0 for each in fields(Daily)}}),
             "days": [row for day, row in by_day.items() if day > local_day(now - _DAYS * 86_400_000)],
             "minutes": minutes.last_hour(connection, now),
             "oldest": _oldest(oldest, now) if oldest else None,

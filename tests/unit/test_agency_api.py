@@ -304,7 +304,7 @@ async def test_the_description_is_openapi_and_the_page_needs_nobody_else(api: Re
         assert path in described["paths"]
     assert (
         "idempotency_conflict"
-        in described["paths"]["/v1/documents"]["post"]["responses"]["default"]["description"]
+        in described["paths"]["/v1/documents"]["post"]["responses"]["422"]["description"]
     )
     async with api.session.get(api.node.api_url + "/docs") as response:
         page = await response.text()

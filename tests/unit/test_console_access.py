@@ -19,9 +19,10 @@ from argon2 import PasswordHasher, extract_parameters
 from axis.console import accounts as accounts_module
 from axis.console.access import ACCESS, OPEN, check_routes
 from axis.console.accounts import ACCOUNTS_FILE, Accounts, hash_password, new_token, token_sha256
-from axis.console.acts import ACTS, Acts, acts_routes
+from axis.console.acts import ACTS, Acts, act_twins
 from axis.console.attempts import PER_ADDRESS, PER_NAME, WINDOW_SECONDS
 from axis.console.guard import CSRF_HEADER, GUARD, Guard
+from axis.console.openapi import served
 from axis.console.roles import OPERATOR, Role
 from axis.console.sessions import ABSOLUTE_SECONDS, IDLE_SECONDS, TOTAL, Sessions
 from axis.console.sessions import PER_NAME as SESSIONS_PER_NAME
@@ -100,9 +101,9 @@ async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
     application = web.Application(middlewares=[guard.middleware])
     application[GUARD] = guard
     application[ACTS] = Acts({name: operation(name) for name in (*names, "cert.revoke")})
-    application.add_routes(acts_routes())
+    application.add_routes(served(act_twins()))
     added = {("POST", "/login"): pages.log_in, ("POST", "/logout"): pages.log_out}
-    acts = {(route.method, route.path) for route in acts_routes()}
+    acts = {(route.method, route.path) for route in act_twins()}
     for (method, path), least in ACCESS.items():
         if (method, path) not in acts:
             page = added.get((method, path), pages.open if least is OPEN else pages.who)
