@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 
 from axis.console.access import ACCESS
 from axis.console.api import json_answer
+from axis.console.filters import only
 from axis.console.guard import COOKIE, CSRF_HEADER
 from axis.console.roles import Role
 from axis.openapi import Route, document
@@ -53,13 +54,13 @@ class Description:
     """Serves the description of `routes`, and of itself."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        answer = "application/json"
-        own = Route("GET", _PATH, self.serve, "This description.", answer)
+        own = Route("GET", _PATH, self.serve, "This description.", "application/json", codes=("field_invalid",))
         self.routes: Final = (*routes, own)
         self._made: dict[str, Any] | None = None
 
-    async def serve(self, _: web.Request) -> web.Response:
+    async def serve(self, request: web.Request) -> web.Response:
         """Made when it is first asked for."""
+        only(request.query, ())
         if self._made is None:
             self._made = document(
                 [_refused_before(route) for route in self.routes],
