@@ -9,7 +9,7 @@ are put together; each page has a module.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -26,7 +26,7 @@ from axis.console.charts import Charts
 from axis.console.documents import Documents
 from axis.console.faults import faults
 from axis.console.guard import GUARD, Guard
-from axis.console.health import Health
+from axis.console.health import Check, Health
 from axis.console.live import Live
 from axis.console.login import Login
 from axis.console.metrics import ConsoleMetrics
@@ -53,7 +53,7 @@ class Sources:
     views: Views
     record: Callable[[int], StoredRecord | None]  # of the journal; called in the event loop
     metrics: ConsoleMetrics
-    ready: Callable[[], str | None]  # why the node is not ready; None when it is
+    checks: Callable[[], Sequence[Check]]  # what the node needs, and whether it has it
     now: Callable[[], int]  # milliseconds since the epoch
     contacts: Callable[[], Mapping[str, int]] = dict  # when each node was last heard of, in milliseconds
     directory: Callable[[], int] = int  # the sequence of the directory's newest change; in the event loop
@@ -91,7 +91,7 @@ def create_console(
     application.cleanup_ctx.append(reading.run)
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
-    health = Health(sources.metrics, sources.ready)
+    health = Health(sources.metrics, sources.checks)
     login = Login(site, guard)
     overview = Overview(site, reading, live, sources.now, sources.contacts)
     traffic = Traffic(site, reading, live)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from aiohttp import web
 
 from axis.console.metrics import ConsoleMetrics
 from axis.console.shared import Shared
 
-__all__ = ["Health", "served_for"]
+__all__ = ["Check", "Health", "served_for"]
 
 _METRICS_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 #: For how long what the views say is said again, at least and at most.
@@ -20,27 +22,51 @@ _SERVED_SECONDS: Final = (5.0, 30.0)
 _SERVED_TIMES: Final = 10
 
 
-class Health:
-    """Answers without a log-in. `ready`: why the node is not ready; None when it is."""
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a node needs, under a stable name. `holds` says in words what it is, `doubt` why it does
+    not hold; empty while it does. Everybody may read both: they tell of no organisation, and count nothing.
+    """
 
-    def __init__(self, metrics: ConsoleMetrics, ready: Callable[[], str | None]) -> None:
-        self._metrics, self._ready = metrics, ready
+    name: str
+    holds: str
+    doubt: str = ""
+    required: bool = True  # without it the node is not ready
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON."""
+        ok = not self.doubt
+        return {"name": self.name, "ok": ok, "required": self.required, "detail": self.doubt or self.holds}
+
+
+class Health:
+    """Answers without a log-in, by what `checks` says at the moment."""
+
+    def __init__(self, metrics: ConsoleMetrics, checks: Callable[[], Sequence[Check]]) -> None:
+        self._metrics, self._checks = metrics, checks
         self._views = Shared(self._of_views, _SERVED_SECONDS[0])
 
     async def live(self, _: web.Request) -> web.Response:
         """The process answers."""
         return web.Response(text="ok\n")
 
-    async def ready(self, _: web.Request) -> web.Response:
-        """The node can accept."""
-        reason = self._ready()
-        body = {"ready": reason is None, "reason": reason}
-        return web.json_response(body, status=200 if reason is None else 503)
+    async def ready(self, request: web.Request) -> web.Response:
+        """The node can accept. `?verbose`: with each check, for people too."""
+        checks = self._checks()
+        reason = _reason(checks)
+        body: dict[str, Any] = {"ready": reason is None, "reason": reason}
+        verbose = "verbose" in request.query
+        if verbose:
+            body["checks"] = [each.shown() for each in checks]
+        text = json.dumps(body, ensure_ascii=False, indent=2 if verbose else None)
+        return web.json_response(text=text, status=200 if reason is None else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
         """For Prometheus. What is counted in this process is of now, the rest at most some seconds old."""
         now = asyncio.get_running_loop().time()
         views, _until = await self._views.get(lambda made: now < made[1])
+        checks = self._checks()
+        self._metrics.checked({each.name: not each.doubt for each in checks}, ready=_reason(checks) is None)
         body = self._metrics.of_process() + views
         return web.Response(body=body, headers={"Content-Type": _METRICS_TYPE})
 
@@ -50,6 +76,11 @@ class Health:
         begun = loop.time()
         text = await asyncio.to_thread(self._metrics.of_views)
         return text, loop.time() + served_for(loop.time() - begun)
+
+
+def _reason(checks: Sequence[Check]) -> str | None:
+    """Why the node is not ready; None when it is."""
+    return next((each.doubt for each in checks if each.required and each.doubt), None)
 
 
 def served_for(took: float) -> float:

@@ -9,7 +9,7 @@ callers without a certificate) is counted in this process.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,13 @@ class ConsoleMetrics:
         )
         self._records = Counter("axis_journal_records", "Records appended.", registry=self.registry)
         self._head = Gauge("axis_journal_head", "Sequence of the newest record.", registry=self.registry)
+        self._ready = Gauge("axis_ready", "1 while the node can accept, as /readyz.", registry=self.registry)
+        self._checks = Gauge(
+            "axis_check_ok",
+            "1 while a check of /readyz?verbose holds.",
+            labelnames=["check"],
+            registry=self.registry,
+        )
         self._views = CollectorRegistry()
         self._views.register(_FromViews(views, clock))
 
@@ -53,6 +60,12 @@ class ConsoleMetrics:
     def head(self, sequence: int) -> None:
         """Where the journal stands, when nothing has been appended yet."""
         self._head.set(sequence)
+
+    def checked(self, checks: Mapping[str, bool], *, ready: bool) -> None:
+        """What /readyz says now: whether each check holds, and whether all that are needed do."""
+        self._ready.set(ready)
+        for name, ok in checks.items():
+            self._checks.labels(name).set(ok)
 
     def of_process(self) -> bytes:
         """The exposition text of what is counted in this process: a few numbers."""

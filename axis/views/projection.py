@@ -106,6 +106,11 @@ class Views:
                     _log.warning("views_rebuilding" if anew else "views_failed", error=str(error))
                     await asyncio.sleep(_RETRY)
 
+    @property
+    def stands_at(self) -> int:
+        """The sequence to which `follow` has brought the views."""
+        return self._sequence
+
     async def reached(self, sequence: int, timeout: float) -> bool:
         """Wait until `follow` has brought the views to `sequence`; False after `timeout` seconds."""
         async with self._reached:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,10 +42,14 @@ async def test_a_journal_ahead_of_the_clock_is_said_everywhere(tmp_path: Path) -
         await running.node.sequencer.submit(Register("G22", "Văn phòng"))
     async with serving(home) as running:
         console = urlsplit(running.console_url)
-        url = f"http://{console.netloc}/readyz"
+        url = f"http://{console.netloc}/readyz?verbose"
         async with aiohttp.ClientSession() as session, session.get(url) as response:
             assert response.status == 503
-            assert "ahead of the clock" in (await response.json())["reason"]
+            told = await response.text()
+        assert "ahead of the clock" in json.loads(told)["reason"]
+        ok = {check["name"]: check["ok"] for check in json.loads(told)["checks"]}
+        assert ok == {"journal": True, "head": True, "clock": False, "views": True}
+        assert not re.search(r"G22|Văn phòng", told), "nobody has logged in"
         with pytest.raises(Refusal, match="unavailable"):
             await control.call(home, "org.add", {"code": "G14", "name": "Bộ Nội vụ"}, 10)
         checks = await asyncio.to_thread(examine, home)

@@ -15,6 +15,7 @@ from axispb.v1 import journal_pb2
 from axis.console.accounts import Accounts, new_token, token_sha256
 from axis.console.acts import Acts
 from axis.console.app import Sources, create_console
+from axis.console.health import Check
 from axis.console.metrics import ConsoleMetrics
 from axis.console.roles import Role
 from axis.control import Operation
@@ -61,6 +62,7 @@ class Desk:
     client: TestClient
     history: History
     metrics: ConsoleMetrics
+    #: Why the node is not ready, and why its pages are behind.
     broken: list[str]
     views: Views
     accounts: Accounts
@@ -129,7 +131,10 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
         views,
         history.journal.record,
         metrics,
-        lambda: broken[0] if broken else None,
+        lambda: (
+            Check("journal", "what is decided is appended", broken[0] if broken else ""),
+            Check("views", "pages show what the journal holds", broken[1] if broken[1:] else "", required=False),
+        ),
         lambda: history.now,
         contacts=lambda: contacts,
         directory=DirectoryPages(history.journal).newest,

@@ -33,6 +33,33 @@ async def test_health_and_metrics_need_no_log_in(desk: Desk) -> None:
     assert (await desk.get("/metrics")).status == 200
 
 
+async def test_each_check_is_told_by_its_name_and_in_words(desk: Desk) -> None:
+    holds = {"name": "journal", "ok": True, "required": True, "detail": "what is decided is appended"}
+    response = await desk.get("/readyz?verbose")
+    text = await response.text()
+    told = json.loads(text)
+    assert (response.status, told["ready"], told["checks"][0]) == (200, True, holds)
+    assert "\n" in text, "for people too"
+    desk.broken += ["", "pages are behind"]
+    response = await desk.get("/readyz?verbose=1")
+    told = await response.json()
+    assert (response.status, told["ready"], told["reason"]) == (200, True, None)
+    assert [(one["name"], one["ok"], one["detail"]) for one in told["checks"]][1] == (
+        "views",
+        False,
+        "pages are behind",
+    )
+    assert await (await desk.get("/readyz")).json() == {"ready": True, "reason": None}
+    assert (await samples(desk))["axis_check_ok", "views"] == 0
+    assert (await samples(desk))["axis_ready",] == 1
+    desk.broken[0] = "the disk is full"
+    response = await desk.get("/readyz?verbose")
+    told = await response.json()
+    assert (response.status, told["reason"], told["checks"][0]["ok"]) == (503, "the disk is full", False)
+    found = await samples(desk)
+    assert (found["axis_ready",], found["axis_check_ok", "journal"]) == (0, 0)
+
+
 @pytest.mark.parametrize("path", ["/", "/traffic", "/anything"])
 async def test_pages_lead_to_the_log_in(desk: Desk, path: str) -> None:
     response = await desk.get(path)
