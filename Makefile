@@ -65,7 +65,7 @@ proto: install  ## Generate the Python modules from proto/axispb
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --pyi_out=proto proto/axispb/v1/*.proto
 
 .PHONY: system
-system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; chromium looks at the console; faketime sets clocks wrong; systemd judges its units
+system: prometheus  # openssl and git come with Debian; xmlsec1 signs packets for tests, by OpenSSL; chromium looks at the console; faketime sets clocks wrong; systemd judges its units
 	@for tool in openssl git curl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v xmlsec1 >/dev/null || missing="$$missing xmlsec1 libxmlsec1-openssl"; \
@@ -74,6 +74,15 @@ system:  # openssl and git come with Debian; xmlsec1 signs packets for tests, by
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; \
 	  else echo "install first:$$missing" >&2; exit 2; fi; fi
+
+.PHONY: prometheus
+prometheus:  # scrapes nodes in tests; the service of its package, which would listen everywhere, is neither started nor enabled
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null && exit; \
+	[ "$$(id -u)" = 0 ] || { echo "install first: prometheus" >&2; exit 2; }; \
+	policy=/usr/sbin/policy-rc.d; \
+	[ -e $$policy ] || { trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; }; \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus && \
+	{ systemctl --quiet disable prometheus.service 2>/dev/null || true; }
 
 clean:  ## Remove the environment and everything the demo made
 	rm -rf .venv axis-demo wheels .compose
