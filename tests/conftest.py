@@ -31,7 +31,15 @@ _NOT_TRACED = {
         "test_console",
         "test_vxp_",
     ),
-    "e2e": ("test_cluster", "test_deployment", "test_edxml_", "test_journey_", "test_packet_", "test_vxp"),
+    "e2e": (
+        "test_cluster",
+        "test_deployment",
+        "test_edxml_",
+        "test_journey_",
+        "test_packet_",
+        "test_prometheus",
+        "test_vxp",
+    ),
 }
 
 

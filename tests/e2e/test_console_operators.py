@@ -22,6 +22,7 @@ from yarl import URL
 from axis.cli import main
 from axis.console.accounts import ACCOUNTS_FILE
 from axis.console.guard import CSRF_HEADER
+from tests.support.described import Operations, check_request, operations
 from tests.support.wire import AxisNode, axis_node
 
 pytestmark = pytest.mark.e2e
@@ -67,6 +68,8 @@ class Browser:
         self.url = URL(node.running.console_url).with_query(None)
         # Cookies of an address, which this client else does not keep.
         self.session = aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True))
+        #: What answers are held against; nothing at first.
+        self.described: Operations = {}
 
     async def __aenter__(self) -> Browser:
         return self
@@ -83,9 +86,16 @@ class Browser:
         async with self.session.get(self.url.join(URL(path)), allow_redirects=False) as response:
             return response.status
 
+    async def read_description(self) -> None:
+        async with self.session.get(self.url / "api/v1/openapi.json") as response:
+            self.described = operations(await response.json())
+
     async def post(self, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         async with self.session.post(self.url / path, json=body or {}, headers=headers) as response:
-            return response.status, await response.json(content_type=None)
+            answer = await response.json(content_type=None)
+        if self.described:
+            check_request(self.described, "POST", f"/{path}", response.status, answer)
+        return response.status, answer
 
 
 async def test_acts_through_the_api_name_who_did_them(node: AxisNode) -> None:
@@ -94,6 +104,8 @@ async def test_acts_through_the_api_name_who_did_them(node: AxisNode) -> None:
     viewer = (await operator(node, "add", "vy", "--role", "viewer", "--token"))["secret"]
     sender = await node.organisation("G22")
     async with Browser(node, registrar) as rin, Browser(node, worker) as oanh, Browser(node, viewer) as vy:
+        for browser in (rin, oanh, vy):
+            await browser.read_description()
         unit = {"code": "G14", "name": "Bộ Tư pháp", "remark": "theo công văn 5"}
         for browser in (vy, oanh):
             status, problem = await browser.post("api/v1/units", unit)

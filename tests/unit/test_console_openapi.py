@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from axis.console.roles import Role
 from axis.core.errors import CODES
 from bench.history import Signers
 from tests.support.console import START, TOKEN, Desk, desk_in
-from tests.support.described import check_answer
+from tests.support.described import check_answer, operations
 
 PATH = "/api/v1/openapi.json"
 
@@ -47,14 +46,6 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         await made.catch_up()
         made.contacts["G14"] = history.now
         yield made
-
-
-def operations(described: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {
-        (method.upper(), path): operation
-        for path, item in described["paths"].items()
-        for method, operation in item.items()
-    }
 
 
 async def test_all_that_is_served_is_described_and_nothing_else(desk: Desk) -> None:
