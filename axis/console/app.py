@@ -104,6 +104,8 @@ def create_console(
     audited = Audits(site, reading, audits)
     api = Api(reading, documents, sources.now)
     described = Description(
+        site,
+        reading,
         (
             *overview.twins(),
             *units.twins(),
@@ -111,7 +113,7 @@ def create_console(
             *trust.twins(),
             *audited.twins(),
             *act_twins(),
-        )
+        ),
     )
     application.add_routes(
         [
@@ -143,6 +145,7 @@ def create_console(
             *trust.routes(),
             *register.routes(),
             *audited.routes(),
+            web.get("/api", described.page),
             *served(described.routes),
         ]
     )

@@ -1,4 +1,4 @@
-"""`/api/v1` described: OpenAPI 3.1, made of the routes that are served and of who may use each.
+"""`/api/v1` described: OpenAPI 3.1, made of the routes that are served and of who may use each; and as a page.
 
 Whoever has a log-in may read it. What refuses before a route is reached (log-in, role, other sites' pages) is
 said here, once; everything else stands with its route.
@@ -6,6 +6,7 @@ said here, once; everything else stands with its route.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib import metadata
@@ -17,7 +18,9 @@ from axis.console.access import ACCESS
 from axis.console.api import json_answer
 from axis.console.filters import only
 from axis.console.guard import COOKIE, CSRF_HEADER
+from axis.console.reading import Reading
 from axis.console.roles import Role
+from axis.console.site import Site
 from axis.openapi import Route, document
 
 __all__ = ["Description", "served"]
@@ -53,14 +56,32 @@ _SCHEMES: Final = {
 class Description:
     """Serves the description of `routes`, and of itself."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, site: Site, reading: Reading, routes: Iterable[Route]) -> None:
+        self._site, self._reading = site, reading
         own = Route("GET", _PATH, self.serve, "This description.", "application/json", codes=("field_invalid",))
         self.routes: Final = (*routes, own)
         self._made: dict[str, Any] | None = None
 
     async def serve(self, request: web.Request) -> web.Response:
-        """Made when it is first asked for."""
+        """As JSON."""
         only(request.query, ())
+        return json_answer(self._described())
+
+    async def page(self, request: web.Request) -> web.Response:
+        """For people."""
+        only(request.query, ())
+        described = self._described()
+
+        def made() -> web.Response:
+            schemas = described["components"]["schemas"].items()
+            shapes = {name: json.dumps(schema, ensure_ascii=False, indent=2) for name, schema in schemas}
+            values = {"described": described, "shapes": shapes, "at": _PATH, "origin": request.url.origin()}
+            return self._site.page(request, "api", **values)
+
+        return await self._reading.compute(made)
+
+    def _described(self) -> dict[str, Any]:
+        """Made when it is first asked for."""
         if self._made is None:
             self._made = document(
                 [_refused_before(route) for route in self.routes],
@@ -70,7 +91,7 @@ class Description:
                 schemes=_SCHEMES,
                 security=_security,
             )
-        return json_answer(self._made)
+        return self._made
 
 
 def served(routes: Iterable[Route]) -> list[web.RouteDef]:

@@ -18,7 +18,6 @@ from tests.support.described import check_answer, operations
 
 PATH = "/api/v1/openapi.json"
 
-
 #: What a parameter without a list of values may be; `from` is a day but for the traffic log.
 VALUES = {
     "period": "2026-11", "month": "2026-11", "quarter": "2026-Q4", "year": "2026", "from": "2026-11-01",
@@ -192,3 +191,16 @@ async def test_queries_may_hold_what_is_described_and_nothing_else(desk: Desk) -
             assert answer.status == 200, (place, name, await answer.text())
         answer = await desk.get(f"{place}?nobody-knows=1", Authorization=f"Bearer {TOKEN}")
         assert answer.status == 422, place
+
+
+async def test_the_description_is_a_page_too(desk: Desk) -> None:
+    described = await desk.api(PATH)
+    page = await (await desk.get("/api", Authorization=f"Bearer {TOKEN}")).text()
+    for (method, path), operation in operations(described).items():
+        assert f"<code>{method} {path}</code>" in page
+        assert operation["summary"].replace("'", "&#39;") in page
+    for name in described["components"]["schemas"]:
+        assert f'<details id="{name}">' in page
+    named = set(re.findall(r'href="#(\w+)"', page)) - {"content"}
+    assert {"Problem", "Overview", "Requeue"} <= named <= set(described["components"]["schemas"])
+    assert 'href="/api"' in await (await desk.get("/", Authorization=f"Bearer {TOKEN}")).text()
