@@ -53,7 +53,7 @@ class Api:
                 "GET",
                 "/api/v1/traffic",
                 self.traffic,
-                "Events of the journal that match a filter, in pages: the newest first to be had.",
+                "Events of the journal that match a filter, in pages; without a cursor the newest.",
                 TrafficPage,
                 parameters=FILTER,
                 codes=("field_invalid", "unavailable"),

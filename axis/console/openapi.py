@@ -1,4 +1,4 @@
-"""`/api/v1` described: OpenAPI 3.1, made of the routes that are served and of who may use each; and as a page.
+"""`/api/v1` described, as OpenAPI 3.1 and as a page: made of the routes that are served and of who may use them.
 
 Whoever has a log-in may read it. What refuses before a route is reached (log-in, role, other sites' pages) is
 said here, once; everything else stands with its route.
@@ -58,7 +58,8 @@ class Description:
 
     def __init__(self, site: Site, reading: Reading, routes: Iterable[Route]) -> None:
         self._site, self._reading = site, reading
-        own = Route("GET", _PATH, self.serve, "This description.", "application/json", codes=("field_invalid",))
+        kind, codes = "application/json", ("field_invalid",)
+        own = Route("GET", _PATH, self.serve, "This description.", kind, codes=codes)
         self.routes: Final = (*routes, own)
         self._made: dict[str, Any] | None = None
 
@@ -75,8 +76,9 @@ class Description:
         def made() -> web.Response:
             schemas = described["components"]["schemas"].items()
             shapes = {name: json.dumps(schema, ensure_ascii=False, indent=2) for name, schema in schemas}
-            values = {"described": described, "shapes": shapes, "at": _PATH, "origin": request.url.origin()}
-            return self._site.page(request, "api", **values)
+            return self._site.page(
+                request, "api", described=described, shapes=shapes, at=_PATH, origin=request.url.origin()
+            )
 
         return await self._reading.compute(made)
 

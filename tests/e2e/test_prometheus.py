@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes real nodes by the configuration in deploy/, and promtool judges the rules there."""
+"""A real Prometheus scrapes real nodes by the configuration in deploy/, and promtool judges its rules."""
 
 from __future__ import annotations
 
@@ -78,10 +78,11 @@ async def test_what_happened_on_the_axis_is_what_prometheus_has(tmp_path: Path) 
             assert await found.values(wanted) == wanted
             described = set(await found.get("metadata"))
             rules = (await found.get("rules"))["groups"][0]["rules"]
+    alerts = re.findall(r"- alert: (\w+)", (RULES / "alerts.yml").read_text())
+    assert [rule["name"] for rule in rules] == alerts
     asked = {OF_HISTOGRAM.sub("", name) for text in expressions() for name in METRIC.findall(text)}
     assert len(asked) > 10
     assert asked <= described, "rules and dashboard ask for what the nodes export"
-    assert [rule["name"] for rule in rules] == re.findall(r"- alert: (\w+)", (RULES / "alerts.yml").read_text())
 
 
 def expressions() -> list[str]:

@@ -133,7 +133,7 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
         metrics,
         lambda: (
             Check("journal", "what is decided is appended", broken[0] if broken else ""),
-            Check("views", "pages show what the journal holds", broken[1] if broken[1:] else "", required=False),
+            Check("views", "pages show what there is", broken[1] if broken[1:] else "", required=False),
         ),
         lambda: history.now,
         contacts=lambda: contacts,

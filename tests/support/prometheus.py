@@ -28,7 +28,8 @@ def here(text: str, axis: Address, agencies: Sequence[Address]) -> str:
     """The scrape configuration, scraping these each second instead of the containers each 15 s."""
 
     def targets(addresses: Sequence[Address]) -> str:
-        return "    static_configs:\n      - targets: [" + ", ".join(f'"{h}:{p}"' for h, p in addresses) + "]\n"
+        listed = ", ".join(f'"{host}:{port}"' for host, port in addresses)
+        return f"    static_configs:\n      - targets: [{listed}]\n"
 
     changes = {
         r"scrape_interval: 15s": "scrape_interval: 1s",
