@@ -28,7 +28,7 @@ demo: install  ## A complete local axis with six agencies and traffic (Ctrl-C st
 WORKERS ?= $(shell nproc)
 
 test: install system  ## The whole test suite (WORKERS=n at once)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --cov=axis.core --cov=axis.flow --cov-branch --cov-report=term:skip-covered --cov-fail-under=99.5
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --cov=axis.core --cov=axis.flow --cov-branch --cov-report=term:skip-covered --cov-fail-under=99.5
 
 lint: install  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

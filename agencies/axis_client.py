@@ -24,7 +24,7 @@ from axis.control import refusal_from_problem
 from axis.core.envelope import Envelope
 from axis.core.errors import Refusal
 
-__all__ = ["AxisClient"]
+__all__ = ["AxisClient", "OutOfReach"]
 
 M = TypeVar("M", bound=Message)
 Chunks = Callable[[], AsyncIterator[bytes]]
@@ -38,6 +38,13 @@ _ANSWER_LIMIT: Final = 64 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
 #: Answers of one address that another may give better.
 _ELSEWHERE: Final = frozenset({"behind_head", "shutting_down", "unavailable", "journal_forked"})
+
+
+class OutOfReach(Refusal):
+    """`unavailable`, by the network's word: the axis has not answered."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("unavailable", detail)
 
 
 class AxisClient:
@@ -165,7 +172,7 @@ class AxisClient:
                     yield chunk
         except _BROKEN as error:
             self._next_address(self._urls[0])
-            raise Refusal("unavailable", f"download broke off: {error!r}") from error
+            raise OutOfReach(f"download broke off: {error!r}") from error
 
     async def _call(
         self,
@@ -200,7 +207,7 @@ class AxisClient:
             except _BROKEN as error:
                 self.reachable = False
                 why = str(error) or type(error).__name__
-                refusal = Refusal("unavailable", f"the axis at {url} is out of reach: {why}")
+                refusal = OutOfReach(f"the axis at {url} is out of reach: {why}")
             except Refusal as answered:
                 if answered.name not in _ELSEWHERE:
                     raise

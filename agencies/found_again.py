@@ -2,7 +2,7 @@
 
 A home that was restored from an older copy finds in its feed what it sent after the copy was made. The
 envelope and the acceptance come with the feed; the contents are fetched here, beside it, until all are back
-or a month of asking was in vain.
+or a month of answers that do not bring them was in vain.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from axispb.v1 import document_pb2
 
 from agencies import outbox
 from agencies.attachments import AttachmentRow
+from agencies.axis_client import OutOfReach
 from agencies.backoff import Random, back_off, wait_for_signal
 from agencies.contents import insert_contents
 from agencies.events import Events
@@ -116,13 +117,18 @@ class FoundAgain:
     async def _missing(self, document_id: str, before: Tries, why: Refusal) -> Tries | None:
         """Its contents did not come: when they are asked for again; None where they are given up."""
         now = self._clock.now()
+        pause = back_off(before.count, _LONGEST_PAUSE, self._random, why.retry_after)
+        if isinstance(why, OutOfReach):
+            # Only what the axis answers tells that nobody has them, however long it is away.
+            unanswered = replace(before, next_at=now + pause)
+            await self._store.write(lambda c: mark_tried(c, document_id, unanswered))
+            return unanswered
         first_at, count = before.first_at or now, before.count + 1
         if now - first_at > _ASKED_FOR and count >= _TRIES_AT_LEAST:
             await self._store.write(lambda c: mark_lost(c, document_id, why.name))
             get_logger().error("own_contents_given_up", document_id=document_id, code=why.name, tries=count)
             self._events.publish([("alarm", {"what": "own_contents_given_up", "document_id": document_id})])
             return None
-        pause = back_off(before.count, _LONGEST_PAUSE, self._random, why.retry_after)
         tries = Tries(count, first_at, now + pause)
         await self._store.write(lambda c: mark_tried(c, document_id, tries))
         get_logger().warning("own_contents_missing", document_id=document_id, code=why.name, tries=count)

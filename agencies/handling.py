@@ -326,5 +326,11 @@ class Handler:
 
 
 def _closed_here(connection: sqlite3.Connection, message: evidence_pb2.Notice, at: int) -> Happened:
-    changed = inbox.close_by_axis(connection, message, at)
-    return [("receipt_not_needed", {"document_id": message.document_id})] if changed else []
+    was, document_id = inbox.close_by_axis(connection, message, at), message.document_id
+    if was not in ("waiting", "queued", "taken"):
+        return []
+    happened: Happened = [("receipt_not_needed", {"document_id": document_id})]
+    if was == "taken":
+        # An axis that has a receipt closes nothing: it lost this one, and somebody should know of it.
+        happened.append(("alarm", {"what": "taken_receipt_closed", "document_id": document_id}))
+    return happened

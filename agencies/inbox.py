@@ -253,25 +253,26 @@ def decide(connection: sqlite3.Connection, document_id: str, receipt: SignedRece
     return changed.rowcount == 1
 
 
-def close_by_axis(connection: sqlite3.Connection, notice: evidence_pb2.Notice, at: int) -> bool:
+def close_by_axis(connection: sqlite3.Connection, notice: evidence_pb2.Notice, at: int) -> str:
     """The axis closed an attempt that this node had: no receipt is needed any more.
 
     Where one was taken before, the axis lost it, and was closed before it came again: it counts no more.
-    False where the attempt is unknown here.
+    The state in which the receipt was; empty where the attempt is unknown here.
     """
     key = (notice.document_id, notice.recipient_unit, notice.attempt)
-    changed = connection.execute(
+    row = connection.execute(
+        "SELECT state FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?", key
+    ).fetchone()
+    if row is None:
+        return ""
+    connection.execute(
         "UPDATE receipt SET state = 'stopped', code = 'delivery_closed', sequence = 0"
         " WHERE document_id = ? AND unit = ? AND attempt = ? AND state IN ('waiting', 'queued', 'taken')",
         key,
-    ).rowcount
-    if not connection.execute(
-        "SELECT 1 FROM receipt WHERE document_id = ? AND unit = ? AND attempt = ?", key
-    ).fetchone():
-        return False
+    )
     forget_outcome(connection, *key)
     count_outcome(connection, *key, "dead", at)
-    return changed == 1
+    return str(row["state"])
 
 
 def hold(connection: sqlite3.Connection, item: api_pb2.FeedItem, code: str, detail: str, at: int) -> None:

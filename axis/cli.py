@@ -92,10 +92,13 @@ def _keep_journal(home: Path, url: str) -> None:
     """Where the journal is from now on."""
     import asyncio
 
+    from axis.app.engines import check_journal
     from axis.app.home import read_home, set_journal
     from axis.control import HomeLock
 
     if not url.startswith("sqlite:"):
+        # A home that cannot go there stays as it is.
+        check_journal(read_home(home), url)
         set_journal(home, url)
     elif read_home(home).settings.journal:
         from axis.app.leaving import leave

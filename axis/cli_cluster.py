@@ -119,6 +119,7 @@ def cluster_status(home: Home, as_json: Json = False) -> None:
         if stream:
             led = f"led by {stream['leader']}" if stream["led"] else "without a leader that has a majority"
             typer.echo(f"stream {stream['name']}: {stream['phase']}, ends at frame {stream['last']}, {led}")
+            table(stream["servers"], ("name", "in_reach", "behind"))
         else:
             typer.echo("the journal has no stream in this cluster")
         table(answer["nodes"], ("node", "frame", "sequence", "sha256", "doubt"))

@@ -23,7 +23,16 @@ from urllib.parse import urlsplit
 
 from axis.cluster import Connection, Judge, NotAnswered
 
-__all__ = ["JetStream", "Message", "NotAnswered", "Refused", "StreamState", "cluster_tls", "servers_of"]
+__all__ = [
+    "JetStream",
+    "Message",
+    "NotAnswered",
+    "Refused",
+    "StreamServer",
+    "StreamState",
+    "cluster_tls",
+    "servers_of",
+]
 
 #: Refusals of nats-server that engines tell apart.
 STREAM_NOT_FOUND: Final = 10059
@@ -69,6 +78,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamServer:
+    """A server that holds a stream, as the leader sees it; `behind` messages of what the leader has."""
+
+    name: str
+    in_reach: bool
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamState:
     """How far a stream reaches; `created` tells a stream from one made later under the same name.
 
@@ -84,6 +102,7 @@ class StreamState:
     last: int
     leader: str
     led: bool
+    servers: tuple[StreamServer, ...] = ()
 
 
 def servers_of(url: str) -> list[str]:
@@ -271,10 +290,11 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
     cluster = cluster or {}
     leader = str(cluster.get("leader") or "")
     replicas = cluster.get("replicas") or []
-    # 0 is said of a server that was never heard, too: by every server that is no leader.
-    heard = sum(not each.get("offline") and 0 < each.get("active", 0) < _LEASE_NS for each in replicas)
+    followers = [_follower(each) for each in replicas]
+    heard = sum(each.in_reach for each in followers)
     # A server that names another as leader, and hears from it, speaks for itself alone.
     leads = bool(leader) and all(each.get("name") != leader for each in replicas)
+    first = [StreamServer(leader, in_reach=True, behind=0)] if leads else []
     return StreamState(
         created=str(answer["created"]),
         config=answer["config"],
@@ -282,4 +302,11 @@ def _state(answer: Mapping[str, Any]) -> StreamState:
         last=int(state["last_seq"]),
         leader=leader,
         led=alone or (leads and 2 * (1 + heard) > 1 + len(replicas)),
+        servers=(*first, *followers),
     )
+
+
+def _follower(replica: Mapping[str, Any]) -> StreamServer:
+    # 0 is said of a server that was never heard, too: by every server that is no leader.
+    in_reach = not replica.get("offline") and 0 < replica.get("active", 0) < _LEASE_NS
+    return StreamServer(str(replica.get("name")), in_reach, int(replica.get("lag") or 0))

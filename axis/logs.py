@@ -37,21 +37,23 @@ _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
 )
 
 
+def _readable(colors: bool) -> structlog.typing.Processor:
+    # The default prints local variables: keys and secrets are among them, and it takes seconds.
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+
+
 #: Before anybody configures: a command's standard output is for what it was asked.
-structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+structlog.configure(
+    processors=[*structlog.get_config()["processors"][:-1], _readable(sys.stderr.isatty())],
+    logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+)
 
 
 def configure(stream: TextIO | None = None, json: bool = True, level: int = logging.INFO) -> None:
     """Send logs to `stream` (standard error by default), as JSON lines or readable ones. Repeatable."""
     target = stream if stream is not None else sys.stderr
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if json
-        else structlog.dev.ConsoleRenderer(
-            colors=target.isatty(),
-            # The default prints local variables: keys and secrets are among them.
-            exception_formatter=structlog.dev.plain_traceback,
-        )
+        structlog.processors.JSONRenderer(ensure_ascii=False) if json else _readable(target.isatty())
     )
     structlog.configure(
         processors=[

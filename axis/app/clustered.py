@@ -8,6 +8,8 @@ the cluster (`axis.app.leaving`) opens its stream again.
 from __future__ import annotations
 
 import socket
+import ssl
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import monotonic
@@ -129,12 +131,17 @@ async def status(home: Home) -> dict[str, Any]:
 
 async def connect(home: Home) -> JetStream:
     """A connection with the home's keys. Raises ConfigError, NotAnswered."""
+    servers, tls = way_to(home, home.settings.journal)
+    return await JetStream.connect(servers, tls, name=node_name(home))
+
+
+def way_to(home: Home, journal: str) -> tuple[Sequence[str], ssl.SSLContext | None]:
+    """The servers that `journal` names, and the home's keys for them. Raises ConfigError."""
     try:
-        servers = servers_of(home.settings.journal)
-        tls = cluster_tls(home.keys_path / CLUSTER_KEYS, servers)
+        servers = servers_of(journal)
+        return servers, cluster_tls(home.keys_path / CLUSTER_KEYS, servers)
     except (ValueError, OSError) as error:
         raise ConfigError(f"journal: {error}") from error
-    return await JetStream.connect(servers, tls, name=node_name(home))
 
 
 def node_name(home: Home) -> str:

@@ -5,7 +5,8 @@ The setting `journal` decides: empty for an axis on one machine, `nats://HOST:PO
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from axis.ports import Blobs, Journal
 if TYPE_CHECKING:
     from axis.app.cluster_acts import ClusterActs
 
-__all__ = ["Engines", "open_engines"]
+__all__ = ["Engines", "check_journal", "open_engines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,25 @@ async def open_engines(home: Home, opened: AsyncExitStack) -> Engines:
         blobs = FileBlobs.open_root(home.blobs_path)
         opened.push_async_callback(blobs.close)
         return Engines(file, blobs)
-    try:
-        # Only then: an axis on one machine needs no NATS.
+    with _cluster_extra():
         from axis.app.clustered import open_clustered
+    clustered = await open_clustered(home, file, opened)
+    return Engines(clustered.journal, clustered.blobs, clustered.acts)
+
+
+def check_journal(home: Home, journal: str) -> None:
+    """Return if the home has what it takes to go there; no server is asked. Raises ConfigError."""
+    with _cluster_extra():
+        from axis.app.clustered import way_to
+    way_to(home, journal)
+
+
+@contextmanager
+def _cluster_extra() -> Iterator[None]:
+    """Around imports that only a cluster needs: an axis on one machine needs no NATS."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"a journal in a cluster needs the extra document-axis[cluster]: {error}"
         ) from error
-    clustered = await open_clustered(home, file, opened)
-    return Engines(clustered.journal, clustered.blobs, clustered.acts)

@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from axis.core.frame import Frame
-from axis.jetstream import JetStream, NotAnswered, Refused, StreamState
+from axis.jetstream import JetStream, NotAnswered, Refused, StreamServer, StreamState
 from axis.ports import JournalBroken
 
 __all__ = ["JournalStream", "Phase", "Standing", "stream_config", "stream_name", "subject_of"]
@@ -63,6 +63,7 @@ class Standing:
     last: int
     leader: str
     led: bool  # see jetstream.StreamState
+    servers: tuple[StreamServer, ...] = ()
 
     @property
     def open_for(self) -> tuple[str, Phase, int, str]:
@@ -191,7 +192,15 @@ class JournalStream:
         phase, until = self._phase(state.config.get("subjects"))
         closed_by = str((state.config.get("metadata") or {}).get(_CLOSED_BY) or "")
         return Standing(
-            phase, until, state.created, closed_by, state.first, state.last, state.leader, state.led
+            phase,
+            until,
+            state.created,
+            closed_by,
+            state.first,
+            state.last,
+            state.leader,
+            state.led,
+            state.servers,
         )
 
     def _phase(self, subjects: object) -> tuple[Phase, int]:

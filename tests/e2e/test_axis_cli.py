@@ -141,7 +141,9 @@ def test_answers_that_are_no(home: Path) -> None:
 def test_what_cannot_run(home: Path, tmp_path: Path) -> None:
     assert "is no axis home" in axis("org", "list", status=2, home=tmp_path).stderr
     axis("org", "import", str(tmp_path / "nothing.csv"), status=2, home=home)
-    axis("serve", "--journal", "nats://x", status=2, home=home)
+    for journal, word in (("nats://x", "keys/cluster"), ("x", "nats://HOST:PORT")):
+        assert word in axis("serve", "--journal", journal, status=2, home=home).stderr
+        axis("org", "list", home=home)  # the home stays as it was
     axis("init", "--home", str(tmp_path / "new"), "--listen", "nonsense", status=2)
     axis("org", "list", "--nonsense", status=2, home=home)
     broken = tmp_path / "broken"

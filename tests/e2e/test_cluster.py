@@ -137,7 +137,10 @@ async def test_a_lost_cluster_is_made_again_beside_its_nodes(
     first = await country.post("G22", {"to": ["G14"], "subject": "Trước"}, bytes(200_000))
     assert (await country.outcome("G22", first["document_id"]))["state"] == "delivered"
     homes = (country.axis_home, country.folder / "axis-2")
-    assert (await cluster_status(homes[0]))["sound"]
+    status = await cluster_status(homes[0])
+    assert status["sound"]
+    held_by = {server["name"]: server["in_reach"] for server in status["stream"]["servers"]}
+    assert held_by == {"nats-1": True, "nats-2": True, "nats-3": True}
 
     connection = await nats.connect()
     try:

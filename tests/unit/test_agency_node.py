@@ -608,6 +608,15 @@ async def test_a_later_attempt_that_is_held_is_closed_once_it_is_stored(tmp_path
         assert not world.node.parts.store.rows("SELECT 1 FROM held")
 
 
+async def test_an_axis_that_closes_what_it_has_a_receipt_of_alarms(world: World) -> None:
+    document_id = claimed(world.axis.accept(world.axis.document("G14", "G22")))
+    await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "taken")
+    world.axis.notice(document_id, "G22", evidence_pb2.NOTICE_KIND_DEAD, 1, "", "G22", "G14")
+    await world.until(lambda: world.got(document_id)["deliveries"][0]["receipt"] == "stopped")
+    alarms = [e.data for e in world.node.parts.events.after(0) if e.name == "alarm"]
+    assert alarms == [{"what": "taken_receipt_closed", "document_id": document_id}]
+
+
 async def test_nothing_waits_for_a_document_that_was_given_up(world: World) -> None:
     """Its content never came; after a month and some tries neither it nor the notice of its end is held."""
     document = world.axis.document("G14", "G22", files=(b"lost",))

@@ -208,11 +208,20 @@ async def test_an_attachment_that_nobody_has_is_given_up_after_a_month(tmp_path:
         await world.until(lambda: world.sent(whole)["contents"] == "here")
         await world.until(lambda: tries(world, document_id) == 1)
         # A month in which it was hardly asked for is no reason: the node may have stood still.
-        for number, days in enumerate((31, *[0] * 18), start=2):
+        for number, days in enumerate((31, *[0] * 17), start=2):
             assert world.sent(document_id)["contents"] == "fetching"
             assert (await node_of(world))["contents_fetching"] == 1
             world.clock.jump(days * DAY_MS + 400_000)
             await world.until(lambda n=number: tries(world, document_id) in {n, None})  # type: ignore[misc]
+        # An axis that is out of reach says nothing about them.
+        world.axis.lose = {"contents": 1 << 30, "documents": 1 << 30}
+        for _ in range(3):
+            asked = world.axis.calls.count("documents")
+            world.clock.jump(400_000)
+            await world.until(lambda before=asked: world.axis.calls.count("documents") > before)  # type: ignore[misc]
+        assert tries(world, document_id) == 19
+        world.axis.lose.clear()
+        world.clock.jump(400_000)
         await world.until(lambda: world.sent(document_id)["contents"] == "lost")
         alarms = [e.data for e in world.node.parts.events.after(0) if e.name == "alarm"]
         assert {"what": "own_contents_given_up", "document_id": document_id} in alarms

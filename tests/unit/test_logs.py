@@ -91,3 +91,20 @@ def test_a_malformed_traceparent_restarts_the_trace(header: str | None) -> None:
 
 def test_a_later_version_of_traceparent_may_be_longer() -> None:
     assert parse_traceparent(f"01-{'1' * 32}-{'1' * 16}-01-more") == "1" * 32
+
+
+def test_an_exception_before_anybody_configures_is_logged_without_local_variables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(secret: str) -> None:
+        raise ValueError(len(secret))
+
+    try:
+        fail("a token")
+    except ValueError:
+        get_logger().exception("failed")
+    told = capsys.readouterr().err
+    assert "ValueError: 7" in told
+    assert "in fail" in told
+    assert "secret =" not in told
+    assert "'a token'" not in told
