@@ -1,4 +1,4 @@
-"""`/api/v1` described, as OpenAPI 3.1 and as a page: made of the routes that are served and of who may use them.
+"""`/api/v1` described, as OpenAPI 3.1 and as a page: made of the routes that are served, with their roles.
 
 Whoever has a log-in may read it. What refuses before a route is reached (log-in, role, other sites' pages) is
 said here, once; everything else stands with its route.

@@ -68,7 +68,7 @@ class NewUnit(Body):
     code: str
     name: str
     parent: Annotated[str, Field(description="empty: none, or what the code's beginning says")] = ""
-    old_codes: list[str] = []
+    old_codes: Annotated[list[str], Field(default_factory=list)]
     mail: str = ""
     remark: Annotated[str, Field(description="why; it is kept")] = ""
 
