@@ -200,7 +200,7 @@ async def test_the_description_is_a_page_too(desk: Desk) -> None:
     page = await (await desk.get("/api", Authorization=f"Bearer {TOKEN}")).text()
     for (method, path), operation in operations(described).items():
         assert f"<code>{method} {path}</code>" in page
-        assert operation["summary"].replace("'", "&#39;") in page
+        assert operation["summary"].replace("'", "&#39;").replace("`", "") in re.sub("</?code>", "", page)
     for name in described["components"]["schemas"]:
         assert f'<details id="{name}">' in page
     named = set(re.findall(r'href="#(\w+)"', page)) - {"content"}
