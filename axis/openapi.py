@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from axis.core.errors import CODES
@@ -34,7 +34,9 @@ class Problem(BaseModel):
     status: int
     code: str
     detail: str
-    temporary: bool
+    temporary: Annotated[bool, Field(description="whether the same request may succeed later")]
+    retry_after: Annotated[int | None, Field(description="after so many seconds")] = None
+    check: Annotated[int | None, Field(description="the step of a verification that failed")] = None
 
 
 @dataclass(frozen=True, slots=True)
