@@ -76,6 +76,8 @@ async def test_what_happened_on_the_axis_is_what_prometheus_has(tmp_path: Path) 
                 "sum(agency_inbox_documents)": 1.0,
             }
             assert await found.values(wanted) == wanted
+            for text in expressions():
+                await found.get("query", query=text)
             described = set(await found.get("metadata"))
             rules = (await found.get("rules"))["groups"][0]["rules"]
     alerts = re.findall(r"- alert: (\w+)", (RULES / "alerts.yml").read_text())
