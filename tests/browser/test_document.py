@@ -39,4 +39,3 @@ async def test_text_of_others_stays_text_and_breaks_nothing(visit: Visit) -> Non
 async def test_what_does_not_exist_is_said_in_words(visit: Visit) -> None:
     await visit.go("/documents/none")
     await expect(visit.page.get_by_role("alert")).to_contain_text("Không tìm thấy")
-    visit.faults.clear()  # the browser reports the status 404 as an error
