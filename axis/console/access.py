@@ -37,6 +37,7 @@ ACCESS: Final[dict[tuple[str, str], Role | None]] = {
     ("GET", "/reports/volumes.csv"): Role.VIEWER,
     ("GET", "/reports/volumes.xlsx"): Role.VIEWER,
     ("GET", "/live/overview"): Role.VIEWER,
+    ("GET", "/live/audit"): Role.VIEWER,
     ("GET", "/api/v1/overview"): Role.VIEWER,
     ("GET", "/charts/minutes.svg"): Role.VIEWER,
     ("GET", "/charts/days.svg"): Role.VIEWER,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from axis.console.filters import only
 from axis.console.roles import OPERATOR, Operator, Role
 from axis.control import Operation
 from axis.core.errors import Refusal
@@ -117,6 +118,7 @@ async def _post(
     request: web.Request,
 ) -> web.Response:
     """One act: what the path and the body name, by the operator who asks."""
+    only(request.query, ())
     given = await _body(request, needed, possible)
     answer = await act(request.app[ACTS], request[OPERATOR], **request.match_info, **given)
     return web.json_response(answer, dumps=partial(json.dumps, ensure_ascii=False))

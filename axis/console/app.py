@@ -136,7 +136,7 @@ def create_console(
             web.get("/api/v1/documents/{document_id}", api.document),
             *trust.routes(),
             *register.routes(),
-            *Audits(site, reading, audits).routes(),
+            *Audits(site, reading, live, audits).routes(),
             *acts_routes(),
         ]
     )

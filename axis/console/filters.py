@@ -8,18 +8,13 @@ from typing import Final, cast, get_args
 from multidict import MultiMapping
 
 from axis.core.errors import Refusal
-from axis.views.criteria import Direction, Filter
+from axis.views.criteria import EVENTS, Direction, Filter
 from axis.views.text import parse_time
 
-__all__ = ["EVENTS", "KINDS", "MOST", "OUTCOMES", "filter_of", "only"]
+__all__ = ["KINDS", "MOST", "OUTCOMES", "filter_of", "only"]
 
 #: Lines of one page, at most.
 MOST: Final = 1000
-EVENTS: Final = (
-    "accepted", "received", "refused", "dead", "requeued", "status", "late_receipt", "rejected", "registered",
-    "enrolled", "suspended", "resumed", "issued", "revoked", "token_issued", "founded",
-    "receipt", "receipted", "noticed", "unknown",
-)  # fmt: skip
 KINDS: Final = ("document", "status")
 OUTCOMES: Final = ("received", "refused", "dead")
 _NAMES: Final = (

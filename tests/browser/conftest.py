@@ -68,6 +68,13 @@ class Window:
             assert not grave, [
                 (each["id"], each["help"], [node["html"][:200] for node in each["nodes"]]) for each in grave
             ]
+        await self.page.emulate_media(color_scheme="light")
+
+    def complaints(self) -> list[str]:
+        """What the browser complained of since it was last asked."""
+        told = self.faults.copy()
+        self.faults.clear()
+        return told
 
 
 @dataclass
@@ -78,11 +85,15 @@ class Visit(Window):
 
 
 @asynccontextmanager
-async def window_on(browser: Browser, url: str, folder: Path) -> AsyncIterator[Window]:
+async def window_on(
+    browser: Browser, url: str, folder: Path, *, script: bool = True
+) -> AsyncIterator[Window]:
     """A window that nobody has logged in from. At the end nothing may have gone wrong in it."""
     shots = Path(os.environ.get("SCREENSHOTS", str(folder / "screenshots")))
     shots.mkdir(parents=True, exist_ok=True)
-    context = await browser.new_context(locale="vi-VN", timezone_id="Europe/Paris")
+    context = await browser.new_context(
+        locale="vi-VN", timezone_id="Europe/Paris", java_script_enabled=script
+    )
     context.set_default_timeout(LIMIT)
     page = await context.new_page()
     faults: list[str] = []
