@@ -100,7 +100,7 @@ class Charts:
         return svg(await asyncio.to_thread(bars, say("chart.hours"), labels, series, say("chart.nothing")))
 
     async def _shared(self, request: web.Request, title: str, labels: list[str], rows: _Rows) -> web.Response:
-        """Drawn once for all who look at the same numbers in the same language: whoever follows the first page
+        """Drawn once for all who look at the same numbers in the same language: who follows the first page
         asks for it whenever something happens.
         """
         key = title, language(request)

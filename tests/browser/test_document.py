@@ -9,6 +9,7 @@ from tests.browser.conftest import Visit
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+
 async def test_a_document_tells_all_that_happened_to_it(visit: Visit) -> None:
     await visit.go("/traffic?text=quyet+dinh")
     await visit.page.get_by_role("link", name="Quyết định <b>số</b> 274").first.click()

@@ -71,7 +71,9 @@ async def test_the_charts_are_drawn_anew_while_one_looks(visit: Visit) -> None:
     await expect(page.locator("table.minutes")).to_be_visible()
 
 
-async def test_without_script_a_page_is_right_after_it_is_loaded_again(browser: Browser, visit: Visit) -> None:
+async def test_without_script_a_page_is_right_after_it_is_loaded_again(
+    browser: Browser, visit: Visit
+) -> None:
     async with window_on(browser, visit.url, visit.shots, script=False) as window:
         await window.go(f"/?token={TOKEN}")
         sent = window.page.locator("table.days tbody tr").first.locator("td").first

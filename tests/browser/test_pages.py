@@ -33,7 +33,7 @@ FILES = (".csv", ".ndjson", ".xlsx")
 
 
 def script(field: str) -> str:
-    """What would be seen to have run, or to have been stopped by the policy alone; short enough for a name."""
+    """What would be seen to have run, or to have been stopped by the policy alone."""
     return f"<script>alert('{field}')</script><img src=x onerror=alert()>"
 
 
@@ -158,7 +158,9 @@ async def test_script_in_what_comes_by_itself_is_shown_as_text(bad: Bad) -> None
     for path in ("/", "/traffic"):
         await visit.go(path)
         subject = script(f"live{path[1:]}")
-        sent = await history.send("H26", ["G14"], [10], subject, script("number"), notation=script("notation"))
+        sent = await history.send(
+            "H26", ["G14"], [10], subject, script("number"), notation=script("notation")
+        )
         await history.take(sent, "G14", reason=script("late"))
         await visit.desk.catch_up()
         rows = visit.page.locator("tbody[data-tail] tr.new")

@@ -1,4 +1,4 @@
-"""An operator's day in front of an axis as it is started (`axis serve`), with agency nodes (`agency serve`)."""
+"""An operator in front of an axis as it is started (`axis serve`), with agency nodes (`agency serve`)."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ class Real:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Real]:
     folder = tmp_path_factory.mktemp("real")
-    await command(
-        "axis", folder / "axis", "init", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"
-    )
+    await command("axis", folder / "axis", "init", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0")
     async with served("axis", folder / "axis") as ready:
         found = re.search(r"console (http\S+)/\?token=(\S+)", ready)
         assert found is not None, ready
