@@ -137,6 +137,7 @@ async def test_a_document_from_its_arrival_to_its_last_receipt(browser: Browser,
         await is_stuck_and_opened_again(window, document_id)
         async with served("agency", real.folder / "H26"):
             await is_received_once(real, window, document_id)
+        await is_kept_with_who_and_why(window)
 
 
 async def arrives(real: Real, window: Window) -> str:
@@ -250,6 +251,19 @@ async def is_received_once(real: Real, window: Window, document_id: str) -> None
     counted = {row["code"]: row for row in (await _volumes(real))["rows"]}["H26"]
     names = ("addressed", "dead", "requeued", "received", "in_flight")
     assert {name: counted[name] for name in names} == {**dict.fromkeys(names, 1), "in_flight": 0}
+
+
+async def is_kept_with_who_and_why(window: Window) -> None:
+    """Of all acts those of one operator: the registrations were the registrar's."""
+    page = window.page
+    await window.go("/audit")
+    acts = page.get_by_role("region", name="Thao tác của người vận hành").locator("tbody tr")
+    await expect(acts.filter(has_text="đăng ký").first).to_be_visible()
+    await page.get_by_label("Người thao tác").fill("oanh")
+    await page.get_by_role("button", name="Xem").click()
+    await expect(acts).to_have_count(2)
+    await expect(acts.first).to_contain_text("nút sắp chạy lại")
+    await expect(acts.last).to_contain_text("nút đang hỏng")
 
 
 def _delivery(page: Page, code: str) -> Locator:
