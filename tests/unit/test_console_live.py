@@ -94,7 +94,7 @@ async def test_what_has_an_end_is_not_followed(desk: Desk) -> None:
     assert (refused.status, (await refused.json(content_type=None))["code"]) == (422, "field_invalid")
 
 
-@pytest.mark.parametrize("path", ["/live/overview", "/live/traffic"])
+@pytest.mark.parametrize("path", ["/live/overview", "/live/traffic", "/live/audit"])
 @pytest.mark.parametrize("end", ["log out", "disable", "idle"])
 async def test_a_stream_ends_with_its_log_in(desk: Desk, path: str, end: str) -> None:
     given = await cookie(desk)
