@@ -51,6 +51,8 @@ async def test_the_report_is_downloaded_and_printed(visit: Visit) -> None:
     await page.emulate_media(media="print", color_scheme="light")
     await expect(page.locator("header.top")).to_be_hidden()
     await expect(page.locator("table.report")).to_be_visible()
+    await page.screenshot(path=visit.shots / "report-print.png", full_page=True)
+    await visit.check_accessibility()
 
 
 async def test_a_units_page_is_readable(visit: Visit) -> None:
