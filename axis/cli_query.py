@@ -67,9 +67,11 @@ def log(
 ) -> None:
     """Show the traffic log; with --json one object a line."""
     from axis.cli_views import follow_log
+    from axis.views.criteria import EVENTS, Filter
     from axis.views.text import parse_time
-    from axis.views.traffic import Filter
 
+    if event is not None and event not in EVENTS:
+        raise typer.BadParameter(f"--event {event!r}: one of {', '.join(EVENTS)} is expected")
     try:
         first = None if since is None else parse_time(since)
         last = None if until is None else parse_time(until, end=True)

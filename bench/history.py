@@ -180,8 +180,12 @@ class History:
         blobs: Sequence[bytes] = (),
         priority: int = 0,
         speaks_of: tuple[str, str] = ("", ""),
+        notation: str = "QĐ-TTg",
+        names: Sequence[str] = (),
     ) -> Sent:
-        """A document is accepted. `recipients` are primary codes; `speaks_of`: relation, original's name."""
+        """A document is accepted. `recipients` are primary codes; `speaks_of`: relation, original's name;
+        `names` are those of the first attachments.
+        """
         document_id = self._new_id()
         fields = document_pb2.Fields(subject=subject, code_number=number, issuer_document_id=number)
         fields.other.priority = priority
@@ -195,7 +199,7 @@ class History:
             fields.business.doc_type = 3
             fields.business.replacements.add(document_id=named)
         if number:
-            fields.code_notation = "QĐ-TTg"
+            fields.code_notation = notation
         shas = [hashlib.sha256(blob).digest() for blob in blobs] or [
             hashlib.sha256(f"{document_id}/{n}".encode()).digest() for n in range(len(sizes))
         ]
@@ -208,9 +212,12 @@ class History:
             created_at=self.now,
             fields=fields,
             attachments=[
-                document_pb2.Attachment(name=f"{n}.pdf", media_type="application/pdf", size=size, sha256=sha)
-                for n, (size, sha) in enumerate(
-                    zip(sizes or [len(blob) for blob in blobs], shas, strict=True)
+                document_pb2.Attachment(name=name, media_type="application/pdf", size=size, sha256=sha)
+                for name, size, sha in zip(
+                    [*names, *(f"{n}.pdf" for n in range(len(names), len(shas)))],
+                    sizes or [len(blob) for blob in blobs],
+                    shas,
+                    strict=True,
                 )
             ],
         )

@@ -39,6 +39,7 @@ ACCESS: Final[dict[tuple[str, str], Role | None]] = {
     ("GET", "/live/overview"): Role.VIEWER,
     ("GET", "/api"): Role.VIEWER,
     ("GET", "/api/v1/openapi.json"): Role.VIEWER,
+    ("GET", "/live/audit"): Role.VIEWER,
     ("GET", "/api/v1/overview"): Role.VIEWER,
     ("GET", "/charts/minutes.svg"): Role.VIEWER,
     ("GET", "/charts/days.svg"): Role.VIEWER,

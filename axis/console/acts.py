@@ -16,6 +16,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import BaseModel
 
+from axis.console.filters import only
 from axis.console.roles import OPERATOR, Operator, Role
 from axis.console.shapes import acts as shapes
 from axis.control import Operation
@@ -174,6 +175,7 @@ async def _post(
     act: Callable[..., Awaitable[_Answer]], shape: type[BaseModel], request: web.Request
 ) -> web.Response:
     """One act: what the path and the body name, by the operator who asks."""
+    only(request.query, ())
     given = await _body(request, shape)
     answer = await act(request.app[ACTS], request[OPERATOR], **request.match_info, **given)
     return web.json_response(answer, dumps=partial(json.dumps, ensure_ascii=False))

@@ -101,7 +101,7 @@ def create_console(
     documents = Documents(site, reading, sources.record)
     trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
     register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
-    audited = Audits(site, reading, audits)
+    audited = Audits(site, reading, live, audits)
     api = Api(reading, documents, sources.now)
     described = Description(
         site,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from axis.console.api import json_answer
 from axis.console.filters import filter_of, only
+from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
 from axis.console.shapes.audits import AuditList, AuditRun
+from axis.console.shared import Shared
 from axis.console.site import Site
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
@@ -22,12 +25,16 @@ from axis.views.traffic import page
 __all__ = ["AuditRuns", "Audits"]
 
 _ACTS: Final = 50
+#: How old a list of runs may be that is only looked at again, in seconds.
+_PAUSE: Final = 0.9
+
+_Runs = list[dict[str, Any]]
 
 
 class AuditRuns(Protocol):
     """Runs audits, one at a time, and keeps what they found (`axis.app.audits` says how)."""
 
-    def all(self) -> list[dict[str, Any]]:
+    def all(self) -> _Runs:
         """Every run that is kept, newest first; called in a thread."""
 
     async def start(self, by: str, quick: bool) -> dict[str, Any]:
@@ -37,14 +44,16 @@ class AuditRuns(Protocol):
 class Audits:
     """`/audit` and its twin. `runs` None: this node runs none."""
 
-    def __init__(self, site: Site, reading: Reading, runs: AuditRuns | None) -> None:
-        self._site, self._reading, self._runs = site, reading, runs
+    def __init__(self, site: Site, reading: Reading, live: Live, runs: AuditRuns | None) -> None:
+        self._site, self._reading, self._live, self._runs = site, reading, live, runs
+        self._recent = Shared(self._read, _PAUSE)
 
     def routes(self) -> list[web.RouteDef]:
         """What is served."""
         return [
             web.get("/audit", self.page),
             web.post("/audit", self.run),
+            web.get("/live/audit", self.follow),
         ]
 
     def twins(self) -> tuple[Route, ...]:
@@ -71,11 +80,26 @@ class Audits:
         )
 
     async def page(self, request: web.Request) -> web.Response:
-        """A run (the newest, or the one that `run` names), all runs, operators' acts in pages."""
+        """A run (the newest, or the one that `run` names), all runs, operators' acts in pages: all of them,
+        or those of `operator`.
+        """
+        only(request.query, ("run", "operator", "before"))
         return await self._show(request)
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """The runs as they go on: how far one is, how it ended. One look serves everybody who waits."""
+        only(request.query, ("run",))
+        loop = asyncio.get_running_loop()
+
+        async def look() -> str:
+            _, runs = await self._recent.get(lambda made: loop.time() - made[0] < _PAUSE)
+            return self._site.fragment(request, "audit_runs", **_shown_runs(request, runs))
+
+        return await self._live.watch(request, look)
 
     async def run(self, request: web.Request) -> web.Response:
         """Begin an audit, and go back to the page, which shows how far it is."""
+        only(request.query, ())
         form = await request.post()
         try:
             await self._start(request, quick=form.get("quick") == "1")
@@ -100,29 +124,41 @@ class Audits:
             raise Refusal("unavailable", "this node runs no audits")
         return await self._runs.start(by.name, quick)
 
-    async def _all(self) -> list[dict[str, Any]]:
+    async def _all(self) -> _Runs:
         return await asyncio.to_thread(self._runs.all) if self._runs is not None else []
 
+    async def _read(self) -> tuple[float, _Runs]:
+        return asyncio.get_running_loop().time(), await self._all()
+
     async def _show(self, request: web.Request, *, problem: Refusal | None = None) -> web.Response:
-        wanted = filter_of({**_place(request), "operator": "*"}, _ACTS)
+        operator = request.query.get("operator", "").strip()
+        wanted = filter_of({**_place(request), "operator": operator or "*"}, _ACTS)
         acts = await self._reading.read(lambda views: page(views, wanted))
-        runs = await self._all()
-        named = request.query.get("run")
-        chosen = next((run for run in runs if named in {None, run["id"]}), None)
-        if named is not None and chosen is None:
+        shown = _shown_runs(request, await self._all())
+        if "run" in request.query and shown["chosen"] is None:
             raise web.HTTPNotFound
         return self._site.page(
             request,
             "audit",
             status=problem.code.http_status if problem else 200,
-            runs=runs,
-            chosen=chosen,
-            busy=any(run["state"] == "running" for run in runs),
+            **shown,
             acts=acts,
+            by=operator,
             axis=AXIS,
             problem=problem,
-            may_run=request[OPERATOR].may(Role.OPERATOR),
         )
+
+
+def _shown_runs(request: web.Request, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the part of the page that tells of runs needs; `chosen` is None where there is no such run."""
+    named = request.query.get("run")
+    return {
+        "runs": runs,
+        "named": named,
+        "chosen": next((run for run in runs if named in {None, run["id"]}), None),
+        "busy": any(run["state"] == "running" for run in runs),
+        "may_run": request[OPERATOR].may(Role.OPERATOR),
+    }
 
 
 def _place(request: web.Request) -> dict[str, str]:

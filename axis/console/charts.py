@@ -42,6 +42,7 @@ _CSS: Final = """
 """
 
 Series = Sequence[tuple[str, Sequence[float]]]
+_Rows = Sequence[dict[str, Any]]
 
 
 class Charts:
@@ -49,18 +50,20 @@ class Charts:
 
     def __init__(self, reading: Reading, now: Callable[[], int], overview: Overview) -> None:
         self._reading, self._now, self._overview = reading, now, overview
+        #: By title and language: the numbers, and the image of them or what draws it.
+        self._drawn: dict[tuple[str, str], tuple[_Rows, asyncio.Task[bytes]]] = {}
 
     async def minutes(self, request: web.Request) -> web.Response:
-        """The last hour, minute by minute."""
-        only(request.query, ())
+        """The last hour, minute by minute. `at` only makes it another address."""
+        only(request.query, ("at",))
         rows = [{**row, "sent": row["accepted"]} for row in (await self._overview.found())["minutes"]]
-        return await self._answer(request, "chart.minutes", [row["at"][11:16] for row in rows], rows)
+        return await self._shared(request, "chart.minutes", [row["at"][11:16] for row in rows], rows)
 
     async def days(self, request: web.Request) -> web.Response:
-        """The last 30 days."""
-        only(request.query, ())
+        """The last 30 days. `at` only makes it another address."""
+        only(request.query, ("at",))
         rows = (await self._overview.found())["days"]
-        return await self._answer(request, "chart.days", [row["day"] for row in rows], rows)
+        return await self._shared(request, "chart.days", [row["day"] for row in rows], rows)
 
     async def units(self, request: web.Request) -> web.Response:
         """The units (with what stands below them) that sent and received most in a period."""
@@ -96,13 +99,27 @@ class Charts:
         labels = [str(row["hour"]) for row in found["hours"]]
         return svg(await asyncio.to_thread(bars, say("chart.hours"), labels, series, say("chart.nothing")))
 
+    async def _shared(self, request: web.Request, title: str, labels: list[str], rows: _Rows) -> web.Response:
+        """Drawn once for all who look at the same numbers in the same language: who follows the first page
+        asks for it whenever something happens.
+        """
+        key = title, language(request)
+        known, image = self._drawn.get(key, (None, None))
+        if image is None or known != rows or (image.done() and image.exception() is not None):
+            image = asyncio.create_task(_drawing(request, title, labels, rows))
+            self._drawn[key] = rows, image
+        return svg(await asyncio.shield(image))
+
     @staticmethod
-    async def _answer(
-        request: web.Request, title: str, labels: list[str], rows: Sequence[dict[str, Any]]
-    ) -> web.Response:
-        say = translator(language(request))
-        series = [(say(f"volume.{name}"), [row[name] for row in rows]) for name in _NAMES]
-        return svg(await asyncio.to_thread(bars, say(title), labels, series, say("chart.nothing")))
+    async def _answer(request: web.Request, title: str, labels: list[str], rows: _Rows) -> web.Response:
+        return svg(await _drawing(request, title, labels, rows))
+
+
+async def _drawing(request: web.Request, title: str, labels: list[str], rows: _Rows) -> bytes:
+    """What was sent, received, refused at each label."""
+    say = translator(language(request))
+    series = [(say(f"volume.{name}"), [row[name] for row in rows]) for name in _NAMES]
+    return await asyncio.to_thread(bars, say(title), labels, series, say("chart.nothing"))
 
 
 def svg(image: bytes) -> web.Response:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from axis.console.acts import ACTS
+from axis.console.filters import only
 from axis.console.paging import part_of
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Operator, Role
@@ -47,6 +48,7 @@ class Documents:
 
     async def page(self, request: web.Request) -> web.Response:
         """The page; 404 in words for an id that is none."""
+        only(request.query, ("done", "delivery", "step"))
         return await self._show(request, done=request.query.get("done", ""))
 
     async def found(self, document_id: str) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class Documents:
         return await self._act(request, request.app[ACTS].close, "closed")
 
     async def _act(self, request: web.Request, act: _Act, done: str) -> web.Response:
+        only(request.query, ())
         form = await request.post()
         to, reason = str(form.get("to", "")), str(form.get("reason", ""))
         document_id = request.match_info["document_id"]

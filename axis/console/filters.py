@@ -9,18 +9,13 @@ from multidict import MultiMapping
 
 from axis.core.errors import Refusal
 from axis.openapi import Parameter
-from axis.views.criteria import Direction, Filter
+from axis.views.criteria import EVENTS, Direction, Filter
 from axis.views.text import parse_time
 
-__all__ = ["EVENTS", "FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "only"]
+__all__ = ["FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "only"]
 
 #: Lines of one page, at most.
 MOST: Final = 1000
-EVENTS: Final = (
-    "accepted", "received", "refused", "dead", "requeued", "status", "late_receipt", "rejected", "registered",
-    "enrolled", "suspended", "resumed", "issued", "revoked", "token_issued", "founded",
-    "receipt", "receipted", "noticed", "unknown",
-)  # fmt: skip
 KINDS: Final = ("document", "status")
 OUTCOMES: Final = ("received", "refused", "dead")
 SUBTREE: Final = Parameter("subtree", "query", "a unit, by any of its codes, with all that stand below it")

@@ -37,6 +37,9 @@ PER_LOG_IN: Final = 8
 
 #: Gives what is new beyond a sequence: HTML by the event's name, and the sequence that it reaches.
 Newer = Callable[[int], Awaitable[tuple[Mapping[str, str], int]]]
+#: Waits a second or less, and gives what is to be sent now, if anything: HTML by the event's name, their id.
+_Step = Callable[[], Awaitable[tuple[Mapping[str, str], str | None]]]
+_NOTHING: Final[tuple[Mapping[str, str], str | None]] = ({}, None)
 
 
 class Live:
@@ -77,21 +80,47 @@ class Live:
         """
         seen = request.headers.get("Last-Event-ID", "")
         after = max(after, int(seen)) if seen.isascii() and seen.isdigit() and len(seen) < 20 else after
+
+        async def step() -> tuple[Mapping[str, str], str | None]:
+            nonlocal after
+            if not await self._moved_beyond(after):
+                return _NOTHING
+            events, reached = await newer(after)
+            if reached == after:  # never at once again for nothing
+                await asyncio.sleep(_LOOK_SECONDS)
+            after = reached
+            return events, str(reached)
+
+        return await self._send(request, step)
+
+    async def watch(self, request: web.Request, look: Callable[[], Awaitable[str]]) -> web.StreamResponse:
+        """Send what `look` gives as the event `part`, whenever that is not what it gave a second before: for
+        what no journal tells of. Ends and refuses as `stream` does.
+        """
+        shown = ""
+
+        async def step() -> tuple[Mapping[str, str], str | None]:
+            nonlocal shown
+            found = await look()
+            if found == shown:
+                await asyncio.sleep(_AGAIN_SECONDS)
+                return _NOTHING
+            shown = found
+            return {"part": found}, None
+
+        return await self._send(request, step)
+
+    async def _send(self, request: web.Request, step: _Step) -> web.StreamResponse:
         with self._counted(request):
             try:
                 async with sse_response(request) as response:
                     while _goes_on(request):
-                        if not await self._moved_beyond(after):
-                            continue
-                        events, reached = await newer(after)
+                        events, reached = await step()
                         if not _goes_on(request):
                             break
                         for name, html in events.items():
                             async with asyncio.timeout(_SEND_SECONDS):
-                                await response.send(html, event=name, id=str(reached))
-                        if reached == after:  # never at once again for nothing
-                            await asyncio.sleep(_LOOK_SECONDS)
-                        after = reached
+                                await response.send(html, event=name, id=reached)
             except (ConnectionResetError, TimeoutError, Refusal) as error:
                 get_logger().debug("stream_ended", detail=str(error))
                 if request.transport is not None:

@@ -64,15 +64,19 @@ class Overview:
 
     async def page(self, request: web.Request) -> web.Response:
         """Figures, the last hour, the last days, recent traffic."""
+        only(request.query, ())
         figures = await self.found()
         lines = await self._reading.read(lambda views: traffic(views, Filter(limit=_RECENT)))
         return self._site.page(request, "overview", figures=figures, lines=lines[::-1], recent=_RECENT)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """The figures and the newest rows, whenever there are events beyond `after`.
+        """The figures, the charts with their tables and the newest rows, whenever there are events beyond
+        `after`.
 
-        One stream for both: a browser has six connections to a host for all its pages (HTTP/1.1).
+        One stream for all: a browser has six connections to a host for all its pages (HTTP/1.1).
         """
+
+        only(request.query, ("after",))
 
         async def newer(seen: int) -> tuple[dict[str, str], int]:
             figures = await self.found()
@@ -80,6 +84,7 @@ class Overview:
             lines = (await self._reading.read(lambda views: page(views, wanted))).lines
             return {
                 "part": self._site.fragment(request, "overview_figures", figures=figures),
+                "charts": self._site.fragment(request, "overview_charts", figures=figures),
                 "rows": self._site.fragment(request, "traffic_rows", lines=lines),
             }, figures["sequence"]
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from axis.console.acts import ACTS
+from axis.console.filters import only
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR
 from axis.console.site import Site
@@ -51,6 +52,7 @@ class RegisterActs:
 
     async def add(self, request: web.Request) -> web.Response:
         """Register a unit: the form, then what was filled in to be confirmed, then its token."""
+        only(request.query, ())
         given = await _form(request)
         values = {name: given.get(name, "") for name in _FIELDS}
         if not given or "change" in given:
@@ -92,6 +94,7 @@ class RegisterActs:
         act = request.match_info["act"]
         if act not in _UNIT_ACTS:
             raise web.HTTPNotFound
+        only(request.query, ())
         code = request.match_info["code"]
         try:
             unit = await self._reading.read(lambda views: one_unit(views, code))
@@ -114,6 +117,7 @@ class RegisterActs:
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Revoke a certificate, for a reason of RFC 5280 and one in words."""
+        only(request.query, ())
         serial = request.match_info["serial"]
         try:
             found = await self._reading.read(lambda views: certificate(views, serial, self._now()))

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from axis.console.filters import EVENTS, KINDS, OUTCOMES, filter_of
+from axis.console.filters import KINDS, OUTCOMES, filter_of
 from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.sending import send_parts
 from axis.console.shown import plain
 from axis.console.site import Site
 from axis.core.errors import Refusal
+from axis.views.criteria import EVENTS
 from axis.views.traffic import Line, every_line, page
 
 __all__ = ["Traffic"]

@@ -173,6 +173,7 @@ class Trust:
 
     async def unit_page(self, request: web.Request) -> web.Response:
         """One unit: its certificates, its node, and what a registrar may do."""
+        only(request.query, ("done",))
         code = request.match_info["code"]
         wanted = Wanted("all", unit=code, limit=_OF_ONE)
 

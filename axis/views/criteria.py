@@ -29,7 +29,7 @@ from axis.views.terms import (
 from axis.views.volumes import resolve
 from axis.views.words import begun
 
-__all__ = ["Criteria", "Direction", "Filter", "sequence_at"]
+__all__ = ["EVENTS", "Criteria", "Direction", "Filter", "sequence_at"]
 
 Direction = Literal["either", "from", "to"]
 
@@ -44,6 +44,13 @@ _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
     "from": ("from",),
     "to": ("to",),
 }
+#: What may be asked for as `event`: each that this version knows, `receipt` for several, `unknown` for those
+#: of a later version.
+EVENTS: Final = (
+    "accepted", "received", "refused", "dead", "requeued", "status", "late_receipt", "rejected", "registered",
+    "enrolled", "suspended", "resumed", "issued", "revoked", "token_issued", "founded",
+    "receipt", "receipted", "noticed", "unknown",
+)  # fmt: skip
 #: Several events by one name.
 _EVENTS: Final[dict[str, tuple[str, ...]]] = {"receipt": ("received", "refused")}
 

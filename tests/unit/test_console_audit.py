@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -81,7 +82,41 @@ async def test_operators_acts_in_pages(desk: Desk) -> None:
     await desk.catch_up()
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     first = await (await desk.get("/audit", **bearer)).text()
-    assert (first.count("rin"), "lần 59" in first, "lần 09" in first) == (50, True, False)
+    assert (first.count(">rin<"), "lần 59" in first, "lần 09" in first) == (50, True, False)
     older = re.findall(r'rel="next" href="([^"]+)"', first)[0]
     second = await (await desk.get(older, **bearer)).text()
-    assert (second.count("rin"), "lần 09" in second, 'rel="next"' in second) == (10, True, False)
+    assert (second.count(">rin<"), "lần 09" in second, 'rel="next"' in second) == (10, True, False)
+
+
+async def test_acts_of_one_operator(desk: Desk) -> None:
+    for operator in ("rin", "Oanh <b>", "rin"):
+        await desk.history.add(operator=operator, resumed=journal_pb2.UnitResumed(code="G14"))
+    await desk.catch_up()
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    everything = await (await desk.get("/audit", **bearer)).text()
+    assert (everything.count(">rin</a>"), everything.count(">Oanh &lt;b&gt;</a>")) == (2, 1)
+    links = re.findall(r'href="(/audit\?operator=[^"#]+)', everything)
+    assert len(links) == 3
+    for link, found in zip(links, (2, 1, 2), strict=True):
+        one = await (await desk.get(link, **bearer)).text()
+        assert one.count("</a></td><td><span class=") == found
+    nobody = await (await desk.get("/audit?operator=nobody", **bearer)).text()
+    assert "Không có giao dịch nào phù hợp" in nobody
+
+
+async def test_a_run_is_followed_until_it_has_ended(desk: Desk) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert "data-live" not in await (await desk.get("/audit", **bearer)).text()
+    await desk.runs.start("rin", quick=True)
+    assert 'data-live="/live/audit"' in await (await desk.get("/audit", **bearer)).text()
+    async with asyncio.timeout(20), desk.client.get("/live/audit", headers=bearer) as stream:
+
+        async def told(word: str) -> None:
+            while word not in (line := (await stream.content.readline()).decode()):
+                assert line, "ended before"
+
+        await told('value="7"')
+        desk.runs.kept[0]["progress"]["done"] = 11
+        await told('value="11"')
+        desk.runs.kept[0] |= {"state": "done", "seconds": 75, "report": report()}
+        await told("mọi thứ đều khớp")

@@ -61,7 +61,9 @@ async def test_an_event_without_a_word_is_shown_by_its_name(desk: Desk) -> None:
         ("/api/v1/trust?org=G14", "org", "unit"),
         ("/api/v1/trust/units?unit=G14", "unit", "state"),
         ("/api/v1/audits?run=1", "run", "nothing"),
-        ("/charts/days.svg?period=2026", "period", "nothing"),
+        ("/live/overview?unit=G14", "unit", "after"),
+        ("/live/audit?operator=an", "operator", "run"),
+        ("/charts/days.svg?period=2026", "period", "at"),
         ("/charts/units.svg?unit=G14", "unit", "subtree"),
         ("/reports/volumes.csv?kind=status", "kind", "subtree"),
     ],
@@ -75,10 +77,31 @@ async def test_what_would_be_left_out_is_refused(desk: Desk, path: str, name: st
 
 
 async def test_pages_say_which_name_they_do_not_know(desk: Desk) -> None:
-    for path in ("/traffic?outcom=x", "/units?unit=G14", "/trust?org=G14", "/reports/volumes?x=1"):
+    (document_id, *_) = desk.history.sent
+    for path in (
+        "/?month=2026-11",
+        "/traffic?outcom=x",
+        f"/documents/{document_id}?attempt=1",
+        "/units?unit=G14",
+        "/units/G14?subtree=G14",
+        "/reports/volumes?x=1",
+        "/trust?org=G14",
+        "/trust/units?unit=G14",
+        "/trust/units/G14?state=all",
+        "/trust/units/G14/suspend?reason=x",
+        "/trust/add?code=H26",
+        "/audit?by=an",
+    ):
         answer = await desk.get(path, **BEARER)
         name = path.partition("?")[2].partition("=")[0]
         assert (answer.status, f"{name}: not known" in await answer.text()) == (422, True)
+
+
+async def test_an_act_takes_nothing_from_its_address(desk: Desk) -> None:
+    for path in ("units/G14/token?remark=x", "units/G14/resume?remark=x", "audits?operator=x"):
+        answer = await desk.client.post(f"/api/v1/{path}", headers=BEARER)
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (422, "field_invalid")
+    assert (desk.done, desk.runs.kept) == ([], [])
 
 
 async def test_the_twins_take_a_period_by_its_name(desk: Desk) -> None:

@@ -94,7 +94,7 @@ async def test_what_has_an_end_is_not_followed(desk: Desk) -> None:
     assert (refused.status, (await refused.json(content_type=None))["code"]) == (422, "field_invalid")
 
 
-@pytest.mark.parametrize("path", ["/live/overview", "/live/traffic"])
+@pytest.mark.parametrize("path", ["/live/overview", "/live/traffic", "/live/audit"])
 @pytest.mark.parametrize("end", ["log out", "disable", "idle"])
 async def test_a_stream_ends_with_its_log_in(desk: Desk, path: str, end: str) -> None:
     given = await cookie(desk)
@@ -139,7 +139,7 @@ async def test_closed_streams_give_their_places_back(desk: Desk) -> None:
 
 async def test_the_first_page_follows_through_one_stream(desk: Desk) -> None:
     text = await (await desk.get("/", **LINK)).text()
-    assert text.count("/live/overview?after=") == 2
+    assert text.count("/live/overview?after=") == 3
     assert "/live/traffic" not in text
     assert 'data-ended="Trang này không còn tự cập nhật' in text
     after = text.partition("/live/overview?after=")[2].partition('"')[0]
@@ -149,6 +149,8 @@ async def test_the_first_page_follows_through_one_stream(desk: Desk) -> None:
     ):
         await event(desk)
         await line_with(stream, "event: part")
+        await line_with(stream, "event: charts")
+        await line_with(stream, f"/charts/days.svg?at={int(after) + 1}")
         await line_with(stream, "event: rows")
         assert f'id="e{int(after) + 1}"' in await line_with(stream, "<tr id=")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from axis.console.charts import bars
 from axis.console.health import served_for
 from axis.console.metrics import ConsoleMetrics
 from axis.console.shared import Shared
@@ -95,17 +96,27 @@ async def test_the_first_page_and_its_charts_are_computed_once(
         looked.append(now)
         return last_hour(self, connection, now)
 
+    drawn = []
+
+    def draw(title: str, *numbers: Any) -> bytes:
+        drawn.append(title)
+        return bars(title, *numbers)
+
     monkeypatch.setattr(Minutes, "last_hour", counted)
+    monkeypatch.setattr("axis.console.charts.bars", draw)
     paths = ["/", "/charts/days.svg", "/charts/minutes.svg", "/api/v1/overview"] * 5
     answers = await asyncio.gather(*(desk.get(path, Authorization=f"Bearer {TOKEN}") for path in paths))
     assert {answer.status for answer in answers} == {200}
     assert len(looked) == 1
+    assert sorted(drawn) == ["30 ngày qua", "Một giờ qua, theo phút"]
     before: Any = await desk.api("/api/v1/overview")
     await desk.history.send("G22", ["G14"])
     await desk.catch_up()
     after: Any = await desk.api("/api/v1/overview")
     assert after["total"]["sent"] == before["total"]["sent"] + 1
     assert len(looked) == 2
+    await desk.get("/charts/days.svg?at=9", Authorization=f"Bearer {TOKEN}")
+    assert (len(looked), len(drawn)) == (2, 3)
 
 
 async def test_a_reader_of_an_older_state_throws_no_minutes_away(desk: Desk) -> None:

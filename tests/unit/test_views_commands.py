@@ -217,6 +217,7 @@ def test_what_others_wrote_is_shown_as_text(stdout: io.StringIO) -> None:
         (("log", "--since", "yesterday"), 2, "yesterday"),
         (("volumes", "--by", "year"), 2, "year"),
         (("log", "--kind", "letter"), 2, "letter"),
+        (("log", "--event", "recieved"), 2, "token_issued"),
         (("log", "--subtree", "X99"), 1, "refused [field_invalid]"),
     ],
 )

@@ -59,13 +59,54 @@ function follow(body) {
   }
 }
 
-// A part of the page that is replaced as a whole: <section data-live="URL">.
+// A part of the page that is replaced as a whole, by what comes under the event's name, with seconds of rest
+// between: <section data-live="URL" data-event="charts" data-rest="5">.
 function renew(part) {
-  const source = stream(part.dataset.live);
-  source.addEventListener("part", (event) => {
-    // Not under the reader's hands: whoever is in it by keyboard keeps their place.
-    if (!part.contains(document.activeElement)) part.innerHTML = event.data;
+  const rest = 1000 * Number(part.dataset.rest || 0);
+  let newest = null;
+  let resting = false;
+  // Not under the reader's hands: whoever is in it by keyboard keeps their place.
+  const inUse = () => part.contains(document.activeElement);
+
+  async function show() {
+    if (newest === null || resting || inUse()) return;
+    resting = true;
+    const html = newest;
+    newest = null;
+    const made = document.createElement("div");
+    made.innerHTML = html;
+    await Promise.all([...made.querySelectorAll("img")].map(loaded));
+    if (inUse()) newest ??= html;
+    else replace(part, made);
+    setTimeout(() => {
+      resting = false;
+      show();
+    }, rest);
+  }
+
+  stream(part.dataset.live).addEventListener(part.dataset.event || "part", (event) => {
+    newest = event.data;
+    show();
   });
+  part.addEventListener("focusout", () => setTimeout(show));
+}
+
+// An image that can be shown at once, or never: nothing waits longer than ten seconds for it.
+function loaded(image) {
+  image.loading = "eager";
+  const late = new Promise((resolve) => setTimeout(resolve, 10000));
+  return Promise.race([image.decode().catch(() => undefined), late]);
+}
+
+// What the reader opened stays open, and where they looked they go on looking.
+function replace(part, made) {
+  part.querySelectorAll("details[id][open]").forEach((old) => {
+    const same = made.querySelector(`details[id="${old.id}"]`);
+    if (same !== null) same.open = true;
+  });
+  const places = [...part.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
+  part.replaceChildren(...made.childNodes);
+  part.querySelectorAll(".scroll").forEach((each, at) => (each.scrollLeft = places[at] || 0));
 }
 
 document.querySelectorAll("[data-tail]").forEach(follow);
