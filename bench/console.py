@@ -3,8 +3,12 @@
 The events go through the views' own recorder into a file of their own; then every filter of the traffic log
 is asked for with seeded random values, alone and with a time range, at the newest page and at cursors in the
 past; and combinations that hardly meet, which must end early. Everything is read as the console reads it: on
-a read-only connection opened for the request. One JSON line; times in milliseconds, and CPU time beside them,
-which a busy machine spoils less; `partial` counts pages that ended early.
+a read-only connection opened for the request. Then whole pages are asked for over HTTP (`bench.pages`): the
+first one, the table of units and pages of units, for months, years and ranges of days.
+
+One JSON line on stdout; times in milliseconds, and CPU time beside them, which a busy machine spoils less;
+`partial` counts pages that ended early. What is going on is said on stderr. With `--folder` the filled file
+is kept: filling goes on where it was broken off (`--fill` does nothing else), and a whole one is only read.
 """
 
 from __future__ import annotations
@@ -12,23 +16,26 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from axis.views.file import open_readonly, read_position
-from axis.views.projection import Views
 from axis.views.traffic import Filter, page
-from bench.measure import file_bytes
+from bench.filled import Say, fill
+from bench.measure import percentiles
+from bench.pages import measure_pages
 from bench.year import NOTATIONS, OBJECTS, SUBJECTS, Year
 
 __all__ = ["main", "run"]
 
 _LIMIT: Final = 100
+_DOCUMENTS: Final = 1000
 
 #: Makes one filter out of chance.
 Make = Callable[[random.Random], Filter]
@@ -90,13 +97,14 @@ def _variants(make: Make, rng: random.Random, first: int, last: int, head: int) 
     }
 
 
-def _measure(path: Path, filters: dict[str, Make], times: int, seed: int) -> dict[str, Any]:
+def _measure(path: Path, filters: dict[str, Make], times: int, seed: int, say: Say) -> dict[str, Any]:
     with closing(open_readonly(path)) as views:
         position = read_position(views)
         assert position is not None
         (first,) = views.execute("SELECT at FROM events WHERE sequence = 1").fetchone()
     results: dict[str, Any] = {}
     for name, make in filters.items():
+        say(f"measuring filter {name}")
         rng = random.Random(f"{seed}/{name}")
         taken: dict[str, list[float]] = {}
         worked: dict[str, list[float]] = {}
@@ -120,36 +128,39 @@ def _measure(path: Path, filters: dict[str, Make], times: int, seed: int) -> dic
     return results
 
 
-def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    """{"p50", "p95", "max"} of some times."""
-    ordered = sorted(milliseconds)
-    at = {
-        name: ordered[min(len(ordered) - 1, int(part * len(ordered)))]
-        for name, part in (("p50", 0.5), ("p95", 0.95))
-    }
-    return {name: round(value, 2) for name, value in (at | {"max": ordered[-1]}).items()}
+def _silent(_: str) -> None:
+    pass
 
 
-def _fill(path: Path, year: Year, events: int) -> dict[str, Any]:
-    """How fast, and how large."""
-    began, cpu = time.perf_counter(), time.process_time()
-    with closing(Views.open(path)) as views:
-        views.rebuild(year)  # type: ignore[arg-type]  # only what a rebuild asks of a journal
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return {
-        "seconds": round(seconds, 1),
-        "events_per_second": round(events / seconds),
-        "cpu_us_per_event": round(1e6 * cpu / events, 1),  # making the events included
-        "bytes_per_event": round(file_bytes(path) / events),
-    }
+def _loud(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
-def run(folder: Path, events: int, units: int, times: int, seed: int) -> dict[str, Any]:
-    """Fill `events` events of `units` units into a file of `folder`; ask for each filter `times` times."""
+def _documents(path: Path, count: int, seed: int) -> list[str]:
+    """Ids of some documents, anywhere in the year."""
+    rng = random.Random(f"{seed}/documents")
+    with closing(open_readonly(path)) as views:
+        position = read_position(views)
+        assert position is not None
+        found = [
+            views.execute(
+                "SELECT document_id FROM documents WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1",
+                (rng.randint(1, position.sequence),),
+            ).fetchone()
+            for _ in range(count)
+        ]
+    return [str(row[0]) for row in found if row is not None]
+
+
+def run(folder: Path, events: int, units: int, times: int, seed: int, say: Say = _silent) -> dict[str, Any]:
+    """Fill `events` events of `units` units into a file of `folder`; ask for each filter and each page
+    `times` times. `say` is told what is done.
+    """
     year = Year(events, units, seed)
-    path = folder / "views.sqlite"
-    filled = _fill(path, year, events)
-    traffic = _measure(path, _filters(year.codes, year.documents), times, seed)
+    path, filled = fill(folder, year, say)
+    documents = _documents(path, _DOCUMENTS, seed)
+    traffic = _measure(path, _filters(year.codes, documents), times, seed, say)
+    pages = measure_pages(path, year.codes, times, seed, say)
     p95 = {name: max(each["p95"] for each in variants.values()) for name, variants in traffic.items()}
     return {
         "events": events,
@@ -157,7 +168,9 @@ def run(folder: Path, events: int, units: int, times: int, seed: int) -> dict[st
         "fill": filled,
         "traffic_p95_ms": p95,
         "slowest_p95_ms": max(p95.values()),
+        "pages_p95_ms": {name: each["p95"] for name, each in pages.items()},
         "traffic": traffic,
+        "pages": pages,
     }
 
 
@@ -166,11 +179,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--units", type=int, default=20_000)
-    parser.add_argument("--times", type=int, default=40, help="so many random values for each filter")
+    parser.add_argument("--times", type=int, default=40, help="random values for each filter and page")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="keep the filled file here, or go on with it")
+    parser.add_argument("--fill", action="store_true", help="only fill the file of --folder")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-console-") as folder:
-        print(json.dumps(run(Path(folder), asked.events, asked.units, asked.times, asked.seed)))
+    if asked.fill and asked.folder is None:
+        parser.error("--fill needs --folder")
+    with ExitStack() as stack:
+        folder = asked.folder
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-console-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        if asked.fill:
+            _, result = fill(folder, Year(asked.events, asked.units, asked.seed), _loud)
+        else:
+            result = run(folder, asked.events, asked.units, asked.times, asked.seed, _loud)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

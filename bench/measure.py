@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from axis.readonly import open_readonly
 
-__all__ = ["Usage", "disk_bytes", "file_bytes", "own_usage", "reset_peak", "written_bytes"]
+__all__ = ["Usage", "disk_bytes", "file_bytes", "own_usage", "percentiles", "reset_peak", "written_bytes"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -70,3 +71,13 @@ def file_bytes(path: Path) -> int:
             for name in ("page_count", "freelist_count", "page_size")
         )
     return int((pages - free) * size)
+
+
+def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    """{"p50", "p95", "max"} of some times."""
+    ordered = sorted(milliseconds)
+    at = {
+        name: ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+        for name, part in (("p50", 0.5), ("p95", 0.95))
+    }
+    return {name: round(value, 2) for name, value in (at | {"max": ordered[-1]}).items()}

@@ -20,7 +20,10 @@ from axis.core.envelope import Kind
 from axis.core.frame import Frame, Head, encode
 from bench.units import made_units
 
-__all__ = ["NOTATIONS", "OBJECTS", "START", "SUBJECTS", "Year"]
+__all__ = ["JOURNAL", "NOTATIONS", "OBJECTS", "START", "SUBJECTS", "Year"]
+
+#: What the ids of made journals begin with.
+JOURNAL: Final = "bench-"
 
 #: 2026-01-01T00:00:00+07:00
 START: Final = 1_767_200_400_000
@@ -69,13 +72,18 @@ class Year:
         self._due: list[tuple[int, int, str, tuple[str, str, int]]] = []
         self._made = 0
         self._now = START
-        self.documents: list[str] = []  # every hundredth's id
-        self._head = Head.empty("bench")
+        self._head = Head.empty(f"{JOURNAL}{events}-{units}-{seed}")
         self._records = self._make()
 
     def head(self) -> Head:
         """The place that is reached in the end."""
-        return Head("bench", self._events, self._events, bytes(32), START + _LENGTH)
+        return Head(self._head.journal_id, self._events, self._events, bytes(32), START + _LENGTH)
+
+    def frame_hash(self, sequence: int) -> bytes:
+        """The hash of the frame that ends there; the next frames are those behind it. Empty if none does."""
+        while self._head.sequence < sequence and self.frames(self._head.number, 1):
+            pass
+        return self._head.sha256 if self._head.sequence == sequence else b""
 
     def frames(self, after: int, limit: int) -> list[Frame]:
         """The next frames. `after` must be where the last ones ended."""
@@ -230,10 +238,7 @@ class Year:
 
     def _new_id(self) -> str:
         self._made += 1
-        document_id = new_document_id(self._now, self._made.to_bytes(10))
-        if self._made % 100 == 0:
-            self.documents.append(document_id)
-        return document_id
+        return new_document_id(self._now, self._made.to_bytes(10))
 
 
 def _envelope(kind: Kind, message: bytes) -> envelope_pb2.Envelope:

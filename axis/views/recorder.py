@@ -102,14 +102,15 @@ class Recorder:
     def write(self) -> None:
         """Write what is waiting."""
         rows, self._rows = self._rows, Rows()
-        rows.write(self._connection)
+        self._register.settle()
+        rows.write(self._connection, self._register.above)
         self._words.write()
 
     def reset(self) -> None:
         """Forget everything: the transaction was rolled back, or the views were emptied."""
         self._rows = Rows()
         self._known.clear()
-        self._register.forget()
+        self._register.reset()
         self._sides.clear()
         self._words.forget()
 

@@ -1,6 +1,7 @@
 """The register and the certificates in the views: rare changes, written at once.
 
-A later record of the same batch resolves codes through them.
+A later record of the same batch resolves codes through them. What happened below units that others came
+below, or left, is counted anew by `settle`, before anything is added to it.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ class Register:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._primary: dict[str, str] = {}
+        self._lines: dict[str, tuple[str, ...]] = {}
+        self._unsettled: dict[str, bool] = {}  # units below which others stand now; whether with volumes
 
     def registered(self, unit: journal_pb2.UnitRegistered, sequence: int) -> None:
         """A unit is new, or its name, parent or old codes changed."""
-        self._note_move(unit.code, unit.parent)
+        known, before = self._note_move(unit.code, unit.parent), self.above(unit.code)
         self.forget()
         self._connection.execute(
             "INSERT INTO units VALUES (?1, ?2, ?3, ?4, 0,"
-            " EXISTS (SELECT 1 FROM certificates WHERE organisation = ?1), ?5)"
+            " EXISTS (SELECT 1 FROM certificates WHERE organisation = ?1), ?5, 0)"
             " ON CONFLICT DO UPDATE SET name = excluded.name,"
             " parent = excluded.parent, old_codes = excluded.old_codes",
             (unit.code, unit.name, unit.parent, json.dumps(list(unit.old_codes)), sequence),
@@ -44,6 +47,8 @@ class Register:
             "INSERT OR REPLACE INTO aliases VALUES (?,?)",
             [(code, unit.code) for code in (unit.code, *unit.old_codes)],
         )
+        for code in {*before} ^ {*self.above(unit.code)}:
+            self._unsettled[code] = known or self._unsettled.get(code, False)
 
     def suspended(self, code: str, suspended: bool) -> None:
         """A unit was suspended or resumed."""
@@ -93,22 +98,49 @@ class Register:
             self._primary[code] = primary
         return primary
 
+    def above(self, code: str) -> tuple[str, ...]:
+        """Everything above a unit now, nearest first; nothing where the code is not registered."""
+        found = self._lines.get(code)
+        if found is None:
+            rows = self._connection.execute(query("ancestors"), {"code": code, "levels": MAX_LEVELS})
+            found = tuple(str(ancestor) for (ancestor,) in rows)
+            if len(self._lines) >= _REMEMBERED:
+                self._lines.clear()
+            self._lines[code] = found
+        return found
+
     def line(self, code: str) -> tuple[str, ...]:
         """A unit and everything above it now, nearest first; the code alone where nothing is registered."""
-        return (code, *self._above(code))
+        return (code, *self.above(code))
+
+    def settle(self) -> None:
+        """Count anew what is below units that others came below, or left; the deepest first."""
+        unsettled, self._unsettled = self._unsettled, {}
+        for code in sorted(unsettled, key=lambda code: -len(self.above(code))):
+            unit = {"unit": code}
+            self._connection.execute(query("count_units_below"), unit)
+            if unsettled[code]:
+                for name in ("daily", "monthly"):
+                    self._connection.execute(f"DELETE FROM {name} WHERE unit = :unit AND below = 1", unit)
+                self._connection.execute(query("add_days_below"), unit)
+                self._connection.execute(query("add_months_below"), unit)
 
     def forget(self) -> None:
-        """Drop what is remembered: the tables changed, or a transaction was rolled back."""
+        """Drop what is remembered: the tables changed."""
         self._primary.clear()
+        self._lines.clear()
 
-    def _above(self, code: str) -> list[str]:
-        rows = self._connection.execute(query("ancestors"), {"code": code, "levels": MAX_LEVELS})
-        return [str(ancestor) for (ancestor,) in rows]
+    def reset(self) -> None:
+        """Drop everything: the transaction was rolled back, or the views were emptied."""
+        self.forget()
+        self._unsettled.clear()
 
-    def _note_move(self, code: str, parent: str) -> None:
+    def _note_move(self, code: str, parent: str) -> bool:
+        """Whether the unit is known; where it moves, what it stood below is kept."""
         row = self._connection.execute("SELECT parent FROM units WHERE code = ?", (code,)).fetchone()
         if row is not None and row[0] != parent:
             self._connection.executemany(
                 "INSERT OR IGNORE INTO moves VALUES (?,?)",
-                [(code, ancestor) for ancestor in self._above(code) or [""]],
+                [(code, ancestor) for ancestor in self.above(code) or [""]],
             )
+        return row is not None

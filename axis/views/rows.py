@@ -7,7 +7,7 @@ batch does not matter otherwise.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,7 +37,22 @@ _AND_COUNT: Final = """
         dead = dead + excluded.dead, requeued = requeued + excluded.requeued, late = late + excluded.late,
         bytes_sent = bytes_sent + excluded.bytes_sent,
         bytes_received = bytes_received + excluded.bytes_received"""
-_ADD_DAILY: Final = "INSERT INTO daily VALUES (?,?,?,?,?,?,?,?,?,?,?,?)" + _AND_COUNT
+_ADD_DAILY: Final = "INSERT INTO daily VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)" + _AND_COUNT
+# What a month begins with is what the unit's last one ended with: later months come later.
+_ADD_MONTHLY: Final = (
+    """
+    INSERT INTO monthly VALUES (
+        ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+        ?6 + ?10 - ?7 - ?8 - ?9 + ifnull((
+            SELECT in_flight FROM monthly
+            WHERE unit = ?1 AND below = ?2 AND kind = ?3 AND month < ?4 ORDER BY month DESC LIMIT 1
+        ), 0)
+    )"""
+    + _AND_COUNT
+    + """,
+        in_flight = in_flight + excluded.addressed + excluded.requeued
+            - excluded.received - excluded.refused - excluded.dead"""
+)
 _ADD_DAYS: Final = "INSERT INTO days VALUES (?,?,?,?,?,?,?,?,?,?,?)" + _AND_COUNT
 _ADD_HOURS: Final = """
     INSERT INTO hours VALUES (?,?,?,?,?)
@@ -74,6 +89,18 @@ class Daily:
     late: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+
+    def add(self, other: Daily) -> None:
+        """Count what another row counts, too."""
+        self.sent += other.sent
+        self.addressed += other.addressed
+        self.received += other.received
+        self.refused += other.refused
+        self.dead += other.dead
+        self.requeued += other.requeued
+        self.late += other.late
+        self.bytes_sent += other.bytes_sent
+        self.bytes_received += other.bytes_received
 
     def row(self) -> Row:
         """The columns' values."""
@@ -134,8 +161,8 @@ class Rows:
         sums[0] += 1
         sums[1] += milliseconds
 
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write everything, in the caller's transaction."""
+    def write(self, connection: sqlite3.Connection, above: Callable[[str], Iterable[str]]) -> None:
+        """Write everything, in the caller's transaction. `above` names all units above one."""
         run = connection.executemany
         run(_INSERT_DOCUMENT, self.documents)
         run(_INSERT_ORIGINAL, self.originals)
@@ -144,11 +171,22 @@ class Rows:
         run(_OUTCOME, self.outcomes)
         run(_INSERT_EVENT, self.events)
         run(_INSERT_TERMS, self.terms)
-        run(_ADD_DAILY, [(*key, *counts.row()) for key, counts in self.daily.items()])
-        # Of all units on a day one row or more: they add up.
+        # Of a month, and of all units on a day, there may be several rows, in the order of days: they add up.
+        for below, daily in enumerate((self.daily, self._below(above))):
+            rows = [(unit, day, kind, counts.row()) for (unit, day, kind), counts in daily.items()]
+            run(_ADD_DAILY, [(unit, below, day, kind, *counts) for unit, day, kind, counts in rows])
+            run(_ADD_MONTHLY, [(unit, below, kind, day[:7], *counts) for unit, day, kind, counts in rows])
         run(_ADD_DAYS, [(*key[1:], *counts.row()) for key, counts in self.daily.items()])
         run(_ADD_HOURS, [(*key, *counts) for key, counts in self.hours.items()])
         run(_ADD_PAIRS, [(*key, *counts) for key, counts in self.pairs.items()])
         run(_ADD_REFUSALS, self.refusals.items())
         run(_ADD_REJECTIONS, self.rejections.items())
         run(_ADD_DURATIONS, [(limit, *sums) for limit, sums in self.durations.items()])
+
+    def _below(self, above: Callable[[str], Iterable[str]]) -> dict[tuple[str, str, str], Daily]:
+        """What is added to the units above those to which something happened."""
+        found: dict[tuple[str, str, str], Daily] = {}
+        for (unit, day, kind), counts in self.daily.items():
+            for code in above(unit):
+                found.setdefault((code, day, kind), Daily()).add(counts)
+        return found

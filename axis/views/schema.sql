@@ -20,7 +20,8 @@ CREATE TABLE units (
     old_codes           TEXT NOT NULL,           -- JSON list
     suspended           INTEGER NOT NULL CHECK (suspended IN (0, 1)),
     enrolled            INTEGER NOT NULL CHECK (enrolled IN (0, 1)),
-    registered_sequence INTEGER NOT NULL
+    registered_sequence INTEGER NOT NULL,
+    units_below         INTEGER NOT NULL         -- so many stand below it now, on all levels
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX units_parent ON units (parent);
 
@@ -117,9 +118,11 @@ CREATE INDEX events_operator ON events (operator) WHERE operator <> '';
 CREATE INDEX events_document ON events (document) WHERE document IS NOT NULL;
 CREATE INDEX events_rejected ON events (document_id) WHERE document_id <> '';
 
--- What happened to a unit on a day (UTC+07:00). An event counts on the day of its own record.
+-- What happened to a unit on a day (UTC+07:00), and what to all units that stand below it now. An event counts on
+-- the day of its own record.
 CREATE TABLE daily (
     unit           TEXT NOT NULL,
+    below          INTEGER NOT NULL CHECK (below IN (0, 1)),
     day            TEXT NOT NULL,                -- YYYY-MM-DD
     kind           TEXT NOT NULL CHECK (kind IN ('document', 'status')),
     sent           INTEGER NOT NULL,
@@ -131,10 +134,30 @@ CREATE TABLE daily (
     late           INTEGER NOT NULL,
     bytes_sent     INTEGER NOT NULL,
     bytes_received INTEGER NOT NULL,
-    PRIMARY KEY (unit, day, kind)
+    PRIMARY KEY (unit, below, day, kind)
 ) STRICT, WITHOUT ROWID;
 
--- The same of all units together.
+-- The same by the month, and what is in flight at its end: what the unit's next month begins with. So a month is
+-- read without what came before it. Nothing happened to a unit in a month without a row.
+CREATE TABLE monthly (
+    unit           TEXT NOT NULL,
+    below          INTEGER NOT NULL CHECK (below IN (0, 1)),
+    kind           TEXT NOT NULL CHECK (kind IN ('document', 'status')),
+    month          TEXT NOT NULL,                -- YYYY-MM
+    sent           INTEGER NOT NULL,
+    addressed      INTEGER NOT NULL,
+    received       INTEGER NOT NULL,
+    refused        INTEGER NOT NULL,
+    dead           INTEGER NOT NULL,
+    requeued       INTEGER NOT NULL,
+    late           INTEGER NOT NULL,
+    bytes_sent     INTEGER NOT NULL,
+    bytes_received INTEGER NOT NULL,
+    in_flight      INTEGER NOT NULL,
+    PRIMARY KEY (unit, below, kind, month)
+) STRICT, WITHOUT ROWID;
+
+-- What is in `daily`, of all units together.
 CREATE TABLE days (
     day            TEXT NOT NULL,                -- YYYY-MM-DD
     kind           TEXT NOT NULL CHECK (kind IN ('document', 'status')),

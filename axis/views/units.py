@@ -14,6 +14,7 @@ from axis.core.organisation import is_top_code
 from axis.core.volumes import Counts
 from axis.views.file import read_position, snapshot
 from axis.views.queries import query
+from axis.views.spans import Span
 from axis.views.text import rfc3339
 from axis.views.volumes import FIELDS, Selection, resolve
 
@@ -45,12 +46,12 @@ def branches(connection: sqlite3.Connection, selection: Selection, now: int) -> 
     their number; null where none came), `on_time`, `units_below`, `suspended` and `enrolled`.
     Raises Refusal `field_invalid` for an unknown unit.
     """
-    first, last = selection.period()
+    span = Span.of(selection.period())
     root = "" if selection.subtree is None else resolve(connection, selection.subtree)
     with snapshot(connection):
         position = read_position(connection)
         path = _path(connection, root)
-        parameters = {"root": root, "first": first, "last": last, "kind": selection.kind}
+        parameters = {"root": root, "kind": selection.kind, **span.parameters()}
         found = connection.execute(query("volumes_by_branch"), parameters).fetchall()
     rows: list[dict[str, object]] = []
     total = Counts()
@@ -62,7 +63,7 @@ def branches(connection: sqlite3.Connection, selection: Selection, now: int) -> 
                 **{name: row[name] for name in ("code", "name", "parent")},
                 "group": group_of(row["code"]),
                 "rank": None,
-                "units_below": row["below"] if row["code"] != root else None,
+                "units_below": row["units_below"] if row["code"] != root else None,
                 "suspended": bool(row["suspended"]),
                 "enrolled": bool(row["enrolled"]),
                 "on_time": on_time(counts),

@@ -12,21 +12,19 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import openpyxl
 import pytest
 
 from axis.app.home import init_home
 from axis.app.node import open_home
-from axis.cli import main
 from axis.cli_run import table
 from axis.cli_views import follow_log
 from axis.core.commands import Register
 from axis.views.traffic import Filter
+from tests.support.commands import answer, axis
 
 COLUMNS = (
     "code,name,parent,sent,addressed,received,refused,dead,requeued,in_flight_before,in_flight,late,"
@@ -47,34 +45,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     asyncio.run(fill())
     return home
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def axis(*arguments: object) -> Done:
-    """The whole command line, in this process."""
-    stdout, stderr = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
-        patch.setattr(sys, "argv", ["axis", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-    return Done(status, stdout.getvalue(), stderr.getvalue())
-
-
-def answer(*arguments: object) -> Any:
-    done = axis(*arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @contextmanager

@@ -1,17 +1,28 @@
-"""No filter of the traffic log reads a whole table, or sorts more than one document's rows."""
+"""No filter of the traffic log reads a whole table, or sorts more than one document's rows; a month's volumes
+cost the month.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from axis.core.periods import EVER
 from axis.core.state import reduce
+from axis.core.volumes import local_month
 from axis.journal.memory import MemoryJournal
 from axis.views.projection import Views
 from axis.views.queries import query
+from axis.views.spans import Span
+from axis.views.units import branches
+from axis.views.volumes import Selection, volumes
 from bench.history import History
+
+DAY = 86_400_000
 
 #: Not `moved_below`: it reads all moves, where `count_moves` has found them few.
 ASKED = [
@@ -42,3 +53,68 @@ async def test_no_query_scans(name: str, order: str, tmp_path: Path) -> None:
     sorts = [step for step in plan if "TEMP B-TREE" in step]
     # A document's recipients are put into their order; the ancestors of one unit likewise.
     assert len(sorts) == (1 if name in {"traffic", "ancestors"} else 0), plan
+
+
+ASKING: dict[str, Callable[[sqlite3.Connection, str], object]] = {
+    "units": lambda views, month: volumes(views, Selection(month), 0),
+    "subtree": lambda views, month: volumes(views, Selection(month, subtree="G14"), 0),
+    "by day": lambda views, month: volumes(views, Selection(month, "day", "G14"), 0),
+    "branches": lambda views, month: branches(views, Selection(month), 0),
+    "days": lambda views, month: branches(views, Selection(days=(f"{month}-03", f"{month}-20")), 0),
+}
+
+
+@pytest.mark.parametrize("name", ["volumes_by_unit", "volumes_by_branch", "volumes_by_period"])
+async def test_volumes_are_looked_up_unit_by_unit(name: str, tmp_path: Path) -> None:
+    """Days and months of each unit that is counted, by their bounds: never all that there are."""
+    parameters = {"root": "G22", "kind": "document", "length": 7, **Span.of(EVER).parameters()}
+    with closing(Views.open(tmp_path / "views.sqlite")) as views:
+        views.catch_up(MemoryJournal("j", reduce))
+        with closing(views.reader()) as reader:
+            steps = reader.execute(f"EXPLAIN QUERY PLAN {query(name)}", parameters)
+            plan = [str(row["detail"]) for row in steps]
+    looked_up = [step for step in plan if "daily" in step or "monthly" in step]
+    assert len(looked_up) == 5, plan
+    assert all(step.startswith("SEARCH") and "(unit=? AND " in step for step in looked_up), plan
+
+
+async def test_a_month_costs_no_more_after_many_others(tmp_path: Path) -> None:
+    """The steps that SQLite takes for one month's volumes, of a young axis and of an old one."""
+
+    async def steps(path: Path, months: int) -> dict[str, int]:
+        history = History(MemoryJournal("j", reduce))
+        await history.found()
+        for code in ("G22", "G14"):
+            await history.register(code)
+        await history.register("G14.01", parent="G14")
+        for _ in range(months):
+            month = local_month(history.now)
+            for _ in range(4):
+                sent = await history.send("G22", ["G14", "G14.01"])
+                await history.take(sent, "G14.01")
+                await history.move(5 * DAY)
+            while local_month(history.now) == month:
+                await history.move(DAY)
+        await history.flush()
+        with closing(Views.open(path)) as views:
+            views.catch_up(history.journal)
+            with closing(views.reader()) as reader:
+                return {name: _steps(reader, ask, month) for name, ask in ASKING.items()}
+
+    young, old = await steps(tmp_path / "young", 4), await steps(tmp_path / "old", 60)
+    for name, taken in old.items():
+        assert 0 < taken <= 1.1 * young[name], (name, young[name], taken)
+
+
+def _steps(reader: sqlite3.Connection, ask: Callable[[sqlite3.Connection, str], object], month: str) -> int:
+    taken = 0
+
+    def step() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    reader.set_progress_handler(step, 1)
+    ask(reader, month)
+    reader.set_progress_handler(None, 0)
+    return taken

@@ -53,7 +53,7 @@ def dump(views: Views) -> dict[str, list[tuple[object, ...]]]:
     reader = views.reader()
     try:
         tables = ("units", "aliases", "certificates", "documents", "deliveries", "events", "daily",
-                  "rejections", "durations")  # fmt: skip
+                  "monthly", "days", "hours", "pairs", "rejections", "durations")  # fmt: skip
         found = {name: [tuple(row) for row in reader.execute(f"SELECT * FROM {name}")] for name in tables}
         with closing(sqlite3.connect(views.path)) as connection:
             connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, search, instance)")
