@@ -125,7 +125,7 @@ async def _measure(
 async def _console(path: Path, clock: _Clock, token: str) -> AsyncIterator[str]:
     """Where a console of these views is found."""
     with closing(Views.open(path)) as views:
-        sources = Sources(views, lambda _: None, ConsoleMetrics(path, clock), lambda: None, clock)
+        sources = Sources(views, lambda _: None, ConsoleMetrics(path, clock), lambda: (), clock)
         runner = web.AppRunner(create_console(sources, token=token), access_log=None)
         await runner.setup()
         try:
