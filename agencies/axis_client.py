@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -157,7 +157,7 @@ class AxisClient:
         answer = await self._call("POST", "/v1/contents", api_pb2.ContentBatch, body)
         return {(each.key.document_id, each.key.number): each.data for each in answer.contents}
 
-    async def attachment(self, document_id: str, number: int, offset: int = 0) -> AsyncIterator[bytes]:
+    async def attachment(self, document_id: str, number: int, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """Stream an attachment from `offset`; Refusal `unavailable` when the stream breaks off.
 
         One address only: the caller goes on at the offset it has reached.

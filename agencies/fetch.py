@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from agencies.attachments import AttachmentRow
@@ -113,25 +114,25 @@ class Fetcher:
         return contents
 
     async def _stream(self, document_id: str, number: int, attachment: AttachmentRow) -> None:
-        now = self._clock.now()
-        content = self._remote(document_id, number)
+        now, sha256, size = self._clock.now(), attachment.sha256, attachment.size
         try:
-            await self._blobs.put(
-                attachment.sha256, attachment.size, content, owner=OWNER, now=now, pin_until=now + DAY_MS
-            )
+            # Closed whatever happens: a stream that nobody reads on would keep its connection.
+            async with aclosing(self._remote(document_id, number)) as content:
+                await self._blobs.put(sha256, size, content, owner=OWNER, now=now, pin_until=now + DAY_MS)
         except BlobMismatch as error:
             raise _mismatch(number) from error
         except StorageFull as error:
             raise Refusal("storage_full", "no room for an attachment", retry_after=30) from error
 
-    async def _remote(self, document_id: str, number: int) -> AsyncIterator[bytes]:
+    async def _remote(self, document_id: str, number: int) -> AsyncGenerator[bytes, None]:
         """The stream from the axis; where it breaks off it goes on at the same offset, a few times."""
         offset = 0
         for left in reversed(range(_RESUMES)):
             try:
-                async for chunk in self._client.attachment(document_id, number, offset):
-                    offset += len(chunk)
-                    yield chunk
+                async with aclosing(self._client.attachment(document_id, number, offset)) as chunks:
+                    async for chunk in chunks:
+                        offset += len(chunk)
+                        yield chunk
             except Refusal as refusal:
                 if not left or refusal.name != "unavailable" or not offset:
                     raise
