@@ -62,6 +62,7 @@ PAGES = {
     "/trust/certificates/{serial}/revoke": ["/trust/certificates/{serial}/revoke"],
     "/trust/add": ["/trust/add"],
     "/audit": ["/audit"],
+    "/api": ["/api"],
     "/login": ["/login"],
 }
 

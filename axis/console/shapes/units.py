@@ -56,10 +56,6 @@ class Unit(Shape):
     volumes: Annotated[RatedCounts, Field(description="the unit alone")]
     branch: Annotated[RatedCounts, Field(description="with all units below")]
     children: list[Branch]
-    months: Annotated[
-        tuple[str | None, str | None],
-        Field(description="first and last month that `hours` and `partners` count; null: without end"),
-    ]
     hours: list[HourOfDay]
     partners: Annotated[list[Partner], Field(description="the ten it exchanges most with")]
     certificates: list[Certificate]
