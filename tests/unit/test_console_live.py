@@ -123,17 +123,17 @@ async def test_a_stream_ends_when_the_role_changes_without_an_event(desk: Desk) 
 
 async def test_closed_streams_give_their_places_back(desk: Desk) -> None:
     async with asyncio.timeout(30):
-        sessions = [aiohttp.ClientSession() for _ in range(PER_LOG_IN)]
         url = f"{desk.url}/live/traffic?after=999"
-        for session in sessions:
-            assert (await session.get(url, headers=LINK)).status == 200
-        assert (await desk.get("/live/overview", **LINK)).status == 503
-        given = await cookie(desk)
-        async with desk.client.get("/live/overview", headers=given) as other:
-            assert other.status == 200
-        for session in sessions:
-            await session.close()
-        while (await desk.client.get("/live/overview", headers=LINK)).status != 200:
+        async with contextlib.AsyncExitStack() as readers:
+            for _ in range(PER_LOG_IN):
+                session = await readers.enter_async_context(aiohttp.ClientSession())
+                stream = await readers.enter_async_context(session.get(url, headers=LINK))
+                assert stream.status == 200
+            assert (await desk.get("/live/overview", **LINK)).status == 503
+            given = await cookie(desk)
+            async with desk.client.get("/live/overview", headers=given) as other:
+                assert other.status == 200
+        while (await desk.get("/live/overview", **LINK)).status != 200:
             await asyncio.sleep(0.05)
 
 
