@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from functools import partial
 from typing import Final, Literal, Protocol
 
 __all__ = ["Breakable", "Link", "Mode", "Route"]
@@ -66,6 +67,7 @@ class Link:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def in_use(self) -> bool:
@@ -74,12 +76,13 @@ class Link:
 
     async def listen(self, host: str = "127.0.0.1") -> int:
         """Begin to listen on any free port; the port."""
-        self._server = await asyncio.start_server(self._joined, host, 0, limit=_CHUNK)
+        self._server = await asyncio.start_server(self._connected, host, 0, limit=_CHUNK)
         self.port = self._server.sockets[0].getsockname()[1]
         return self.port
 
     async def close(self) -> None:
         """End all connections and listen no more."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for task in tuple(self._tasks):
@@ -105,19 +108,24 @@ class Link:
         for writer in tuple(self._writers):
             _reset(writer)
 
-    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._writers.add(writer)
-        try:
-            # A task that ends cancelled would make asyncio's stream server complain.
-            with contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
-                await self._join(reader, writer)
-        finally:
-            self._writers.discard(writer)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """No coroutine: a task that is cancelled before it begins would leave its connection open."""
+        if self._closed:  # accepted just before
             writer.transport.abort()
+            return
+        self._writers.add(writer)
+        task = asyncio.create_task(self._joined(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, writer))
+
+    def _ended(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._writers.discard(writer)
+        writer.transport.abort()
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._join(reader, writer)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode == "cut":
@@ -125,8 +133,9 @@ class Link:
             _reset(writer)
             return
         await self._passable.wait()
-        upstream = asyncio.open_connection(*self.target, limit=_CHUNK)
-        far_reader, far_writer = await asyncio.wait_for(upstream, _CONNECT_SECONDS)
+        # Not wait_for: cancelled as it ends, it would lose the connection.
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            far_reader, far_writer = await asyncio.open_connection(*self.target, limit=_CHUNK)
         self._writers.add(far_writer)
         try:
             # One direction that breaks takes the other with it; one that ends does not.
