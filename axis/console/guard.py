@@ -38,7 +38,9 @@ _POLICY: Final = (
 )
 
 _SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
-_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_FORM: Final = "application/x-www-form-urlencoded"
+#: What an open page asks for again and again while nobody is there.
+_BY_THEMSELVES: Final = ("/live/", "/charts/")
 _LOCAL: Final = ("localhost", "axis")
 _LONGEST_NAME: Final = 64
 #: Passwords looked at together; each takes 64 MiB for the time.
@@ -129,7 +131,7 @@ class Guard:
         if request.path == "/" and "token" in request.query:
             return self._link(request)
         least = least_role(request)
-        operator, by_cookie = self._who(request)
+        operator, by_cookie = self._who(request, use=not request.path.startswith(_BY_THEMSELVES))
         if request.method not in _SAFE:
             _check_origin(request)
         if operator is not None:
@@ -167,6 +169,7 @@ class Guard:
         if not self._is_link(request.query["token"]):
             raise web.HTTPSeeOther("/login")
         response = web.HTTPSeeOther("/")
+        self._sessions.end(request.cookies.get(COOKIE, ""))
         self.welcome(request, response, self._sessions.begin(CONSOLE, 0))
         raise response
 
@@ -268,8 +271,10 @@ def _host(origin: str) -> str | None:
 
 
 async def _check_form(request: web.Request) -> None:
-    """Read a form once, for whoever asks for it later; 400 where it is none."""
-    if request.content_type in _FORMS:
+    """Read a form once, for whoever asks for it later; 400 where it is none. No form here sends parts."""
+    if request.content_type == "multipart/form-data":
+        raise web.HTTPBadRequest(text=f"forms are {_FORM} here\n")
+    if request.content_type == _FORM:
         try:
             await request.post()
         except (ValueError, LookupError) as error:  # bytes that are no text, or a character set nobody knows
@@ -283,7 +288,7 @@ GUARD: Final = web.AppKey("guard", Guard)
 async def _check_csrf(request: web.Request, operator: Operator) -> None:
     """The session's token, in the header or in a form's field; another site cannot read it to send it."""
     given: object = request.headers.get(CSRF_HEADER)
-    if given is None and request.content_type == "application/x-www-form-urlencoded":
+    if given is None and request.content_type == _FORM:
         given = (await request.post()).get(CSRF_FIELD)
     if not isinstance(given, str) or not hmac.compare_digest(
         given.encode("utf-8", "surrogateescape"), operator.csrf.encode()
