@@ -43,6 +43,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _BY_THEMSELVES: Final = ("/live/", "/charts/")
 _LOCAL: Final = ("localhost", "axis")
 _LONGEST_NAME: Final = 64
+_LAST_PORT: Final = 65_535
 #: Passwords looked at together; each takes 64 MiB for the time.
 _TOGETHER: Final = 2
 #: Log-ins that wait for that; about 3 s.
@@ -241,7 +242,9 @@ class Guard:
         return hmac.compare_digest(token.encode("utf-8", "surrogateescape"), self._token.encode())
 
     def _is_ours(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
+        if port and not (port.isascii() and port.isdigit() and int(port[:6]) <= _LAST_PORT):
+            return False
         name = name.strip("[]").lower()
         if name in self._hosts:
             return True

@@ -172,7 +172,8 @@ async def test_every_answer_has_safe_headers(desk: Desk, path: str) -> None:
 @pytest.mark.parametrize(
     ("host", "status"),
     [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("axis.example:1", 200),
-     ("AXIS:8080", 200), ("rebound.example", 421), ("localhost.evil.example:80", 421)],
+     ("AXIS:8080", 200), ("rebound.example", 421), ("localhost.evil.example:80", 421),
+     ("localhost:", 200), ("localhost:65536", 421), ("localhost:x", 421), ("[::1]:x", 421)],
 )  # fmt: skip
 async def test_other_host_names_are_turned_away(desk: Desk, host: str, status: int) -> None:
     assert (await desk.get("/livez", Host=host)).status == status

@@ -212,6 +212,20 @@ async def test_an_export_that_fails_half_way_is_cut_off(desk: Desk, monkeypatch:
         await answer.read()
 
 
+@pytest.mark.parametrize("path", ["/traffic.csv", "/traffic.ndjson", "/reports/volumes.csv"])
+async def test_head_of_a_file_is_its_headers_alone(desk: Desk, path: str) -> None:
+    """Else its rows would be taken for the answer to the next request of the connection."""
+    reader, writer = await asyncio.open_connection(desk.client.host, desk.client.port)
+    asked = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+    writer.write(f"HEAD {path} HTTP/1.1\r\n{asked}\r\nGET /livez HTTP/1.1\r\n{asked}\r\n".encode())
+    async with asyncio.timeout(20):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(3) == b"ok\n"
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_an_export_ends_with_its_log_in(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("axis.console.traffic.every_line", lambda *_: lines(1_000_000))
     given = await cookie(desk)
