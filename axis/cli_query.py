@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from axis.cli_run import print_json, table
+from axis.cli_run import one_line, print_json, table
 
 __all__ = ["register"]
 
@@ -143,15 +143,15 @@ def show(document_id: DocumentId, home: Home, as_json: Json = False) -> None:
         print_json(answer)
         return
     for name in ("document_id", "kind", "from", "subject", "number", "state", "accepted_at"):
-        typer.echo(f"{name}: {answer[name] or '-'}")
+        _say(f"{name}: {answer[name] or '-'}")
     if answer["flags"]:
-        typer.echo(f"flags: {', '.join(answer['flags'])}")
+        _say(f"flags: {', '.join(answer['flags'])}")
     for one in answer["originals"]:
-        typer.echo(f"{one['relation']} of: {one['document_id'] or one['issuer_document_id'] or '-'}")
+        _say(f"{one['relation']} of: {one['document_id'] or one['issuer_document_id'] or '-'}")
     for one in answer["related"]:
-        typer.echo(f"{one['relation']} by: {one['document_id']} at {one['at']}")
+        _say(f"{one['relation']} by: {one['document_id']} at {one['at']}")
     for part in answer["attachments"]:
-        typer.echo(f"attachment: {part['name']} ({part['media_type']}, {part['size']} bytes)")
+        _say(f"attachment: {part['name']} ({part['media_type']}, {part['size']} bytes)")
     rows = [
         {**row, "attempt": str(row["attempt"]), "at": (row["receipt"] or {}).get("at", "")}
         for row in answer["deliveries"]
@@ -160,11 +160,11 @@ def show(document_id: DocumentId, home: Home, as_json: Json = False) -> None:
     for act in answer["events"]:
         if act["operator"]:
             units, why = _units(act["to"]), f": {act['reason']}" if act["reason"] else ""
-            typer.echo(f"{act['event']} for {units} by operator {act['operator']} at {act['at']}{why}")
+            _say(f"{act['event']} for {units} by operator {act['operator']} at {act['at']}{why}")
     for row in answer["deliveries"]:
         for said in row["statuses"]:
             odd = "" if said["in_order"] else "  (out of order)"
-            typer.echo(f"{row['to']}: {said['code']} by {said['from']} at {said['at']} {said['note']}{odd}")
+            _say(f"{row['to']}: {said['code']} by {said['from']} at {said['at']} {said['note']}{odd}")
 
 
 def audit(
@@ -184,7 +184,7 @@ def audit(
         print_json(report.as_json())
     else:
         for problem in report.problems:
-            typer.echo(f"{problem.sequence or '-'} [{problem.code}]: {problem.detail}")
+            _say(f"{problem.sequence or '-'} [{problem.code}]: {problem.detail}")
         counts = f"{report.records} records, {report.signatures_checked} signatures"
         verdict = "all in order" if not report.problems else f"{len(report.problems)} problems"
         if report.incomplete:
@@ -220,6 +220,11 @@ def doctor(home: Home, as_json: Json = False) -> None:
                 typer.echo(f"     {check.remedy}")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def _say(text: str) -> None:
+    """A line with what others wrote in it."""
+    typer.echo(one_line(text))
 
 
 def _units(codes: Any) -> str:

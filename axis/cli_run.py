@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 
-__all__ = ["acting", "operate", "print_json", "run_main", "table"]
+__all__ = ["acting", "one_line", "operate", "print_json", "run_main", "table"]
 
 #: A node that is just starting or stopping holds its home's lock without answering yet, or any more.
 _LOCK_SECONDS: Final = 15.0
@@ -99,7 +99,7 @@ def table(
         if heading:
             typer.echo("\t".join(columns))
         for row in rows:
-            typer.echo("\t".join(_plain(row[column]) for column in columns))
+            typer.echo("\t".join(one_line(row[column]) for column in columns))
         return
     from rich.console import Console
     from rich.table import Table
@@ -107,12 +107,13 @@ def table(
 
     shown = Table(*columns, box=None, pad_edge=False, show_header=heading)
     for row in rows:
-        shown.add_row(*(Text(_plain(row[column])) for column in columns), style=style(row))
+        shown.add_row(*(Text(one_line(row[column])) for column in columns), style=style(row))
     # As wide as it needs: a cut id cannot be copied, a wrapped line can.
     Console(width=1000).print(shown, soft_wrap=True)
 
 
-def _plain(value: object) -> str:
+def one_line(value: object) -> str:
+    """What others wrote as one line of text: nothing in it reaches the terminal as a command."""
     return "".join(char if char.isprintable() else " " for char in str(value or ""))
 
 

@@ -239,9 +239,15 @@ class History:
         return await self._accept(Kind.STATUS, message, [recipient])
 
     def receipt(
-        self, sent: Sent, unit: str, attempt: int = 1, reason: str = "", host: str = ""
+        self,
+        sent: Sent,
+        unit: str,
+        attempt: int = 1,
+        reason: str = "",
+        host: str = "",
+        stored_at: int | None = None,
     ) -> envelope_pb2.Envelope:
-        """A signed receipt: refused if there is a reason, else received."""
+        """A signed receipt: refused if there is a reason, else received; stored now unless said."""
         acting = host or self._host(unit)
         outcome = evidence_pb2.OUTCOME_REFUSED if reason else evidence_pb2.OUTCOME_RECEIVED
         message = evidence_pb2.Receipt(
@@ -255,7 +261,7 @@ class History:
             attempt=attempt,
             outcome=outcome,
             reason=reason,
-            stored_at=self.now,
+            stored_at=self.now if stored_at is None else stored_at,
         )
         return self._sealed(Kind.RECEIPT, message, acting).to_message()
 

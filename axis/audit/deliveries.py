@@ -21,6 +21,8 @@ __all__ = ["JUDGES"]
 _RECEIVED: Final = evidence_pb2.OUTCOME_RECEIVED
 _MAX_AGE: Final = 30 * 86_400_000
 _MAX_AHEAD: Final = 5 * 60_000
+#: Characters of each text of a document that the views have.
+_SHOWN: Final = 2000
 _REQUEUED: Final = evidence_pb2.NOTICE_KIND_REQUEUED
 
 
@@ -104,14 +106,14 @@ def _paper(judge: Judge, message: Any, envelope: Envelope, answer: Envelope) -> 
         judge.require(found, "document_unknown", f"a status about {message.about_document_id}")
         return paper
     fields = message.fields
-    paper.subject, paper.issuer_document_id = fields.subject, fields.issuer_document_id
-    paper.number = "/".join(filter(None, (fields.code_number, fields.code_notation)))
+    paper.subject, paper.issuer_document_id = fields.subject[:_SHOWN], fields.issuer_document_id[:_SHOWN]
+    paper.number = "/".join(filter(None, (fields.code_number, fields.code_notation)))[:_SHOWN]
     _business(paper, fields)
     paper.urgent = fields.other.priority in {1, 2, 3, 4}
     for part in message.attachments:
         paper.size += part.size
         books.blobs.setdefault(part.sha256, (message.document_id, judge.sequence, part.size))
-    paper.type_name = fields.type.name
+    paper.type_name = fields.type.name[:_SHOWN]
     for word in listed_words(paper):
         books.listed.setdefault(word, judge.sequence)
     return paper

@@ -187,7 +187,8 @@ async def _body(request: web.Request, shape: type[BaseModel]) -> _Answer:
     raw = await request.read()
     try:
         given = json.loads(raw) if raw or needed else {}
-    except ValueError as error:
+        json.dumps(given, ensure_ascii=False).encode()  # half of a character is none (RFC 8259, section 8.2)
+    except (ValueError, RecursionError) as error:
         raise Refusal("field_invalid", f"the body is not JSON: {error}") from error
     if not isinstance(given, dict):
         raise Refusal("field_invalid", "the body is a JSON object")

@@ -85,7 +85,7 @@ def create_console(
     application[GUARD] = guard
     application[ACTS] = acts if acts is not None else Acts({})
     site = Site(application, Assets())
-    application.middlewares.append(faults(site))
+    application.middlewares.append(faults(site, lambda: _behind(sources.checks())))
     guard.page = partial(_refused, site)
     reading = Reading(sources.views)
     application.cleanup_ctx.append(reading.run)
@@ -151,6 +151,11 @@ def create_console(
     )
     check_routes(application)
     return application
+
+
+def _behind(checks: Iterable[Check]) -> bool:
+    """Whether pages lack what the journal holds."""
+    return any(each.name == "views" and each.doubt for each in checks)
 
 
 def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:

@@ -1,4 +1,5 @@
-"""What a page cannot show, said in words: an unknown place, a wrong filter, views that cannot be read now.
+"""What a page cannot show, said in words: an unknown place, a wrong filter, views that cannot be read now, or
+that are behind the journal.
 
 For people only: `/api`, `/live` and files keep their coded answers.
 """
@@ -12,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from axis.console.roles import OPERATOR
-from axis.console.site import Site
+from axis.console.site import BEHIND, Site
 from axis.core.errors import Refusal
 
 __all__ = ["faults"]
@@ -24,12 +25,16 @@ _SAID: Final = frozenset({404, 422, 503})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def faults(site: Site) -> Middleware:
-    """The middleware, within the guard: only who has logged in learns what there is."""
+def faults(site: Site, behind: Callable[[], bool]) -> Middleware:
+    """The middleware, within the guard: only who has logged in learns what there is. `behind`: whether the
+    views are; asked in the event loop.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
         machine = request.path.startswith(_MACHINES) or request.path.endswith(_FILES)
+        if request.get(OPERATOR) is not None:
+            request[BEHIND] = behind()
         if machine or request.get(OPERATOR) is None:
             return await handler(request)
         try:

@@ -12,7 +12,7 @@ from axis.openapi import Parameter
 from axis.views.criteria import EVENTS, Direction, Filter
 from axis.views.text import parse_time
 
-__all__ = ["FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "only"]
+__all__ = ["FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "goes_forward", "only"]
 
 #: Lines of one page, at most.
 MOST: Final = 1000
@@ -86,6 +86,11 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
         operator=given.get("operator"),
         direction=cast("Direction", _one_of(given, "direction", get_args(Direction)) or "either"),
     )
+
+
+def goes_forward(query: Mapping[str, str], wanted: Filter) -> bool:
+    """Whether the oldest after a cursor are asked for, 0 too, instead of the newest."""
+    return bool(query.get("after", "").strip()) and wanted.before is None
 
 
 def only(query: Mapping[str, str], names: Collection[str]) -> None:

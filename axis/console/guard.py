@@ -38,9 +38,12 @@ _POLICY: Final = (
 )
 
 _SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
-_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_FORM: Final = "application/x-www-form-urlencoded"
+#: What an open page asks for again and again while nobody is there.
+_BY_THEMSELVES: Final = ("/live/", "/charts/")
 _LOCAL: Final = ("localhost", "axis")
 _LONGEST_NAME: Final = 64
+_LAST_PORT: Final = 65_535
 #: Passwords looked at together; each takes 64 MiB for the time.
 _TOGETHER: Final = 2
 #: Log-ins that wait for that; about 3 s.
@@ -129,7 +132,7 @@ class Guard:
         if request.path == "/" and "token" in request.query:
             return self._link(request)
         least = least_role(request)
-        operator, by_cookie = self._who(request)
+        operator, by_cookie = self._who(request, use=not request.path.startswith(_BY_THEMSELVES))
         if request.method not in _SAFE:
             _check_origin(request)
         if operator is not None:
@@ -167,6 +170,7 @@ class Guard:
         if not self._is_link(request.query["token"]):
             raise web.HTTPSeeOther("/login")
         response = web.HTTPSeeOther("/")
+        self._sessions.end(request.cookies.get(COOKIE, ""))
         self.welcome(request, response, self._sessions.begin(CONSOLE, 0))
         raise response
 
@@ -238,7 +242,9 @@ class Guard:
         return hmac.compare_digest(token.encode("utf-8", "surrogateescape"), self._token.encode())
 
     def _is_ours(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
+        if port and not (port.isascii() and port.isdigit() and int(port[:6]) <= _LAST_PORT):
+            return False
         name = name.strip("[]").lower()
         if name in self._hosts:
             return True
@@ -268,8 +274,10 @@ def _host(origin: str) -> str | None:
 
 
 async def _check_form(request: web.Request) -> None:
-    """Read a form once, for whoever asks for it later; 400 where it is none."""
-    if request.content_type in _FORMS:
+    """Read a form once, for whoever asks for it later; 400 where it is none. No form here sends parts."""
+    if request.content_type == "multipart/form-data":
+        raise web.HTTPBadRequest(text=f"forms are {_FORM} here\n")
+    if request.content_type == _FORM:
         try:
             await request.post()
         except (ValueError, LookupError) as error:  # bytes that are no text, or a character set nobody knows
@@ -283,7 +291,7 @@ GUARD: Final = web.AppKey("guard", Guard)
 async def _check_csrf(request: web.Request, operator: Operator) -> None:
     """The session's token, in the header or in a form's field; another site cannot read it to send it."""
     given: object = request.headers.get(CSRF_HEADER)
-    if given is None and request.content_type == "application/x-www-form-urlencoded":
+    if given is None and request.content_type == _FORM:
         given = (await request.post()).get(CSRF_FIELD)
     if not isinstance(given, str) or not hmac.compare_digest(
         given.encode("utf-8", "surrogateescape"), operator.csrf.encode()

@@ -86,10 +86,11 @@ class Live:
             if not await self._moved_beyond(after):
                 return _NOTHING
             events, reached = await newer(after)
-            if reached == after:  # never at once again for nothing
+            if reached <= after:  # never at once again for nothing
                 await asyncio.sleep(_LOOK_SECONDS)
-            after = reached
-            return events, str(reached)
+            # Views that are built anew begin at 0: what was seen is not sent again.
+            after = max(after, reached)
+            return events, str(after)
 
         return await self._send(request, step)
 
@@ -111,6 +112,7 @@ class Live:
         return await self._send(request, step)
 
     async def _send(self, request: web.Request, step: _Step) -> web.StreamResponse:
+        response: web.StreamResponse = web.Response()  # for a reader that went before it began
         with self._counted(request):
             try:
                 async with sse_response(request) as response:

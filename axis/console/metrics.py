@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from axis.views.file import open_readonly
+from axis.views.file import head_of, open_readonly, snapshot
 from axis.views.queries import query
 from axis.views.rows import DURATION_CLASSES
 
@@ -49,7 +49,8 @@ class ConsoleMetrics:
             registry=self.registry,
         )
         self._views = CollectorRegistry()
-        self._views.register(_FromViews(views, clock))
+        self._from_views = _FromViews(views, clock)
+        self._views.register(self._from_views)
 
     def appended(self, seconds: float, records: int, sequence: int) -> None:
         """A frame landed."""
@@ -60,6 +61,7 @@ class ConsoleMetrics:
     def head(self, sequence: int) -> None:
         """Where the journal stands, when nothing has been appended yet."""
         self._head.set(sequence)
+        self._from_views.least = self._from_views.least or sequence
 
     def checked(self, checks: Mapping[str, bool], *, ready: bool) -> None:
         """What /readyz says now: whether each check holds, and whether all that are needed do."""
@@ -79,23 +81,33 @@ class ConsoleMetrics:
 
 
 class _FromViews(Collector):
-    """Reads the views once for each scrape."""
+    """Reads the views once for each scrape, at one head.
+
+    While they are built anew they count from 0 up again, which would look like a flood of documents: nothing
+    is said until they are where they were, or where the journal stood when the node began.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], int]) -> None:
         self._path = path
         self._clock = clock
+        self.least = 0
 
     def describe(self) -> Iterable[Metric]:
         """Nothing ahead of time: registering must not need the file."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All families; none while the views cannot be read."""
+        """All families; none while the views cannot be read, or are being built anew."""
         try:
-            with closing(open_readonly(self._path)) as views:
-                yield from self._families(views)
+            with closing(open_readonly(self._path)) as views, snapshot(views):
+                sequence = head_of(views)
+                if sequence < self.least:
+                    return
+                self.least = sequence
+                families = self._families(views)
         except sqlite3.Error:
             return
+        yield from families
 
     def _families(self, views: sqlite3.Connection) -> list[Metric]:
         totals = {row["kind"]: row for row in views.execute(query("metric_totals"))}

@@ -18,8 +18,9 @@ from axis.console.periods import Asked, asked
 from axis.console.reading import Reading
 from axis.console.sending import send_parts
 from axis.console.shown import plain
-from axis.console.site import Site, language
+from axis.console.site import BEHIND, Site, language
 from axis.console.words import Translate, translator
+from axis.core.errors import Refusal
 from axis.core.volumes import Counts
 from axis.views.units import on_time
 from axis.views.volumes import FIELDS, Selection, volumes
@@ -78,7 +79,11 @@ class Reports:
         content_type: str,
         write: Callable[[IO[bytes], list[str], list[Row]], None],
     ) -> web.StreamResponse:
-        """The file is made whole first: nobody gets half of one that looks complete."""
+        """The file is made whole first: nobody gets half of one that looks complete. Nor one whose numbers
+        lack something, which nothing in it would say: Refusal `unavailable`.
+        """
+        if request.get(BEHIND, False):
+            raise Refusal("unavailable", "the numbers are behind the journal: wait for them", retry_after=30)
         period, subtree, counted = await self._counted(request)
         say = translator(language(request))
         name = "-".join(["volumes", *filter(None, (subtree, period.name or f"{period.first}_{period.last}"))])

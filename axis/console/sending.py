@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from axis.console.guard import GUARD
 from axis.core.errors import Refusal
@@ -26,9 +26,11 @@ _WRITE_SECONDS: Final = 60.0
 async def send_parts(
     request: web.Request, response: web.StreamResponse, parts: AsyncIterator[bytes]
 ) -> web.StreamResponse:
-    """Send all parts, as long as whoever asked may see them. Raises what the first part raises."""
+    """Send all parts, as long as whoever asked may see them; none to HEAD. Raises what the first raises."""
     first = await anext(parts, b"")
     await response.prepare(request)
+    if request.method == hdrs.METH_HEAD:  # what followed would be taken for the next answer
+        return response
     try:
         await _write(request, response, first)
         async for part in parts:

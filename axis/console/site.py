@@ -20,7 +20,10 @@ from axis.console.roles import OPERATOR
 from axis.console.words import LANGUAGES, Language, language_of, translator
 from axis.views.text import parse_time, rfc3339
 
-__all__ = ["PAGES", "Site", "language"]
+__all__ = ["BEHIND", "PAGES", "Site", "language"]
+
+#: Whether what a request is shown is behind the journal: numbers that lack something.
+BEHIND: Final = web.RequestKey("behind", bool)
 
 #: What is to be seen, in the order of the navigation.
 PAGES: Final = (
@@ -89,6 +92,7 @@ class Site:
             "languages": LANGUAGES,
             "pages": PAGES,
             "operator": request.get(OPERATOR),
+            "behind": request.get(BEHIND, False),
             "asset": self._assets.path,
             "here": partial(_here, request),
             "number": partial(shown.number, language=spoken),

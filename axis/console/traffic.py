@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from axis.console.filters import KINDS, OUTCOMES, filter_of
+from axis.console.filters import KINDS, OUTCOMES, filter_of, goes_forward
 from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.sending import send_parts
@@ -52,7 +52,7 @@ class Traffic:
         given = dict(request.query)
         try:
             wanted = filter_of(request.query, _PAGE)
-            newer = wanted.after > 0 and wanted.before is None
+            newer = goes_forward(request.query, wanted)
             found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
         except Refusal as refusal:
             if refusal.name != "field_invalid":
@@ -63,15 +63,14 @@ class Traffic:
         # Only the newest page goes on by itself.
         at_top = wanted.before is None and not newer
         query = {name: value for name, value in given.items() if name not in _PLACES and value.strip()}
-        return self._site.page(
-            request,
-            "traffic",
+        values = {
             **_form(given),
-            found=found,
-            problem="",
-            tail={**query, "after": found.newer} if at_top and wanted.until is None else None,
-            query=query,
-        )
+            "found": found,
+            "problem": "",
+            "tail": {**query, "after": found.newer} if at_top and wanted.until is None else None,
+            "query": query,
+        }
+        return await self._reading.compute(lambda: self._site.page(request, "traffic", **values))
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """Rows beyond `after`, newest first, as they come."""

@@ -20,6 +20,7 @@ from axis.core.decide_enrolment import REVOCATION_REASONS
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
 from axis.openapi import Parameter, Route
+from axis.views.file import snapshot
 from axis.views.overview import CONNECTED
 from axis.views.text import rfc3339
 from axis.views.trust import STATES, UNIT_STATES, USAGES, Wanted, certificates, one_unit, standing, units
@@ -178,7 +179,8 @@ class Trust:
         wanted = Wanted("all", unit=code, limit=_OF_ONE)
 
         def read(views: sqlite3.Connection) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-            return one_unit(views, code), certificates(views, wanted, self._now())[0]
+            with snapshot(views):
+                return one_unit(views, code), certificates(views, wanted, self._now())[0]
 
         try:
             unit, found = await self._reading.read(read)
@@ -214,8 +216,9 @@ class Trust:
         now, directory, contacts = self._now(), self._directory(), self._contacts()
 
         def read(views: sqlite3.Connection) -> dict[str, Any]:
-            rows, following = certificates(views, wanted, now)
-            return {**standing(views, now), "certificates": rows, "next": following}
+            with snapshot(views):
+                rows, following = certificates(views, wanted, now)
+                return {**standing(views, now), "certificates": rows, "next": following}
 
         recent = sum(1 for at in contacts.values() if at >= now - CONNECTED)
         nodes = {"connected": recent, "heard_of": len(contacts)}

@@ -15,6 +15,7 @@ from axis.core.exchange import Said
 from axis.core.lifecycle import DeliveryState, document_state
 from axis.ports import StoredRecord
 from axis.views.business import exchanges, originals, related
+from axis.views.file import snapshot
 from axis.views.queries import query
 from axis.views.text import rfc3339
 from axis.views.traffic import Filter, traffic
@@ -29,8 +30,15 @@ def show(
 ) -> dict[str, object]:
     """The contract's answer of `axis show`; `record` reads the journal, which alone holds the header.
 
-    Raises Refusal `document_unknown`.
+    Everything at one head. Raises Refusal `document_unknown`.
     """
+    with snapshot(connection):
+        return _show(connection, document_id, record)
+
+
+def _show(
+    connection: sqlite3.Connection, document_id: str, record: Callable[[int], StoredRecord | None]
+) -> dict[str, object]:
     row = connection.execute(query("document"), {"document_id": document_id}).fetchone()
     if row is None:
         raise Refusal("document_unknown", f"no document {document_id[:60]!r} was accepted")

@@ -29,7 +29,7 @@ from axis.views.recorder import Recorder
 __all__ = ["SCHEMA_VERSION", "Progress", "Views"]
 
 #: To be raised with every change of schema.sql or of what the rows mean.
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 
 #: Told the sequence the views stand at, and the journal's head when the work began.
 Progress = Callable[[int, int], None]

@@ -27,6 +27,10 @@ __all__ = ["Recorder"]
 
 _KNOWN_DOCUMENTS: Final = 16_384
 _KNOWN_SIDES: Final = 32_768
+#: So many characters of a document's subject, number, issuer's id and type are kept and found, of each; its
+#: header has all. Every event of a document is entered under its words: a quarter of a megabyte of them, and
+#: the receipts of a thousand recipients would take a quarter of a gigabyte.
+_TEXT: Final = 2000
 
 _DOCUMENT_LINE: Final = len(Kind.DOCUMENT.line)
 _STATUS_LINE: Final = len(Kind.STATUS.line)
@@ -132,10 +136,10 @@ class Recorder:
             size = sum(part.size for part in document.attachments)
             fields = document.fields
             texts = (
-                fields.subject,
-                fields.type.name,
-                _number(fields),
-                fields.issuer_document_id,
+                fields.subject[:_TEXT],
+                fields.type.name[:_TEXT],
+                _number(fields)[:_TEXT],
+                fields.issuer_document_id[:_TEXT],
                 numbering(fields, at),
                 relation(fields),
                 "",

@@ -19,6 +19,8 @@ _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
     re.ASCII,
 )
+#: The last whole second of the year 9999 in Vietnam's time, in milliseconds.
+_LATEST: Final = 253_402_275_599_000
 
 
 def fold(text: str) -> str:
@@ -33,8 +35,11 @@ def words_of(text: str) -> list[str]:
 
 
 def rfc3339(ms: int) -> str:
-    """A time in RFC 3339 with Vietnam's offset, to the millisecond."""
-    return datetime.fromtimestamp(ms / 1000, VIETNAM).isoformat(timespec="milliseconds")
+    """A time in RFC 3339 with Vietnam's offset, to the millisecond; the last that it can say for a later one.
+
+    Signed times go up to the end of UTC's year 9999, which is a year later here.
+    """
+    return datetime.fromtimestamp(min(ms, _LATEST) / 1000, VIETNAM).isoformat(timespec="milliseconds")
 
 
 def parse_time(text: str, *, end: bool = False) -> int:

@@ -89,7 +89,7 @@ async def traffic(history: History, signers: Signers) -> None:
     await history.add(resumed=journal_pb2.UnitResumed(code="G14.01"), operator="an", remark="đã xong")
     await history.send("G22", ["G14"], blobs=[MORE], speaks_of=("recall", "274"))
     for _ in range(4):
-        await history.send("G22", ["G14"], blobs=[MORE])
+        await history.send("G22", ["G14"], blobs=[MORE], subject="Việc rất dài " * 300)
     tls, _ = signers.certificates("G22")
     await history.add(
         revoked=journal_pb2.CertificateRevoked(

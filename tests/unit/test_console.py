@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from axis.console import words
 from axis.console.metrics import ConsoleMetrics
+from axis.core.state import reduce
+from axis.journal.memory import MemoryJournal
 from tests.support.console import DAY, TOKEN, Desk, desk_in
 
 
@@ -170,7 +172,8 @@ async def test_every_answer_has_safe_headers(desk: Desk, path: str) -> None:
 @pytest.mark.parametrize(
     ("host", "status"),
     [("localhost:8080", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("axis.example:1", 200),
-     ("AXIS:8080", 200), ("rebound.example", 421), ("localhost.evil.example:80", 421)],
+     ("AXIS:8080", 200), ("rebound.example", 421), ("localhost.evil.example:80", 421),
+     ("localhost:", 200), ("localhost:65536", 421), ("localhost:x", 421), ("[::1]:x", 421)],
 )  # fmt: skip
 async def test_other_host_names_are_turned_away(desk: Desk, host: str, status: int) -> None:
     assert (await desk.get("/livez", Host=host)).status == status
@@ -239,6 +242,25 @@ async def test_metrics_are_the_views_own_numbers(desk: Desk) -> None:
     assert found["axis_certificate_expiry_seconds", "axis"] > 100 * DAY / 1000
 
 
+async def test_metrics_of_views_that_are_built_anew_say_nothing(desk: Desk) -> None:
+    def told() -> bytes:
+        return desk.metrics.of_views()
+
+    whole = await asyncio.to_thread(told)
+    assert b"axis_documents_accepted_total 2.0" in whole
+    half = MemoryJournal("j", reduce)
+    (frame,) = desk.history.journal.frames(0, 1)
+    await half.append(half.head(), frame, reduce(frame, half))
+    desk.views.rebuild(half)
+    assert await asyncio.to_thread(told) == b"", "a count that begins again at 0 is no count"
+    desk.views.rebuild(desk.history.journal)
+    assert await asyncio.to_thread(told) == whole
+    begun = ConsoleMetrics(desk.views.path, lambda: desk.history.now)
+    begun.head(desk.history.journal.head().sequence + 1)
+    assert await asyncio.to_thread(begun.of_views) == b"", "the views lack what the journal had"
+    await half.close()
+
+
 async def test_metrics_answer_without_views(tmp_path: Path) -> None:
     metrics = ConsoleMetrics(tmp_path / "none.sqlite", lambda: 0)
     metrics.head(5)
@@ -292,3 +314,15 @@ async def test_the_twin_pages_back_and_forth(desk: Desk) -> None:
     older = await desk.api(f"/api/v1/traffic?limit=4&before={newest['older']}")
     assert newest["events"][0]["sequence"] == older["events"][-1]["sequence"] + 1
     assert (await desk.api(f"/api/v1/traffic?after={newest['newer']}"))["events"] == []
+
+
+async def test_who_begins_at_the_beginning_misses_nothing(desk: Desk) -> None:
+    head, after, seen = desk.history.journal.head().sequence, 0, list[int]()
+    while after < head:
+        found = await desk.api(f"/api/v1/traffic?after={after}&limit=4")
+        seen += [line["sequence"] for line in found["events"]]
+        after = found["newer"]
+    assert seen == list(range(1, head + 1))
+    oldest = await (await desk.get("/traffic?after=0&limit=1", Authorization=f"Bearer {TOKEN}")).text()
+    newest = await (await desk.get("/traffic?after=&limit=1", Authorization=f"Bearer {TOKEN}")).text()
+    assert ('id="e1"' in oldest, f'id="e{head}"' in newest) == (True, True)

@@ -201,6 +201,9 @@ async def test_acts_carry_who_did_them(gate: Gate) -> None:
         ("/api/v1/documents/x/requeue", b"{", "not JSON"),
         ("/api/v1/documents/x/requeue", b"", "not JSON"),
         ("/api/v1/documents/x/requeue", b"[]", "JSON object"),
+        ("/api/v1/documents/x/requeue", b"[" * 9000, "not JSON"),
+        ("/api/v1/documents/x/close", b'{"to": "G14", "reason": "\\ud800"}', "not JSON"),
+        ("/api/v1/documents/x/close", b'{"\\ud800": "G14"}', "not JSON"),
         ("/api/v1/documents/x/requeue", b'{"to": "G14", "operator": "somebody"}', "operator: not known"),
         ("/api/v1/units", b'{"code": "A", "name": "B", "old_codes": "C"}', "old_codes: this is a list"),
         ("/api/v1/units", b'{"code": "A", "name": "B", "old_codes": [1]}', "old_codes: this is a list"),
@@ -248,6 +251,20 @@ async def test_a_log_in_ends_the_session_before_it(gate: Gate) -> None:
     await gate.log_in("oanh")
     gate.client.session.cookie_jar.clear()
     assert (await gate.ask("GET", "/", headers={"Cookie": f"axis_console={first}"})).status == 303
+    second = {"Cookie": f"axis_console={(await gate.log_in('vy')).cookies['axis_console'].value}"}
+    gate.client.session.cookie_jar.clear()
+    assert (await gate.ask("GET", f"/?token={LINK}", headers=second)).status == 303
+    gate.client.session.cookie_jar.clear()
+    assert (await gate.ask("GET", "/", headers=second)).headers["Location"] == "/login"
+
+
+@pytest.mark.parametrize("path", ["/charts/minutes.svg", "/live/overview"])
+async def test_what_an_open_page_asks_for_by_itself_is_no_use_of_a_session(gate: Gate, path: str) -> None:
+    await gate.log_in("vy")
+    gate.seconds[0] += IDLE_SECONDS
+    assert (await gate.ask("GET", path)).status == 200
+    gate.seconds[0] += 1
+    assert (await gate.ask("GET", "/")).status == 303
 
 
 @pytest.mark.parametrize(
@@ -296,6 +313,7 @@ async def test_a_trusted_proxy_says_who_failed(gate: Gate, trusted: bool) -> Non
         for number in range(PER_ADDRESS):  # the hops before the last are whatever the client wrote
             assert await failed(f"192.0.2.{number}, 203.0.113.7") == 401
         assert await failed("203.0.113.7") == 429
+        assert await failed("::ffff:203.0.113.7") == 429
         assert await failed("203.0.113.7", "203.0.113.8") == (401 if trusted else 429)
         assert await failed("nonsense") == (401 if trusted else 429)  # the proxy's own
 
@@ -377,6 +395,11 @@ async def test_other_sites_may_not_even_log_in(gate: Gate, headers: dict[str, st
     [
         (b"name=an&password=\xff", "application/x-www-form-urlencoded"),
         (b"name=an", "application/x-www-form-urlencoded; charset=nobody-knows"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="name"\r\n'
+            b"Content-Transfer-Encoding: none\r\n\r\na\r\n--x--",
+            "multipart/form-data; boundary=x",
+        ),
     ],
 )
 @pytest.mark.parametrize("path", ["/login", "/logout", "/trust/add"])

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from axispb.v1 import evidence_pb2, journal_pb2
 
 from axis.console.roles import Role
+from axis.core.document import check_receipt
 from axis.core.errors import Refusal
 from tests.support.console import TOKEN, Desk, desk_in
 
@@ -83,6 +85,20 @@ async def test_an_old_form_is_refused_in_words(desk: Desk) -> None:
 async def test_an_unknown_document_is_not_found_in_words(desk: Desk) -> None:
     answer = await desk.get("/documents/x", Authorization=f"Bearer {TOKEN}")
     assert (answer.status, "Không tìm thấy" in await answer.text()) == (404, True)
+
+
+async def test_a_receipt_from_the_end_of_time_is_shown(desk: Desk) -> None:
+    """A receiver signs when it stored a document, by a clock of its own: up to the end of UTC's year 9999."""
+    sent = await desk.history.send("G22", ["G14"])
+    latest = 253_402_300_799_999
+    receipt = desk.history.receipt(sent, "G14", stored_at=latest)
+    check_receipt(evidence_pb2.Receipt.FromString(receipt.signed.partition(b"\n")[2]))
+    await desk.history.add(receipted=journal_pb2.Receipted(receipt=receipt))
+    await desk.catch_up()
+    (delivery,) = (await desk.api(f"/api/v1/documents/{sent.document_id}"))["deliveries"]
+    assert delivery["receipt"]["stored_at"] == "9999-12-31T23:59:59.000+07:00"
+    page = await desk.get(f"/documents/{sent.document_id}", Authorization=f"Bearer {TOKEN}")
+    assert (page.status, "31/12/9999 23:59:59" in await page.text()) == (200, True)
 
 
 async def test_a_document_of_many_steps_is_shown_in_parts(desk: Desk) -> None:

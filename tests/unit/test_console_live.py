@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp_sse import EventSourceResponse
 
 from axis.console import sending
 from axis.console.accounts import hash_password
@@ -19,7 +20,7 @@ from axis.console.roles import Role
 from axis.console.sessions import IDLE_SECONDS
 from axis.core.errors import Refusal
 from axis.views.projection import Views
-from axis.views.traffic import page
+from axis.views.traffic import Filter, Page, page
 from tests.support.console import TOKEN, Desk, desk_in
 
 PASSWORD = "một mật khẩu dài"
@@ -84,6 +85,45 @@ async def test_a_tail_that_finds_nothing_looks_once_for_each_event(
                 await event(desk)
                 await line_with(beside, "event: part")
     assert 1 <= len(looks) <= 3
+
+
+async def test_views_that_are_built_anew_send_nothing_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    going_back = [True]
+
+    def found(views: sqlite3.Connection, wanted: Filter, **options: Any) -> Page:
+        asked.append(wanted.after)
+        if going_back.pop() if going_back else False:
+            return Page([], None, 0, True, 0, 0)  # as views say that begin again
+        return page(views, wanted, **options)
+
+    monkeypatch.setattr("axis.console.traffic.page", found)
+    head = desk.history.journal.head().sequence
+    async with (
+        asyncio.timeout(20),
+        desk.client.get(f"/live/traffic?after={head - 1}", headers=LINK) as tail,
+    ):
+        first = await line_with(tail, 'id="e')
+    assert f'id="e{head}"' in first
+    assert asked[:2] == [head - 1, head - 1]
+
+
+async def test_a_reader_that_went_before_a_stream_began_is_no_fault(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = asyncio.Event()
+
+    async def gone(*_: object) -> None:
+        tried.set()
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(EventSourceResponse, "prepare", gone)
+    with contextlib.suppress(aiohttp.ClientError):
+        await desk.get("/live/overview", **LINK)
+    assert tried.is_set()
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_what_has_an_end_is_not_followed(desk: Desk) -> None:
@@ -170,6 +210,20 @@ async def test_an_export_that_fails_half_way_is_cut_off(desk: Desk, monkeypatch:
     assert answer.status == 200
     with pytest.raises(aiohttp.ClientPayloadError):
         await answer.read()
+
+
+@pytest.mark.parametrize("path", ["/traffic.csv", "/traffic.ndjson", "/reports/volumes.csv"])
+async def test_head_of_a_file_is_its_headers_alone(desk: Desk, path: str) -> None:
+    """Else its rows would be taken for the answer to the next request of the connection."""
+    reader, writer = await asyncio.open_connection(desk.client.host, desk.client.port)
+    asked = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+    writer.write(f"HEAD {path} HTTP/1.1\r\n{asked}\r\nGET /livez HTTP/1.1\r\n{asked}\r\n".encode())
+    async with asyncio.timeout(20):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(3) == b"ok\n"
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_an_export_ends_with_its_log_in(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

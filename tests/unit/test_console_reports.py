@@ -50,6 +50,19 @@ async def test_csv(desk: Desk) -> None:
     assert names["H29"] == '\'+84 "Sài Gòn", TP.\r\nHồ Chí Minh'
 
 
+async def test_numbers_that_lack_something_say_so_and_are_no_file(desk: Desk) -> None:
+    async def page() -> str:
+        return await (await desk.get("/units", Authorization=f"Bearer {TOKEN}")).text()
+
+    assert "Số liệu chưa đủ" not in await page()
+    desk.broken += ["", "pages are behind"]
+    assert "Số liệu chưa đủ" in await page()
+    for suffix in ("csv", "xlsx"):
+        answer = await desk.get(f"/reports/volumes.{suffix}", Authorization=f"Bearer {TOKEN}")
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "unavailable")
+        assert answer.headers["Retry-After"] == "30"
+
+
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "\ra", "\na"])
 def test_no_text_becomes_a_formula(text: str) -> None:
     assert plain(text) == f"'{text}"

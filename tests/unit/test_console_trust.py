@@ -151,6 +151,20 @@ async def test_a_wrong_filter_says_which(desk: Desk, asked: str) -> None:
     assert (page.status, asked.partition("=")[0] in await page.text()) == (422, True)
 
 
+async def test_rows_and_counts_are_of_one_head(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = desk.history.journal.head().sequence
+    await desk.history.register("H41")
+    await desk.history.flush()
+
+    def meanwhile(views: sqlite3.Connection, now: int) -> dict[str, Any]:
+        desk.views.catch_up(desk.history.journal)
+        return standing(views, now)
+
+    monkeypatch.setattr("axis.console.trust.standing", meanwhile)
+    heads = [(await desk.api("/api/v1/trust"))["head"] for _ in range(2)]
+    assert heads == [before, before + 1]
+
+
 async def test_organisations_with_and_without_a_node(desk: Desk) -> None:
     desk.contacts["G14"] = START
     found: Any = await desk.api("/api/v1/trust/units?limit=2")

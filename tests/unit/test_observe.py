@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -38,6 +39,16 @@ async def test_every_metric_that_is_asked_for_is_exported(exported: set[str]) ->
     asked = {name for expression in expressions() for name in METRIC.findall(expression)}
     assert len(asked) > 10
     assert asked <= exported
+
+
+async def test_what_every_node_counts_of_one_journal_is_never_added_up(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        text = (await asyncio.to_thread(desk.metrics.of_views)).decode()
+    journal = set(re.findall(r"^([a-z_]+)(?:\{| )", text, re.MULTILINE))
+    assert {"axis_documents_accepted_total", "axis_rejected_total"} <= journal
+    asked = [each for each in expressions() if journal.intersection(METRIC.findall(each))]
+    assert len(asked) > 5
+    assert [each for each in asked if "sum" in METRIC.sub("", each)] == []
 
 
 def test_every_alert_says_what_to_do() -> None:

@@ -20,10 +20,12 @@ import pytest
 
 from axis.app.home import init_home
 from axis.app.node import open_home
+from axis.cli_query import show
 from axis.cli_run import table
 from axis.cli_views import follow_log
 from axis.core.commands import Register
 from axis.views.traffic import Filter
+from bench.history import History, Sent
 from tests.support.commands import answer, axis
 
 COLUMNS = (
@@ -176,6 +178,29 @@ def test_what_others_wrote_is_shown_as_text(stdout: io.StringIO) -> None:
     shown = stdout.getvalue()
     assert "[/red]<b>" in shown
     assert not any(odd in shown for odd in ("\x1b[2J", "\tx", "x\n ", "\u202e"))
+
+
+def test_a_document_s_texts_are_shown_as_text(tmp_path: Path) -> None:
+    home = tmp_path / "axis"
+    init_home(home, "127.0.0.1:0", "127.0.0.1:0")
+
+    async def fill() -> Sent:
+        async with open_home(home) as node:
+            history = History(node.journal, node.clock.now())
+            await history.register("G22")
+            odd = await history.send("G22", ["G22"], [1], "a\nstate: \x1b[2J", names=["b\x1b]0;c\x07.pdf"])
+            await history.report("G22", "G22", odd.document_id, note="d\x1b[2J")
+            await history.flush()
+            return odd
+
+    sent = asyncio.run(fill())
+    with redirect_stdout(Terminal()) as stdout:
+        show(sent.document_id, home)
+    shown = stdout.getvalue()
+    assert "\nsubject: a state:  [2J\n" in shown
+    assert "\nattachment: b ]0;c .pdf (" in shown
+    assert "d [2J\n" in shown
+    assert not any(odd in shown for odd in ("\x1b[2J", "\x1b]0", "\x07"))
 
 
 @pytest.mark.parametrize(

@@ -369,3 +369,41 @@ def test_text_is_folded_and_times_are_vietnam_s() -> None:
     assert fold("Quyết định Đường SẮT") == "quyet dinh duong sat"
     assert parse_time("2026-01-01") == parse_time("2025-12-31T17:00:00Z")
     assert rfc3339(parse_time("2026-01-01T00:00:00.123+07:00")) == "2026-01-01T00:00:00.123+07:00"
+
+
+async def test_a_document_is_shown_at_one_head(
+    history: History, views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its receipt comes into the views while it is being read: it is in both places or in none."""
+    sent = await history.send("G22", ["G14"])
+    await history.flush()
+    views.catch_up(history.journal)
+    await history.take(sent, "G14")
+    await history.flush()
+
+    def meanwhile(connection: sqlite3.Connection, wanted: Filter) -> list[dict[str, object]]:
+        views.catch_up(history.journal)
+        return traffic(connection, wanted)
+
+    monkeypatch.setattr("axis.views.documents.traffic", meanwhile)
+    with closing(views.reader()) as reader:
+        found = show(reader, sent.document_id, history.journal.record)
+        later = show(reader, sent.document_id, history.journal.record)
+    seen = [(each["state"], [line["event"] for line in each["events"]]) for each in (found, later)]  # type: ignore[attr-defined]
+    assert seen == [("accepted", ["accepted"]), ("delivered", ["accepted", "received"])]
+
+
+async def test_a_document_s_texts_cost_its_events_little(history: History, views: Views) -> None:
+    """An envelope may hold a quarter of a megabyte of words; each of a thousand receipts is found by them."""
+    words = " ".join(f"w{number:06}" for number in range(25_000))
+    sent = await history.send("G22", ["G14", "G14.01"], [], words, "274")
+    await history.take(sent, "G14")
+    await history.flush()
+    views.catch_up(history.journal)
+    newest, *_ = lines(views, event="received")
+    assert newest["subject"] == words[:2000]
+    assert [line["event"] for line in lines(views, text="w000100")] == ["accepted", "received"]
+    assert lines(views, text="w020000") == []
+    with closing(views.reader()) as reader:
+        header = show(reader, sent.document_id, history.journal.record)["header"]
+    assert words in str(header), "the document's page has all"
