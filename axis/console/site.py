@@ -118,12 +118,12 @@ async def _choose(request: web.Request) -> web.Response:
     if wanted not in LANGUAGES:
         raise web.HTTPNotFound(text="there is no such language\n")
     back = request.query.get("back", "/")
-    response = web.HTTPSeeOther(back if _is_here(back) else "/")
+    response = web.HTTPSeeOther(back if is_here(back) else "/")
     response.set_cookie(LANGUAGE_COOKIE, wanted, max_age=_A_YEAR, httponly=True, samesite="Strict", path="/")
     raise response
 
 
-def _is_here(back: str) -> bool:
+def is_here(back: str) -> bool:
     """Whether a place is a page of this console, and not another host, as `//host` or a backslash would be.
 
     Looked at as it will be sent: what makes addresses drops tabs and ends of lines (WHATWG URL, section 4.4).
