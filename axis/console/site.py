@@ -63,7 +63,7 @@ class Site:
     def page(self, request: web.Request, name: str, *, status: int = 200, **values: object) -> web.Response:
         """Render `name`.html with `values` and what every page may use.
 
-        `t(name)` a word; `number`, `moment`, `day`, `duration`, `amount`, `percent` show values; `asset`;
+        `t(name)` a word; `number`, `moment`, `day`, `dated`, `duration`, `amount`, `percent` show values; `asset`;
         `here(**changes)` this address with its query changed (None takes a part away).
         """
         return aiohttp_jinja2.render_template(
@@ -95,6 +95,7 @@ class Site:
             "percent": partial(shown.percent, language=spoken),
             "amount": partial(shown.amount, language=spoken),
             "duration": partial(shown.duration, language=spoken),
+            "dated": partial(shown.dated, language=spoken),
             "moment": shown.moment,
             "day": shown.day,
         }
