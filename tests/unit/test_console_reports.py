@@ -39,6 +39,7 @@ async def test_csv(desk: Desk) -> None:
     assert content.endswith(b"\r\n")
     heading, *rows, total = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
     assert heading[:4] == ["Mã", "Cơ quan", "Cấp trên", "Gửi"]
+    assert heading[-3:] == ["Tỷ lệ đúng hạn", "Dung lượng gửi (byte)", "Dung lượng nhận (byte)"]
     answer = await desk.api("/api/v1/volumes?month=2026-11")
     assert [row[0] for row in rows] == [row["code"] for row in answer["rows"]]
     for row, counted in zip([*rows, total], [*answer["rows"], answer["total"]], strict=True):
