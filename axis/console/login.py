@@ -22,7 +22,7 @@ class Login:
         return self._site.page(request, "login", refusal=None)
 
     async def log_in(self, request: web.Request) -> web.Response:
-        """The form, filled in: then the page that was asked for without a log-in (`back`), or the first one."""
+        """The form, filled in; then the page that was asked for before (`back`), or the first one."""
         given = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         name = given.get("name", "")
         try:

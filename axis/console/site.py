@@ -63,8 +63,8 @@ class Site:
     def page(self, request: web.Request, name: str, *, status: int = 200, **values: object) -> web.Response:
         """Render `name`.html with `values` and what every page may use.
 
-        `t(name)` a word; `number`, `moment`, `day`, `dated`, `duration`, `amount`, `percent` show values; `asset`;
-        `here(**changes)` this address with its query changed (None takes a part away).
+        `t(name)` a word; `number`, `moment`, `day`, `dated`, `duration`, `amount`, `percent` show values;
+        `asset`; `here(**changes)` this address with its query changed (None takes a part away).
         """
         return aiohttp_jinja2.render_template(
             f"{name}.html", request, {**self._frame(request), "section": name, **values}, status=status

@@ -234,7 +234,9 @@ async def check_over_time(desk: Desk, query: str, by: str, rows: list[dict[str, 
     over_time = "//h2[@id='over-time']/following-sibling::div[1]/table"
     lines = table(await page(desk, f"/units?{query}"), over_time)
     if any(len(row[0]) == len("2026-12") for row in lines) == (by == "month"):
-        assert lines == [[shown.dated(row["period"], "vi"), *(str(row[name]) for name in SERIES)] for row in rows]
+        assert lines == [
+            [shown.dated(row["period"], "vi"), *(str(row[name]) for name in SERIES)] for row in rows
+        ]
 
 
 async def test_statuses_are_counted_apart(desk: Desk, tmp_path: Path) -> None:

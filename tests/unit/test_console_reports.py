@@ -100,7 +100,13 @@ async def test_only_for_whom_is_known_and_asks_rightly(desk: Desk, path: str) ->
 
 @pytest.mark.parametrize(
     ("period", "written"),
-    [("2026-11-29", "29/11/2026"), ("2026-11", "11/2026"), ("2026-Q4", "quý IV/2026"), ("2026", "2026"), ("", "")],
+    [
+        ("2026-11-29", "29/11/2026"),
+        ("2026-11", "11/2026"),
+        ("2026-Q4", "quý IV/2026"),
+        ("2026", "2026"),
+        ("", ""),
+    ],
 )
 def test_periods_are_written_as_people_write_them(period: str, written: str) -> None:
     assert (dated(period, "vi"), dated(period, "en")) == (written, period)
