@@ -10,7 +10,7 @@ from typing import Final, cast, get_args
 from aiohttp import web
 
 from axis.console.documents import Documents
-from axis.console.filters import FILTER, SUBTREE, filter_of, only
+from axis.console.filters import FILTER, SUBTREE, filter_of, only, wants_newer
 from axis.console.periods import ALL, PERIOD, asked
 from axis.console.reading import Reading
 from axis.console.shapes.documents import Document, TrafficPage
@@ -82,7 +82,7 @@ class Api:
         `before=older` gives the page of older events, `after=newer` that of newer ones.
         """
         wanted = filter_of(request.query)
-        newer = wanted.after > 0 and wanted.before is None
+        newer = wants_newer(request.query)
         found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
         return json_answer(
             {

@@ -12,7 +12,7 @@ from axis.openapi import Parameter
 from axis.views.criteria import EVENTS, Direction, Filter
 from axis.views.text import parse_time
 
-__all__ = ["FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "only"]
+__all__ = ["FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "only", "wants_newer"]
 
 #: Lines of one page, at most.
 MOST: Final = 1000
@@ -86,6 +86,11 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
         operator=given.get("operator"),
         direction=cast("Direction", _one_of(given, "direction", get_args(Direction)) or "either"),
     )
+
+
+def wants_newer(query: Mapping[str, str]) -> bool:
+    """Whether a page is to be the oldest events over `after`, also over 0: where a program begins."""
+    return bool(query.get("after", "").strip()) and not query.get("before", "").strip()
 
 
 def only(query: Mapping[str, str], names: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from axis.console.filters import KINDS, OUTCOMES, filter_of
+from axis.console.filters import KINDS, OUTCOMES, filter_of, wants_newer
 from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.sending import send_parts
@@ -52,7 +52,7 @@ class Traffic:
         given = dict(request.query)
         try:
             wanted = filter_of(request.query, _PAGE)
-            newer = wanted.after > 0 and wanted.before is None
+            newer = wants_newer(request.query)
             found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
         except Refusal as refusal:
             if refusal.name != "field_invalid":

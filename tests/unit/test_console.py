@@ -130,13 +130,13 @@ async def test_language_and_log_in_lead_nowhere_else(desk: Desk, back: str) -> N
 
 
 async def test_the_log_in_leads_to_the_page_that_was_asked_for(desk: Desk) -> None:
+    assert (await desk.get("/charts/days.svg", Accept="image/*")).headers["Location"] == "/login"
     asked = "/traffic?text=quyet+dinh&unit=G22"
     led = (await desk.get(asked, Accept="text/html,*/*")).headers["Location"]
     (action, *_) = re.findall(r'<form method="post" action="([^"]*)"', await (await desk.get(led)).text())
     for token, lands in (("wrong", None), (TOKEN, asked)):
         answer = await desk.client.post(html.unescape(action), data={"token": token}, allow_redirects=False)
         assert answer.headers.get("Location") == lands
-    assert (await desk.get("/charts/days.svg", Accept="image/*")).headers["Location"] == "/login"
 
 
 async def test_style_and_script_are_served_for_ever(desk: Desk) -> None:
@@ -305,3 +305,8 @@ async def test_the_twin_pages_back_and_forth(desk: Desk) -> None:
     older = await desk.api(f"/api/v1/traffic?limit=4&before={newest['older']}")
     assert newest["events"][0]["sequence"] == older["events"][-1]["sequence"] + 1
     assert (await desk.api(f"/api/v1/traffic?after={newest['newer']}"))["events"] == []
+    seen, first = [0], await desk.api("/api/v1/traffic?limit=3&after=0")
+    while first["events"]:
+        seen += [each["sequence"] for each in first["events"]]
+        first = await desk.api(f"/api/v1/traffic?limit=3&after={first['newer']}")
+    assert seen == list(range(first["head"] + 1)), "a program that begins at 0 misses nothing"
