@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from axis.console import shown
 from axis.console.filters import only
 from axis.console.overview import Overview
 from axis.console.periods import asked
@@ -63,7 +64,7 @@ class Charts:
         """The last 30 days. `at` only makes it another address."""
         only(request.query, ("at",))
         rows = (await self._overview.found())["days"]
-        return await self._shared(request, "chart.days", [row["day"] for row in rows], rows)
+        return await self._shared(request, "chart.days", _dates(request, rows, "day"), rows)
 
     async def units(self, request: web.Request) -> web.Response:
         """The units (with what stands below them) that sent and received most in a period."""
@@ -84,7 +85,7 @@ class Charts:
             return by_period(views, selection, now)
 
         rows = (await self._reading.count(read))["rows"]
-        return await self._answer(request, "chart.periods", [row["period"] for row in rows], rows)
+        return await self._answer(request, "chart.periods", _dates(request, rows, "period"), rows)
 
     async def hours(self, request: web.Request) -> web.Response:
         """What a unit sent and received by the hour of the day."""
@@ -113,6 +114,10 @@ class Charts:
     @staticmethod
     async def _answer(request: web.Request, title: str, labels: list[str], rows: _Rows) -> web.Response:
         return svg(await _drawing(request, title, labels, rows))
+
+
+def _dates(request: web.Request, rows: _Rows, name: str) -> list[str]:
+    return [shown.dated(row[name], language(request)) for row in rows]
 
 
 async def _drawing(request: web.Request, title: str, labels: list[str], rows: _Rows) -> bytes:

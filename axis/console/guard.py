@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from aiohttp import hdrs, web
@@ -153,7 +153,10 @@ class Guard:
         """Nobody has logged in."""
         if request.path.startswith("/api/"):
             return self._refused(request, Refusal("not_authorised"))
-        raise web.HTTPSeeOther("/login")
+        # A page is shown after the log-in; nothing else that a browser fetches is worth going back to.
+        page = request.method == hdrs.METH_GET and "text/html" in request.headers.get(hdrs.ACCEPT, "")
+        back = str(request.rel_url) if page and request.path != "/" else ""
+        raise web.HTTPSeeOther("/login" + (f"?{urlencode({'back': back})}" if back else ""))
 
     def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         """A page for a browser, a problem for a program."""

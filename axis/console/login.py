@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from axis.console.guard import Guard
-from axis.console.site import Site
+from axis.console.site import Site, is_here
 from axis.core.errors import Refusal
 
 __all__ = ["Login"]
@@ -22,7 +22,7 @@ class Login:
         return self._site.page(request, "login", refusal=None)
 
     async def log_in(self, request: web.Request) -> web.Response:
-        """The form, filled in."""
+        """The form, filled in; then the page that was asked for before (`back`), or the first one."""
         given = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         name = given.get("name", "")
         try:
@@ -32,7 +32,8 @@ class Login:
             if refusal.retry_after is not None:
                 response.headers["Retry-After"] = str(refusal.retry_after)
             return response
-        welcome = web.HTTPSeeOther("/")
+        back = request.query.get("back", "/")
+        welcome = web.HTTPSeeOther(back if is_here(back) else "/")
         self._guard.welcome(request, welcome, cookie)
         raise welcome
 

@@ -104,7 +104,12 @@ async def _parts(file: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 def _heading(say: Translate) -> list[str]:
-    return [say(_TEXTS.get(name, f"volume.{name}")) for name in COLUMNS]
+    """Cells hold bare numbers: what they count is said here."""
+    words = {name: say(_TEXTS.get(name, f"volume.{name}")) for name in COLUMNS}
+    words |= {
+        name: say("report.in_bytes", column=words[name]) for name in COLUMNS if name.startswith("bytes")
+    }
+    return list(words.values())
 
 
 def _rows(counted: dict[str, Any], say: Translate) -> list[Row]:

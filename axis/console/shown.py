@@ -9,7 +9,7 @@ from typing import Final
 from axis.console.words import Language
 from axis.core.volumes import VIETNAM
 
-__all__ = ["amount", "day", "duration", "moment", "number", "percent", "plain"]
+__all__ = ["amount", "dated", "day", "duration", "moment", "number", "percent", "plain"]
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
@@ -17,6 +17,10 @@ _STEP: Final = 1024
 #: where a cell begins. Some take a semicolon or a tab for its end, whatever the quotes say.
 _FORMULA: Final = re.compile(r"(^|[;\t\r\n])(?=[=+\-@＝＋－＠])")
 _BLANK: Final = ("\t", "\r", "\n")
+_MONTH: Final = re.compile(r"(\d{4})-(\d\d)", re.ASCII)
+_QUARTER: Final = re.compile(r"(\d{4})-Q([1-4])", re.ASCII)
+_DAY: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+_ROMAN: Final = ("I", "II", "III", "IV")
 
 
 def number(value: int, language: Language) -> str:
@@ -56,6 +60,22 @@ def moment(ms: int) -> str:
 def day(ms: int) -> str:
     """A day: 29/11/2026."""
     return datetime.fromtimestamp(ms / 1000, VIETNAM).strftime("%d/%m/%Y")
+
+
+def dated(period: str, language: Language) -> str:
+    """A period as an address names it, as people write it: 29/11/2026, 11/2026, quý IV/2026, 2026.
+
+    In English as it is, which is ISO 8601's way and unambiguous.
+    """
+    if language == "en":
+        return period
+    if found := _DAY.fullmatch(period):
+        return f"{found[3]}/{found[2]}/{found[1]}"
+    if found := _MONTH.fullmatch(period):
+        return f"{found[2]}/{found[1]}"
+    if found := _QUARTER.fullmatch(period):
+        return f"quý {_ROMAN[int(found[2]) - 1]}/{found[1]}"
+    return period
 
 
 def duration(ms: int, language: Language) -> str:

@@ -66,8 +66,8 @@ class Site:
     def page(self, request: web.Request, name: str, *, status: int = 200, **values: object) -> web.Response:
         """Render `name`.html with `values` and what every page may use.
 
-        `t(name)` a word; `number`, `moment`, `day`, `duration`, `amount`, `percent` show values; `asset`;
-        `here(**changes)` this address with its query changed (None takes a part away).
+        `t(name)` a word; `number`, `moment`, `day`, `dated`, `duration`, `amount`, `percent` show values;
+        `asset`; `here(**changes)` this address with its query changed (None takes a part away).
         """
         return aiohttp_jinja2.render_template(
             f"{name}.html", request, {**self._frame(request), "section": name, **values}, status=status
@@ -99,6 +99,7 @@ class Site:
             "percent": partial(shown.percent, language=spoken),
             "amount": partial(shown.amount, language=spoken),
             "duration": partial(shown.duration, language=spoken),
+            "dated": partial(shown.dated, language=spoken),
             "moment": shown.moment,
             "day": shown.day,
         }
@@ -122,12 +123,12 @@ async def _choose(request: web.Request) -> web.Response:
     if wanted not in LANGUAGES:
         raise web.HTTPNotFound(text="there is no such language\n")
     back = request.query.get("back", "/")
-    response = web.HTTPSeeOther(back if _is_here(back) else "/")
+    response = web.HTTPSeeOther(back if is_here(back) else "/")
     response.set_cookie(LANGUAGE_COOKIE, wanted, max_age=_A_YEAR, httponly=True, samesite="Strict", path="/")
     raise response
 
 
-def _is_here(back: str) -> bool:
+def is_here(back: str) -> bool:
     """Whether a place is a page of this console, and not another host, as `//host` or a backslash would be.
 
     Looked at as it will be sent: what makes addresses drops tabs and ends of lines (WHATWG URL, section 4.4).

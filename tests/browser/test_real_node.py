@@ -229,7 +229,7 @@ async def is_stuck_and_opened_again(window: Window, document_id: str) -> None:
     await stuck.get_by_label("Lý do").fill("nút đang hỏng")
     await stuck.get_by_role("button", name="Đóng").click()
     await expect(page.get_by_role("status")).to_have_text("Đã đóng nơi nhận này.")
-    await expect(stuck).to_contain_text("hết hạn")
+    await expect(stuck).to_contain_text("không chuyển được")
     await stuck.get_by_label("Lý do").fill("nút sắp chạy lại")
     await stuck.get_by_role("button", name="Gửi lại").click()
     await expect(page.get_by_role("status")).to_have_text("Đã mở lần gửi mới.")

@@ -46,7 +46,7 @@ async def test_the_report_is_downloaded_and_printed(visit: Visit) -> None:
         assert download.suggested_filename == f"volumes-2026-11.{suffix}"
         assert Path(await download.path()).read_bytes().startswith(beginning)
     await page.get_by_role("link", name="Bản in").click()
-    await expect(page.locator("h1")).to_contain_text("2026-11")
+    await expect(page.locator("h1")).to_contain_text("11/2026")
     await visit.shoot("report")
     await page.emulate_media(media="print", color_scheme="light")
     await expect(page.locator("header.top")).to_be_hidden()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import html
 import io
 import json
 import re
@@ -124,8 +125,20 @@ async def test_pages_speak_vietnamese_or_english(desk: Desk) -> None:
     ["//evil.example/", "https://evil.example/", "/%5Cevil.example", "x", "/%0d%0aA:b", "/%09/evil.example",
      "%09//evil.example", "/%09%5Cevil.example", ""],
 )  # fmt: skip
-async def test_choosing_a_language_leads_nowhere_else(desk: Desk, back: str) -> None:
+async def test_language_and_log_in_lead_nowhere_else(desk: Desk, back: str) -> None:
     assert (await desk.get(f"/language/en?back={back}")).headers["Location"] == "/"
+    entered = await desk.client.post(f"/login?back={back}", data={"token": TOKEN}, allow_redirects=False)
+    assert (entered.status, entered.headers["Location"]) == (303, "/")
+
+
+async def test_the_log_in_leads_to_the_page_that_was_asked_for(desk: Desk) -> None:
+    assert (await desk.get("/charts/days.svg", Accept="image/*")).headers["Location"] == "/login"
+    asked = "/traffic?text=quyet+dinh&unit=G22"
+    led = (await desk.get(asked, Accept="text/html,*/*")).headers["Location"]
+    (action, *_) = re.findall(r'<form method="post" action="([^"]*)"', await (await desk.get(led)).text())
+    for token, lands in (("wrong", None), (TOKEN, asked)):
+        answer = await desk.client.post(html.unescape(action), data={"token": token}, allow_redirects=False)
+        assert answer.headers.get("Location") == lands
 
 
 async def test_style_and_script_are_served_for_ever(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from axis.console.reports import COLUMNS
-from axis.console.shown import plain
+from axis.console.shown import dated, plain
 from tests.support.console import TOKEN, Desk, desk_in
 
 NUMBERS = [name for name in COLUMNS[3:] if name != "on_time"]
@@ -39,6 +39,7 @@ async def test_csv(desk: Desk) -> None:
     assert content.endswith(b"\r\n")
     heading, *rows, total = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
     assert heading[:4] == ["Mã", "Cơ quan", "Cấp trên", "Gửi"]
+    assert heading[-3:] == ["Tỷ lệ đúng hạn", "Dung lượng gửi (byte)", "Dung lượng nhận (byte)"]
     answer = await desk.api("/api/v1/volumes?month=2026-11")
     assert [row[0] for row in rows] == [row["code"] for row in answer["rows"]]
     for row, counted in zip([*rows, total], [*answer["rows"], answer["total"]], strict=True):
@@ -97,7 +98,7 @@ async def test_xlsx(desk: Desk) -> None:
 async def test_the_printed_page(desk: Desk) -> None:
     response = await desk.get("/reports/volumes?month=2026-11", Authorization=f"Bearer {TOKEN}")
     text = await response.text()
-    assert "Báo cáo số liệu gửi, nhận theo cơ quan: 2026-11" in text
+    assert "Báo cáo số liệu gửi, nhận theo cơ quan: 11/2026" in text
     assert "=HYPERLINK(&#34;" in text
     assert str((await desk.api("/api/v1/volumes"))["head"]) in text
 
@@ -108,3 +109,17 @@ async def test_only_for_whom_is_known_and_asks_rightly(desk: Desk, path: str) ->
     wrong = await desk.get(f"{path}?period=2026-13", Authorization=f"Bearer {TOKEN}")
     assert (wrong.status, "2026-13" in await wrong.text()) == (422, True)
     assert (await desk.get(f"{path}?period=%0d%0aX:y", Authorization=f"Bearer {TOKEN}")).status == 422
+
+
+@pytest.mark.parametrize(
+    ("period", "written"),
+    [
+        ("2026-11-29", "29/11/2026"),
+        ("2026-11", "11/2026"),
+        ("2026-Q4", "quý IV/2026"),
+        ("2026", "2026"),
+        ("", ""),
+    ],
+)
+def test_periods_are_written_as_people_write_them(period: str, written: str) -> None:
+    assert (dated(period, "vi"), dated(period, "en")) == (written, period)

@@ -141,7 +141,7 @@ async def test_charts_are_images_with_their_words(desk: Desk, chart: str) -> Non
     image = etree.fromstring(await response.read())
     words = "".join(image.itertext())
     assert "Gửi" in words
-    assert ("G14" if chart == "units" else "2026-11-18") in words
+    assert ("G14" if chart == "units" else "18/11/2026") in words
     assert (await desk.get("/charts/units.svg")).status == 303
 
 
