@@ -247,7 +247,8 @@ async def test_one_logs_out_and_in_and_is_told_what_one_may_not(visit: Visit) ->
             await expect(page.get_by_role("alert")).to_contain_text("không đúng")
             await visit.shoot("problem-login")
             await visit.check_accessibility()
-    await expect(page.locator("h1")).to_have_text("Tổng quan")
+    await expect(page.locator("h1")).to_have_text("Cơ quan")  # what was asked for before
+    await visit.go("/")
     await visit.shoot("overview-viewer")
     assert await visit.go("/trust/add") == 403
     await expect(page.get_by_role("alert")).to_contain_text("Vai trò của bạn không đủ")
