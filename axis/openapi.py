@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from axis.core.errors import CODES
 
@@ -85,8 +85,10 @@ def document(
     """
     models = {route.request for route in routes if route.request} | {Problem}
     models |= {route.answer for route in routes if not isinstance(route.answer, str)}
-    listed = [(model, "serialization") for model in sorted(models, key=lambda model: model.__name__)]
-    _, schemas = models_json_schema(listed, by_alias=True, ref_template=_REF)  # type: ignore[arg-type]
+    listed: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "serialization") for model in sorted(models, key=lambda model: model.__name__)
+    ]
+    _, schemas = models_json_schema(listed, by_alias=True, ref_template=_REF)
     paths: dict[str, Json] = {}
     for route in routes:
         members = security(route) if security is not None else {}

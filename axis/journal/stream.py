@@ -192,15 +192,15 @@ class JournalStream:
         phase, until = self._phase(state.config.get("subjects"))
         closed_by = str((state.config.get("metadata") or {}).get(_CLOSED_BY) or "")
         return Standing(
-            phase,
-            until,
-            state.created,
-            closed_by,
-            state.first,
-            state.last,
-            state.leader,
-            state.led,
-            state.servers,
+            phase=phase,
+            until=until,
+            created=state.created,
+            closed_by=closed_by,
+            first=state.first,
+            last=state.last,
+            leader=state.leader,
+            led=state.led,
+            servers=state.servers,
         )
 
     def _phase(self, subjects: object) -> tuple[Phase, int]:
