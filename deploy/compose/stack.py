@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,15 @@ from typing import Any
 from deploy.compose.engine import ROOT, Engine
 from deploy.compose.running import Failed, run, say
 
-__all__ = ["PROFILES", "Stack", "service_of"]
+__all__ = ["PROFILES", "Stack", "service_of", "taken_ports"]
 
 PROFILES = {"default": "default", "observe": "default,observe", "cluster": "cluster"}
 _ALL = "default,observe,cluster"
 _HEALTHY_SECONDS = 120.0
+#: How docker's proxy, and docker itself since version 28, call an address that somebody else listens on.
+_TAKEN = re.compile(
+    r"(?:listen tcp4?|failed to bind host port(?: for)?) ([\d.]+):(\d+)\S*:? .*?address already in use"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,15 @@ class Stack:
     def up(self) -> None:
         """Start everything, and return when all are healthy. Raises Failed, with the logs' ends."""
         say("starting the containers")
-        self.compose("up", "--detach", "--no-build", timeout=180.0)
+        try:
+            self.compose("up", "--detach", "--no-build", timeout=180.0)
+        except Failed as error:
+            if taken := taken_ports(str(error)):
+                raise Failed(
+                    f"another program listens on {', '.join(taken)}: stop it (a demo that still runs, or "
+                    f"make compose-down for another project's containers), and start again"
+                ) from error
+            raise
         deadline = time.monotonic() + _HEALTHY_SECONDS
         while waiting := self._unhealthy():
             if time.monotonic() > deadline:
@@ -102,6 +115,12 @@ class Stack:
             if not fine:
                 found.append(service_of(container))
         return found
+
+
+def taken_ports(said: str) -> list[str]:
+    """The addresses that the engine could not bind because they are in use, from what it said, in order."""
+    found = {f"{address}:{port}" for address, port in _TAKEN.findall(said)}
+    return sorted(found, key=lambda each: int(each.rpartition(":")[2]))
 
 
 def service_of(container: dict[str, Any]) -> str:
