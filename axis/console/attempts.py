@@ -1,4 +1,7 @@
-"""How often somebody may try to log in: by name and by address, in bounded memory.
+"""How often somebody may try to log in: by name at one address, by name, and by address, in bounded memory.
+
+Few tries are left with a name at one address; many more with the name from anywhere, so that whoever knows
+an operator's name cannot lock the operator out from where he sits, and a crowd cannot guess on without end.
 
 An attempt counts from before its password is looked at until it turns out right, so that many at once are no
 way around the limit. Whether an account has the name makes no difference.
@@ -14,13 +17,17 @@ from typing import Final
 
 from axis.core.errors import Refusal
 
-__all__ = ["PER_ADDRESS", "PER_NAME", "WINDOW_SECONDS", "Attempts"]
+__all__ = ["PER_ADDRESS", "PER_NAME", "PER_NAME_AND_ADDRESS", "WINDOW_SECONDS", "Attempts"]
 
 WINDOW_SECONDS: Final = 300.0
-PER_NAME: Final = 5
-#: More: a whole office may come through one address.
+PER_NAME_AND_ADDRESS: Final = 5
+PER_NAME: Final = 50
+#: A whole office may come through one address.
 PER_ADDRESS: Final = 30
 _KEPT: Final = 4096
+
+#: A name, a network, or both.
+_Key = str | tuple[str, str]
 
 
 class Attempts:
@@ -28,6 +35,7 @@ class Attempts:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
+        self._pairs = _Window(PER_NAME_AND_ADDRESS)
         self._names = _Window(PER_NAME)
         self._addresses = _Window(PER_ADDRESS)
 
@@ -35,19 +43,27 @@ class Attempts:
         """Count an attempt. Refusal `rate_limited`, which says how long to wait; that one is not counted."""
         now = self._now()
         network = _network(address)
-        wait = max(self._names.wait(name, now), self._addresses.wait(network, now))
+        pair = (name, network)
+        wait = max(
+            self._pairs.wait(pair, now), self._names.wait(name, now), self._addresses.wait(network, now)
+        )
         if wait > 0:
             seconds = math.ceil(wait)
             detail = f"too many log-ins failed for this name or from this address: wait {seconds} s"
             raise Refusal("rate_limited", detail, retry_after=seconds)
         if name:
+            self._pairs.add(pair, now)
             self._names.add(name, now)
         self._addresses.add(network, now)
 
     def succeeded(self, name: str, address: str) -> None:
-        """The attempt was right: earlier ones for the name are forgotten, at the address this one."""
-        self._names.clear(name)
-        self._addresses.take_back(_network(address))
+        """The attempt was right: earlier ones with the name at the address are forgotten; of all with the
+        name, and of all at the address, this one.
+        """
+        network = _network(address)
+        self._pairs.clear((name, network))
+        self._names.take_back(name)
+        self._addresses.take_back(network)
 
 
 class _Window:
@@ -55,9 +71,9 @@ class _Window:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._tried: OrderedDict[str, deque[float]] = OrderedDict()
+        self._tried: OrderedDict[_Key, deque[float]] = OrderedDict()
 
-    def wait(self, key: str, now: float) -> float:
+    def wait(self, key: _Key, now: float) -> float:
         """Seconds until another try; 0 if it may be now."""
         times = self._tried.get(key)
         if times is None:
@@ -66,17 +82,17 @@ class _Window:
             times.popleft()
         return WINDOW_SECONDS - (now - times[0]) if len(times) >= self._limit else 0.0
 
-    def add(self, key: str, now: float) -> None:
+    def add(self, key: _Key, now: float) -> None:
         times = self._tried.setdefault(key, deque(maxlen=self._limit))
         times.append(now)
         self._tried.move_to_end(key)
         if len(self._tried) > _KEPT:
             self._tried.popitem(last=False)
 
-    def clear(self, key: str) -> None:
+    def clear(self, key: _Key) -> None:
         self._tried.pop(key, None)
 
-    def take_back(self, key: str) -> None:
+    def take_back(self, key: _Key) -> None:
         times = self._tried.get(key)
         if times:
             times.pop()

@@ -20,7 +20,7 @@ from axis.console import accounts as accounts_module
 from axis.console.access import ACCESS, OPEN, check_routes
 from axis.console.accounts import ACCOUNTS_FILE, Accounts, hash_password, new_token, token_sha256
 from axis.console.acts import ACTS, Acts, act_twins
-from axis.console.attempts import PER_ADDRESS, PER_NAME, WINDOW_SECONDS
+from axis.console.attempts import PER_ADDRESS, PER_NAME, PER_NAME_AND_ADDRESS, WINDOW_SECONDS, Attempts
 from axis.console.guard import CSRF_HEADER, GUARD, Guard
 from axis.console.openapi import served
 from axis.console.roles import OPERATOR, Role
@@ -282,13 +282,13 @@ async def test_wrong_log_ins_all_read_the_same(gate: Gate, name: str, password: 
 
 async def test_too_many_log_ins_have_to_wait(gate: Gate) -> None:
     # Tokens and names count apart from each other by name, together by address.
-    for _ in range(PER_NAME):
+    for _ in range(PER_NAME_AND_ADDRESS):
         assert (await gate.log_in("oanh", "sai")).status == 401
         gate.seconds[0] += 1
     refused = await gate.log_in("oanh")
     assert (refused.status, (await refused.json(content_type=None))["code"]) == (429, "rate_limited")
-    assert refused.headers["Retry-After"] == str(int(WINDOW_SECONDS) - PER_NAME)
-    for _ in range(PER_ADDRESS - PER_NAME):
+    assert refused.headers["Retry-After"] == str(int(WINDOW_SECONDS) - PER_NAME_AND_ADDRESS)
+    for _ in range(PER_ADDRESS - PER_NAME_AND_ADDRESS):
         assert (await gate.ask("POST", "/login", data={"token": "sai"})).status == 401
     assert (await gate.log_in("vy")).status == 429
     # A token is nothing to guess: whoever fails often locks nobody out who has one.
@@ -297,6 +297,28 @@ async def test_too_many_log_ins_have_to_wait(gate: Gate) -> None:
     assert (await gate.ask("POST", "/login", data={"token": "sai"})).status == 429
     gate.seconds[0] += WINDOW_SECONDS
     assert (await gate.log_in("oanh")).status == 200
+
+
+def test_failures_elsewhere_do_not_lock_a_name_out() -> None:
+    seconds = [0.0]
+    attempts = Attempts(lambda: seconds[0])
+    addresses = iter(range(1, 255))
+    for _ in range(PER_NAME // PER_NAME_AND_ADDRESS - 1):
+        stranger = f"192.0.2.{next(addresses)}"
+        for _ in range(PER_NAME_AND_ADDRESS):
+            attempts.begin("oanh", stranger)
+        with pytest.raises(Refusal, match="rate_limited"):
+            attempts.begin("oanh", stranger)
+        for _ in range(PER_NAME_AND_ADDRESS):  # her own, which are right, use nothing up
+            attempts.begin("oanh", "203.0.113.7")
+            attempts.succeeded("oanh", "203.0.113.7")
+    for _ in range(PER_NAME_AND_ADDRESS):
+        attempts.begin("oanh", f"192.0.2.{next(addresses)}")
+    with pytest.raises(Refusal, match="rate_limited"):  # a crowd may not guess on
+        attempts.begin("oanh", f"192.0.2.{next(addresses)}")
+    attempts.begin("vy", "203.0.113.7")
+    seconds[0] += WINDOW_SECONDS
+    attempts.begin("oanh", "192.0.2.1")
 
 
 @pytest.mark.parametrize("trusted", [True, False])
