@@ -15,41 +15,41 @@ from aiohttp import web
 from structlog.contextvars import bound_contextvars
 
 from agencies import config, keys
-from agencies.api import application
-from agencies.autoreply import AutoReply
-from agencies.axis_client import AxisClient
+from agencies.api.application import application
 from agencies.backoff import Random
 from agencies.clock import SystemClock
-from agencies.contents import Contents
-from agencies.directory_sync import DirectorySync
-from agencies.enrol import Token, enrol
+from agencies.desk.autoreply import AutoReply
+from agencies.desk.packets import Packets
+from agencies.desk.service import Service
+from agencies.desk.spool import Spool
+from agencies.desk.statuses import Statuses
 from agencies.events import Events
-from agencies.fetch import Fetcher
-from agencies.found_again import FoundAgain
-from agencies.guard import Guard, bearer_token
-from agencies.handling import Handler
-from agencies.heads import Heads
-from agencies.housekeeping import keep_house
+from agencies.flow.fetch import Fetcher
+from agencies.flow.found_again import FoundAgain
+from agencies.flow.handling import Handler
+from agencies.flow.own_certificates import OwnCertificates
+from agencies.flow.pump import Pump
+from agencies.flow.receipts import ReceiptSender
+from agencies.flow.receiver import Receiver
+from agencies.flow.recovery import Recovery
+from agencies.flow.shipment import Shipments
+from agencies.http.guard import Guard, bearer_token
 from agencies.identity import Identity
-from agencies.key_ids import ensure_secret
+from agencies.link.axis_client import AxisClient
+from agencies.link.directory_sync import DirectorySync
+from agencies.link.enrol import Token, enrol
+from agencies.link.tls import axis_context
 from agencies.local import listening_socket, remove_socket
-from agencies.own_certificates import OwnCertificates
 from agencies.packet_signatures import PacketSignatures
-from agencies.packets import Packets
 from agencies.parts import NodeParts
-from agencies.pump import Pump
 from agencies.receipt_modes import ReceiptModes
-from agencies.receipts import ReceiptSender
-from agencies.receiver import Receiver
-from agencies.recovery import Recovery
-from agencies.restored import copied_head
-from agencies.service import Service
-from agencies.shipment import Shipments
-from agencies.spool import Spool
-from agencies.statuses import Statuses
-from agencies.store import Store
+from agencies.store.contents import Contents
+from agencies.store.database import Store
+from agencies.store.heads import Heads
+from agencies.store.housekeeping import keep_house
+from agencies.store.key_ids import ensure_secret
+from agencies.store.restored import copied_head
 from agencies.tasks import keep_running
-from agencies.tls import axis_context
 from agencies.units import primary
 from agencies.vxp.administration import Administration
 from agencies.vxp.call_log import CallLog

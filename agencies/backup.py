@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from agencies import config, keys
-from agencies.restored import mark_restored
-from agencies.store import SCHEMA_VERSION, Store
+from agencies.store.database import SCHEMA_VERSION, Store
+from agencies.store.restored import mark_restored
 from agencies.times import rfc3339
 from axis.archive.blocks import ArchiveInvalid
 from axis.archive.databases import check_database, copy_database, open_copy

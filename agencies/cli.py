@@ -16,8 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from agencies import cli_backup, cli_vxp
-from agencies.cli_common import (
+from agencies.commands import backup, vxp
+from agencies.commands.common import (
     AsJson,
     Home,
     cannot,
@@ -39,8 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-cli_backup.register(app)
-cli_vxp.register(app)
+backup.register(app)
+vxp.register(app)
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make keys, ask the axis for certificates, and set up the home. Can be repeated."""
-    from agencies.local_node import initialise
+    from agencies.commands.local_node import initialise
 
     quiet_logs()
     urls = tuple(url.strip() for url in (axis or "").split(",") if url.strip())
@@ -77,7 +77,7 @@ def serve(
     ] = "",
 ) -> None:
     """Run the node until it is stopped (SIGTERM, Ctrl-C)."""
-    from agencies.autoreply import parse_codes
+    from agencies.desk.autoreply import parse_codes
     from agencies.fleet import serve as serve_nodes
     from axis import logs
 
@@ -107,7 +107,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send files as one document. Prints its id."""
-    from agencies.sending import send_files
+    from agencies.commands.sending import send_files
 
     request: dict[str, object] = {
         "to": [code.strip() for code in to.split(",") if code.strip()],
@@ -134,7 +134,7 @@ def send_edxml(
     as_json: AsJson = False,
 ) -> None:
     """Send an edXML packet to those whom it names. Prints the document's id."""
-    from agencies.sending import send_packet
+    from agencies.commands.sending import send_packet
 
     queued = with_node(home, lambda api: send_packet(api, file))
     for warning in queued["warnings"]:
@@ -155,8 +155,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say how far a document has come, or ask it back. Prints the id of each status."""
+    from agencies.commands.sending import say_status
     from agencies.edxml.code_lists import status_text
-    from agencies.sending import say_status
 
     said = with_node(home, lambda api: say_status(api, document_id, code, note))
     if as_json:
@@ -190,7 +190,7 @@ def _queued(home: Path, queued: dict[str, Any], *, wait: bool, as_json: bool) ->
 
 def _outcomes(home: Path, document_id: str, *, online: bool) -> dict[str, Any]:
     """The document when nothing is open any more; exit 2 where no node runs that could see to that."""
-    from agencies.waiting import wait_for_outcomes
+    from agencies.commands.waiting import wait_for_outcomes
 
     if not online:
         cannot("there is nothing to wait for until the node is started (agency serve)")
@@ -215,7 +215,7 @@ def _judge(found: dict[str, Any]) -> None:
 @app.command()
 def inbox(home: Home, as_json: AsJson = False) -> None:
     """What came."""
-    from agencies.sending import everything
+    from agencies.commands.sending import everything
 
     found = with_node(home, lambda api: everything(api, "/v1/inbox"))
     if as_json:
@@ -229,7 +229,7 @@ def inbox(home: Home, as_json: AsJson = False) -> None:
 @app.command()
 def outbox(home: Home, as_json: AsJson = False) -> None:
     """What was sent, and what became of it."""
-    from agencies.sending import everything
+    from agencies.commands.sending import everything
 
     found = with_node(home, lambda api: everything(api, "/v1/documents"))
     if as_json:
@@ -246,8 +246,8 @@ def show(
     document_id: Annotated[str, typer.Argument(metavar="ID")], home: Home, as_json: AsJson = False
 ) -> None:
     """Everything this node knows about one document, sent or received."""
+    from agencies.commands.sending import either
     from agencies.edxml.code_lists import status_text
-    from agencies.sending import either
 
     found = with_node(home, lambda api: either(api, document_id))
     if as_json:
@@ -271,7 +271,7 @@ def save(
     No file that is there is replaced: a name that is taken gets a number before it. What an earlier save
     wrote there, and is unchanged, is kept.
     """
-    from agencies.sending import save_attachments
+    from agencies.commands.sending import save_attachments
 
     written = with_node(home, lambda api: save_attachments(api, document_id, out))
     if as_json:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agencies.inbox import SignedReceipt
 from agencies.keys import Credentials
+from agencies.store.inbox import SignedReceipt
 from axis.core.envelope import Envelope, Kind, signed_bytes
 from axis.core.lifecycle import InboxState
 from axis.core.receipt import Binding, build_receipt

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from agencies.axis_client import AxisClient
 from agencies.config import Settings
-from agencies.directory_sync import DirectorySync
+from agencies.desk.packets import Packets
+from agencies.desk.service import Service
+from agencies.desk.spool import Spool
+from agencies.desk.statuses import Statuses
 from agencies.events import Events
+from agencies.flow.own_certificates import OwnCertificates
+from agencies.flow.receiver import Receiver
 from agencies.identity import Identity
-from agencies.own_certificates import OwnCertificates
-from agencies.packets import Packets
-from agencies.receiver import Receiver
-from agencies.service import Service
-from agencies.spool import Spool
-from agencies.statuses import Statuses
-from agencies.store import Store
+from agencies.link.axis_client import AxisClient
+from agencies.link.directory_sync import DirectorySync
+from agencies.store.database import Store
 from axis.ports import Blobs, Clock
 
 __all__ = ["NodeParts"]

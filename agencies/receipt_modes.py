@@ -7,7 +7,7 @@ acts for: it says so with `updateStatus`. Else the node's own setting holds.
 from __future__ import annotations
 
 from agencies.config import ReceiptMode, Settings
-from agencies.directory_sync import DirectorySync
+from agencies.link.directory_sync import DirectorySync
 from agencies.units import primary
 from agencies.vxp.scope import Scope
 from agencies.vxp.systems import Systems

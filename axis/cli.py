@@ -6,15 +6,14 @@ brackets; with `--json` standard output holds one JSON value and nothing else.
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from axis.cli_run import acting, operate, print_json, run_main, table
+from axis.commands import backup, cluster, demo, keys, operator, query
+from axis.commands.running import acting, operate, print_json, run_main, table
 
 __all__ = ["app", "main"]
 
@@ -272,22 +271,8 @@ def _print_done(answer: dict[str, Any], text: str, as_json: bool) -> None:
         typer.echo(text, err=True)
 
 
-def _mount() -> None:
-    """Commands that live in modules of their own."""
-    for name in (
-        "axis.cli_query", "axis.cli_demo", "axis.cli_cluster", "axis.cli_backup", "axis.cli_keys",
-        "axis.cli_operator",
-    ):  # fmt: skip
-        try:
-            register: Callable[[typer.Typer], None] = importlib.import_module(name).register
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-        else:
-            register(app)
-
-
-_mount()
+for command in (query, demo, cluster, backup, keys, operator):
+    command.register(app)
 
 
 def main() -> None:

@@ -23,10 +23,10 @@ from typing import Any, Final, cast
 
 from axispb.v1 import api_pb2, journal_pb2
 
-from agencies.axis_client import AxisClient
-from agencies.directory_sync import DirectorySync
-from agencies.heads import Heads
-from agencies.store import Store
+from agencies.link.axis_client import AxisClient
+from agencies.link.directory_sync import DirectorySync
+from agencies.store.database import Store
+from agencies.store.heads import Heads
 from axis.flow.directory import DirectoryPages
 from axis.journal.sqlite import SqliteJournal
 from bench.history import History

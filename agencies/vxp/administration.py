@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from agencies.http.replies import as_json
 from agencies.parts import NodeParts
-from agencies.replies import as_json
 from agencies.vxp.call_log import CallLog
 from agencies.vxp.systems import Systems
 from axis.core.errors import Refusal

@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agencies.store import Store
+from agencies.store.database import Store
 from agencies.times import rfc3339
 from axis.core.errors import Refusal
 from axis.logs import get_logger

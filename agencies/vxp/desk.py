@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from agencies.http.uploads import body_chunks
 from agencies.parts import NodeParts
-from agencies.uploads import body_chunks
 from agencies.vxp.authentication import Caller
 from agencies.vxp.call_log import Call
 from agencies.vxp.parameters import Parameters

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import ValidationError
 
-from agencies.asked import invalid
+from agencies.http.asked import invalid
 from agencies.parts import NodeParts
 from agencies.vxp.authentication import authenticate
 from agencies.vxp.call_log import Call, CallLog

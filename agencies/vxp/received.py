@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from agencies.api_models import ReceiptInput
-from agencies.packets import Stored
+from agencies.desk.packets import Stored
+from agencies.desk.requests import ReceiptInput
 from agencies.units import primary
 from agencies.vxp.desk import DOCUMENT, STATUS, Desk, Operation
 from agencies.vxp.parameters import vietnam_time

@@ -11,10 +11,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from agencies.desk.packets import Handed
 from agencies.edxml.packet import DocumentPacket
 from agencies.edxml.refusal import refused
-from agencies.packets import Handed
-from agencies.uploads import body_chunks
+from agencies.http.uploads import body_chunks
 from agencies.vxp.desk import STATUS, Desk, Operation
 from agencies.vxp.scope import Scope
 from axis.core.directory import Directory

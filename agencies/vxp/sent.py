@@ -6,8 +6,8 @@ from contextlib import closing
 from itertools import islice
 from typing import Any, Final
 
-from agencies import listing
 from agencies.edxml.code_lists import STATUSES
+from agencies.store import listing
 from agencies.units import primary
 from agencies.vxp.desk import STATUS, Desk, Operation
 from agencies.vxp.parameters import vietnam_time

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from agencies.store import Store
+from agencies.store.database import Store
 from agencies.times import DAY_MS, rfc3339
 from agencies.vxp.authentication import System
 from axis.core.errors import Refusal

@@ -5,7 +5,7 @@ ends, and a collector leaves alone what is being published.
 
 What other nodes published is untrusted until it is hashed. A reader is given no more than the header says,
 each chunk of exactly the length that its place has; whether they are the right bytes, whoever knows the
-SHA-256 checks when it has them all (agency nodes do, `agencies.fetch`; here `axis.blobs.taking`).
+SHA-256 checks when it has them all (agency nodes do, `agencies.flow.fetch`; here `axis.blobs.taking`).
 """
 
 from __future__ import annotations

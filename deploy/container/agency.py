@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+from agencies.commands.local_node import initialise
 from agencies.config import ConfigError
 from agencies.fleet import serve
-from agencies.local_node import initialise
 from axis import logs
 from axis.control import HomeBusy
 from axis.core.errors import Refusal

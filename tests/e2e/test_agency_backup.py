@@ -23,8 +23,8 @@ from agencies import config
 from agencies.app import Node
 from agencies.backup import back_up, restore
 from agencies.clock import SystemClock
-from agencies.local_node import initialise
-from agencies.restored import is_catching_up
+from agencies.commands.local_node import initialise
+from agencies.store.restored import is_catching_up
 from axis.app.backup import restore as restore_axis
 from axis.app.home import init_home
 from axis.archive.blocks import ArchiveInvalid

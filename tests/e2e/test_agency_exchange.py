@@ -15,8 +15,9 @@ from typing import Any, get_args
 import pytest
 from axispb.v1 import journal_pb2
 
-from agencies import config, enrol, keys
+from agencies import config, keys
 from agencies.clock import SystemClock
+from agencies.link import enrol
 from axis.core.errors import Refusal
 from axis.views.volumes import FIELDS, Kind, Selection, volumes
 from tests.support.country import LIMIT, Country, country_in
@@ -222,7 +223,7 @@ async def test_a_new_token_gives_new_keys_to_a_running_node(country: Country) ->
     home = country.folder / "G14"
     before = keys.load_credentials(home).certificate_sha256
     token = (await country.operator("org.token", code="G14"))["token"]
-    from agencies.local_node import initialise
+    from agencies.commands.local_node import initialise
 
     await initialise(home, token, (), None)
     assert keys.load_credentials(home).certificate_sha256 != before

@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 from typer.testing import CliRunner
 
-from agencies import enrol
 from agencies.clock import SystemClock
+from agencies.link import enrol
 from axis import config, control
 from axis.app import serve
 from axis.app.backup import back_up, restore
@@ -28,7 +28,7 @@ from axis.archive.databases import copy_database
 from axis.blobs.chunks import store
 from axis.blobs.jetstream import JetStreamBlobs
 from axis.cli import app
-from axis.cli_views import audit_home
+from axis.commands.views import audit_home
 from axis.core.errors import Refusal
 from axis.doctor import examine
 from axis.jetstream import JetStream

@@ -16,7 +16,7 @@ from axis.app import leaving
 from axis.app.home import Home, give_cluster_keys, init_home, join_home, read_home, set_journal
 from axis.app.serve import Running, serving
 from axis.app.whole import NotWhole, whole
-from axis.cli_views import audit_home
+from axis.commands.views import audit_home
 from axis.control import HomeLock
 from axis.core.errors import Refusal
 from axis.core.frame import Head

@@ -28,7 +28,7 @@ from axis.app.operations import operations
 from axis.app.own_keys import FILES, OwnKeys
 from axis.app.serve import Running, serving
 from axis.cli import app, main
-from axis.cli_views import audit_home
+from axis.commands.views import audit_home
 from axis.core import cms
 from axis.core.errors import Refusal
 from axis.flow.enrolment import Enrolment

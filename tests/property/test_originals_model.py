@@ -12,8 +12,8 @@ from axispb.v1 import document_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agencies.originals import flags_of, keep_issued, meant_by, named_document, originals_of, related_to
-from agencies.store import Store
+from agencies.store.database import Store
+from agencies.store.originals import flags_of, keep_issued, meant_by, named_document, originals_of, related_to
 from axis.core.envelope import Envelope, Kind, signed_bytes
 
 RELATIONS = {0: "", 1: "recall", 2: "update", 3: "replacement"}

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from axispb.v1 import document_pb2
 
-from agencies.api_models import ReceiptInput, StatusInput
-from agencies.restored import is_catching_up
-from agencies.service import Submission
-from agencies.spool import Spool
+from agencies.desk.requests import ReceiptInput, StatusInput
+from agencies.desk.service import Submission
+from agencies.desk.spool import Spool
+from agencies.store.restored import is_catching_up
 from agencies.times import DAY_MS
 from axis.blobs.memory import MemoryBlobs
 from axis.core.errors import Refusal

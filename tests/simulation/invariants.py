@@ -12,7 +12,7 @@ from typing import Any
 
 from axispb.v1 import evidence_pb2, journal_pb2
 
-from agencies.counting import volumes as own_volumes
+from agencies.store.counting import volumes as own_volumes
 from axis.audit import audit
 from axis.core.document import DELIVERY_LIFE_MS
 from axis.core.envelope import Kind, parse

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agencies.app import Node
-from agencies.axis_client import AxisClient
-from agencies.contents import Contents
-from agencies.directory_sync import DirectorySync
-from agencies.heads import Heads
 from agencies.identity import Identity
-from agencies.restored import mark_restored
-from agencies.store import Store, _commit, _Job
+from agencies.link.axis_client import AxisClient
+from agencies.link.directory_sync import DirectorySync
+from agencies.store.contents import Contents
+from agencies.store.database import Store, _commit, _Job
+from agencies.store.heads import Heads
+from agencies.store.restored import mark_restored
 from agencies.vxp.systems import Systems
 from axis.app.engines import Engines
 from axis.app.node import Node as AxisNode

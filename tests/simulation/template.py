@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agencies import config as agency_config
 from agencies import keys
-from agencies.store import Store, set_setting
+from agencies.store.database import Store, set_setting
 from axis import config
 from axis.app.home import Home
 from axis.app.own_keys import KeySet, OwnKeys, pem

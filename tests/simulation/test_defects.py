@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from axispb.v1 import api_pb2
 
-from agencies import counting, inbox, outbox, receipt_queue
-from agencies.receiver import Receiver
-from agencies.store import set_setting
+from agencies.flow.receiver import Receiver
+from agencies.store import counting, inbox, outbox, receipt_queue
+from agencies.store.database import set_setting
 from agencies.times import DAY_MS
 from axis.core import decide_delivery, effects, state
 from axis.core.lifecycle import DeliveryState, IllegalEvent

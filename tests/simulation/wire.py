@@ -1,7 +1,7 @@
 """The wire between agency nodes and the axis: what the agencies' client puts in comes out as a request at
 the axis's own routes, sooner or later, once, twice or never; and the answer likewise.
 
-Stands below `agencies.axis_client` in place of aiohttp's session, and above `axis.http`'s application in
+Stands below `agencies.link.axis_client` in place of aiohttp's session, and above `axis.http`'s application in
 place of its server. TLS is what is left out: the connection simply says whose certificate it was.
 """
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 
-from agencies import enrol
 from agencies.app import Node
 from agencies.clock import SystemClock
+from agencies.link import enrol
 from axis import control
 from axis.app.home import init_home
 from axis.app.serve import Running, serving

@@ -14,9 +14,9 @@ import pytest
 
 from agencies.app import Node
 from agencies.clock import SystemClock
+from agencies.commands.local_node import with_api
+from agencies.commands.sending import everything, save_attachments, send_files
 from agencies.local import connect
-from agencies.local_node import with_api
-from agencies.sending import everything, save_attachments, send_files
 from axis.core.errors import Refusal
 from tests.support.stub_axis import StubAxis
 

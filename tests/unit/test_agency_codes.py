@@ -12,8 +12,8 @@ import pytest
 
 from agencies.app import Node
 from agencies.clock import SystemClock
-from agencies.local_node import with_api
-from agencies.sending import send_files
+from agencies.commands.local_node import with_api
+from agencies.commands.sending import send_files
 from axis.core.envelope import Kind, parse, signed_bytes
 from tests.support.stub_axis import StubAxis
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agencies.contents import SMALL_BYTES, Contents
-from agencies.store import Store
+from agencies.store.contents import SMALL_BYTES, Contents
+from agencies.store.database import Store
 from axis.blobs.memory import MemoryBlobs
 from axis.ports import BlobMismatch, BlobMissing, StorageFull
 
@@ -75,7 +75,7 @@ async def test_other_bytes_are_not_kept(contents: Contents, content: bytes) -> N
 async def test_only_what_nobody_names_is_collected(
     contents: Contents, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agencies.contents._PAGE", page)
+    monkeypatch.setattr("agencies.store.contents._PAGE", page)
     for content in (b"named", b"forgotten", LARGE):
         await put(contents, content)
     assert await contents.collect(NOW + HOUR, lambda _: False) == 0

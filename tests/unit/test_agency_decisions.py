@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agencies.api_models import ReceiptInput
 from agencies.app import Node
 from agencies.clock import SystemClock
+from agencies.desk.requests import ReceiptInput
 from axis.core.errors import Refusal
 from tests.support.stub_axis import StubAxis
 

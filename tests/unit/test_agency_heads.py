@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agencies import heads as heads_module
-from agencies.heads import Echo, Heads, learnt
-from agencies.store import Store
+from agencies.store import heads as heads_module
+from agencies.store.database import Store
+from agencies.store.heads import Echo, Heads, learnt
 from axis.core.errors import Refusal
 
 

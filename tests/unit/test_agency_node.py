@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from axispb.v1 import evidence_pb2
 
-from agencies import inbox, listing, outbox
-from agencies.api_models import DocumentInput, ReceiptInput
 from agencies.app import Node
 from agencies.clock import SystemClock
-from agencies.outbox import Lane
-from agencies.service import of_fields
+from agencies.desk.requests import DocumentInput, ReceiptInput
+from agencies.desk.service import of_fields
+from agencies.store import inbox, listing, outbox
+from agencies.store.outbox import Lane
 from agencies.times import DAY_MS
 from axis.core.envelope import Envelope, Kind
 from axis.core.errors import Refusal

@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from agencies import config, counting
-from agencies.api_models import DocumentInput
+from agencies import config
 from agencies.backoff import back_off, wait_for_signal
 from agencies.clock import SystemClock
 from agencies.config import ConfigError, Settings
-from agencies.enrol import Token
+from agencies.desk.requests import DocumentInput
+from agencies.desk.spool import Spool, safe_name
 from agencies.events import Events
-from agencies.guard import Guard, bearer_token
-from agencies.spool import Spool, safe_name
-from agencies.store import Store
+from agencies.http.guard import Guard, bearer_token
+from agencies.link.enrol import Token
+from agencies.store import counting
+from agencies.store.database import Store
 from axis.blobs.memory import MemoryBlobs
 from axis.core.errors import Refusal
 

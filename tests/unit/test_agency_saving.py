@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from agencies.saving import Folder
+from agencies.commands.saving import Folder
 
 
 def content(data: bytes) -> Callable[[BinaryIO], Awaitable[None]]:

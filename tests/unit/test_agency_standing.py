@@ -15,10 +15,10 @@ import pytest
 from axispb.v1 import api_pb2, document_pb2, evidence_pb2
 
 from agencies import config, keys
-from agencies.api_models import StatusInput
-from agencies.metrics import metrics_text
-from agencies.restored import is_catching_up, mark_restored
-from agencies.store import get_setting
+from agencies.api.metrics import metrics_text
+from agencies.desk.requests import StatusInput
+from agencies.store.database import get_setting
+from agencies.store.restored import is_catching_up, mark_restored
 from agencies.times import DAY_MS
 from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, signed_bytes

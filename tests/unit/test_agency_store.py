@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agencies.store import Store, get_setting, set_setting
+from agencies.store.database import Store, get_setting, set_setting
 from axis.core.errors import Refusal
 
 
@@ -84,7 +84,7 @@ async def test_a_closed_store_refuses(tmp_path: Path) -> None:
 def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "agency.sqlite"
     script = (
-        "import asyncio, os, pathlib; from agencies.store import Store, set_setting\n"
+        "import asyncio, os, pathlib; from agencies.store.database import Store, set_setting\n"
         f"store = Store(pathlib.Path({str(path)!r}))\n"
         "asyncio.run(store.write(lambda c: set_setting(c, 'a', '1'))); os.kill(os.getpid(), 9)"
     )

@@ -13,9 +13,9 @@ import pytest
 
 from agencies.app import Node
 from agencies.clock import SystemClock
-from agencies.local_node import with_api
-from agencies.sending import send_files
-from agencies.waiting import wait_for_outcomes
+from agencies.commands.local_node import with_api
+from agencies.commands.sending import send_files
+from agencies.commands.waiting import wait_for_outcomes
 from axis.control import HomeLock, NotRunning
 from axis.core.errors import Refusal
 from tests.support.stub_axis import StubAxis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agencies.autoreply import parse_codes
+from agencies.desk.autoreply import parse_codes
 
 
 def test_codes() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import agencies.metrics
+import agencies.api.metrics
 from tests.support.console import desk_in
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -31,7 +31,7 @@ async def exported(tmp_path: Path) -> set[str]:
         desk.metrics.appended(0.001, 1, 1)
         text = await (await desk.get("/metrics")).text()
     names = set(re.findall(r"^([a-z_]+)(?:\{| )", text, re.MULTILINE))
-    source = Path(agencies.metrics.__file__).read_text()
+    source = Path(agencies.api.metrics.__file__).read_text()
     return names | set(re.findall(r'"(agency_[a-z_]+)"', source))
 
 

@@ -20,9 +20,9 @@ import pytest
 
 from axis.app.home import init_home
 from axis.app.node import open_home
-from axis.cli_query import show
-from axis.cli_run import table
-from axis.cli_views import follow_log
+from axis.commands.query import show
+from axis.commands.running import table
+from axis.commands.views import follow_log
 from axis.core.commands import Register
 from axis.views.traffic import Filter
 from bench.history import History, Sent

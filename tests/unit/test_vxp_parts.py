@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from agencies.store import Store
+from agencies.store.database import Store
 from agencies.vxp.authentication import Caller, System, authenticate
 from agencies.vxp.call_log import Call, CallLog
 from agencies.vxp.parameters import Parameters, vietnam_time

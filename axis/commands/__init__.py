@@ -1,0 +1,1 @@
+"""What `axis` does: its commands."""
