@@ -24,15 +24,8 @@ from agencies.desk.service import Service
 from agencies.desk.spool import Spool
 from agencies.desk.statuses import Statuses
 from agencies.events import Events
-from agencies.flow.fetch import Fetcher
-from agencies.flow.found_again import FoundAgain
-from agencies.flow.handling import Handler
+from agencies.flow.loops import Loops
 from agencies.flow.own_certificates import OwnCertificates
-from agencies.flow.pump import Pump
-from agencies.flow.receipts import ReceiptSender
-from agencies.flow.receiver import Receiver
-from agencies.flow.recovery import Recovery
-from agencies.flow.shipment import Shipments
 from agencies.http.guard import Guard, bearer_token
 from agencies.identity import Identity
 from agencies.link.axis_client import AxisClient
@@ -50,7 +43,6 @@ from agencies.store.housekeeping import keep_house
 from agencies.store.key_ids import ensure_secret
 from agencies.store.restored import copied_head
 from agencies.tasks import keep_running
-from agencies.units import primary
 from agencies.vxp.administration import Administration
 from agencies.vxp.call_log import CallLog
 from agencies.vxp.mount import Vxp
@@ -159,8 +151,19 @@ class Node:
         own_certificates = OwnCertificates(
             lambda: keys.known_keys(self.home), copied_head=lambda: copied_head(store)
         )
-        receiver = self._wire_loops(
-            settings, store, blobs, client, directory, identity, events, signatures, own_certificates
+        self._loops = Loops(
+            settings=settings,
+            store=store,
+            blobs=blobs,
+            client=client,
+            directory=directory,
+            identity=identity,
+            events=events,
+            clock=self._clock,
+            random=self._random,
+            signatures=signatures,
+            own_certificates=own_certificates,
+            receipt_mode=ReceiptModes(settings, self._systems, directory).mode,
         )
         ours: dict[str, Any] = {
             "store": store,
@@ -168,12 +171,21 @@ class Node:
             "directory": directory,
             "clock": self._clock,
             "events": events,
-            "queued": self._pump.wake,
-            "decided": self._receipts.wake,
+            "queued": self._loops.pump.wake,
+            "decided": self._loops.receipts.wake,
         }
         service = Service(**ours, online=self._online)
         statuses = Statuses(**ours)
         spool = Spool(self.home / "spool", blobs, self._clock)
+        packets = Packets(
+            spool=spool,
+            service=service,
+            statuses=statuses,
+            store=store,
+            blobs=blobs,
+            directory=directory,
+            signatures=signatures,
+        )
         self.parts = NodeParts(
             version=_version(),
             settings=settings,
@@ -185,89 +197,13 @@ class Node:
             client=client,
             directory=directory,
             events=events,
-            receiver=receiver,
+            receiver=self._loops.receiver,
             own_certificates=own_certificates,
             service=service,
             statuses=statuses,
-            packets=Packets(
-                spool=spool,
-                service=service,
-                statuses=statuses,
-                store=store,
-                blobs=blobs,
-                directory=directory,
-                signatures=signatures,
-            ),
+            packets=packets,
             stopping=asyncio.Event(),
         )
-
-    def _wire_loops(
-        self,
-        settings: config.Settings,
-        store: Store,
-        blobs: Blobs,
-        client: AxisClient,
-        directory: DirectorySync,
-        identity: Identity,
-        events: Events,
-        signatures: PacketSignatures,
-        own_certificates: OwnCertificates,
-    ) -> Receiver:
-        """What talks to the axis: the pump, the receipts' sender, the receiver."""
-        own: dict[str, Any] = {"store": store, "clock": self._clock}
-        recovery = Recovery(**own, heads=client.heads, directory=directory, events=events, stored=self._wake)
-        handler = Handler(
-            **own,
-            identity=identity,
-            primary=lambda code: primary(directory.directory, code),
-            receipt_mode=ReceiptModes(settings, self._systems, directory).mode,
-            own_certificates=own_certificates,
-            doubt=directory.doubt,
-            signatures=signatures,
-        )
-        loop = own | {
-            "client": client,
-            "random": self._random,
-            "events": events,
-            "settings": settings,
-            "head_unknown": recovery.head_unknown,
-        }
-        shipments = Shipments(
-            **own,
-            client=client,
-            identity=identity,
-            directory=directory,
-            blobs=blobs,
-            random=self._random,
-            events=events,
-            max_back_off_seconds=settings.max_back_off_seconds,
-            head_unknown=recovery.head_unknown,
-        )
-        self._pump = Pump(**own, shipments=shipments, random=self._random, large_at_once=settings.submissions)
-        self._receipts = ReceiptSender(
-            **loop, identity=identity, directory=directory, own_certificates=own_certificates
-        )
-        fetcher = Fetcher(client, blobs, self._clock, settings.downloads)
-        self._found = FoundAgain(
-            **own, fetcher=fetcher, signatures=signatures, random=self._random, events=events
-        )
-        return Receiver(
-            **loop,
-            directory=directory,
-            handler=handler,
-            own_certificates=own_certificates,
-            fetcher=fetcher,
-            stored=self._stored,
-            reconnected=self._wake,
-        )
-
-    def _stored(self) -> None:
-        self._receipts.wake()
-        self._found.wake()
-
-    def _wake(self) -> None:
-        self._pump.wake()
-        self._stored()
 
     async def _serve(self) -> None:
         owner = application(self.parts, None)
@@ -297,13 +233,8 @@ class Node:
         self.api_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _start_tasks(self) -> None:
-        receiver = self.parts.receiver
         work: dict[str, Callable[[], Awaitable[None]]] = {
-            "pump": self._pump.run,
-            "receipts": self._receipts.run,
-            "feed": receiver.run,
-            "held": receiver.run_held,
-            "found": self._found.run,
+            **self._loops.work,
             "housekeeping": lambda: keep_house(self.parts.store, self.parts.blobs, self._clock),
         }
         if self._autoreply:
@@ -341,7 +272,7 @@ class Node:
         self.parts.identity.use(credentials)
         await self.parts.client.use(_context(credentials))
         get_logger().info("keys_replaced", node=self.parts.identity.code)
-        self._wake()
+        self._loops.wake()
 
 
 @functools.cache

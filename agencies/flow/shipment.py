@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from axispb.v1 import api_pb2, evidence_pb2
 
 from agencies.backoff import Random, back_off
 from agencies.events import Events
-from agencies.flow.effects import Happened, document_changed
+from agencies.flow.effects import Happened
+from agencies.flow.entries import Entry, log_outcome, store_outcome
 from agencies.flow.judge import judge_acceptance
 from agencies.identity import Identity
 from agencies.link.axis_client import AxisClient
@@ -38,22 +38,6 @@ __all__ = ["Shipments"]
 
 _ABOUT_US: Final = frozenset({"sender_not_registered", "sender_suspended"})
 _UPLOADS_AT_ONCE: Final = 16
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One document under way, and what became of it."""
-
-    due: Due
-    envelope: Envelope
-    used: bytes  # SHA-256 of the certificate it is signed with
-    contents: Sequence[bytes] = ()
-    acceptance: Envelope | None = None
-    message: evidence_pb2.Acceptance | None = None
-    sequence: int = 0
-    refusal: Refusal | None = None
-    next_attempt_at: int | None = None  # None: the refusal is final
-    not_stored: Exception | None = None
 
 
 class Shipments:
@@ -107,7 +91,7 @@ class Shipments:
             _refuse_open(entries, Refusal("unavailable", repr(error)))
         await self._settle(entries, asked_in)
 
-    async def _signed_now(self, dues: Sequence[Due]) -> list[_Entry]:
+    async def _signed_now(self, dues: Sequence[Due]) -> list[Entry]:
         """Each with its envelope; its bytes signed anew where a newer certificate has come (decision 8)."""
         current = self._identity.credentials.certificate_sha256
         old = [due for due in dues if due.certificate_sha256 != current]
@@ -119,9 +103,9 @@ class Shipments:
 
         if anew:
             await self._store.write(change)
-        return [_Entry(due, anew.get(due.document_id, due.envelope), current) for due in dues]
+        return [Entry(due, anew.get(due.document_id, due.envelope), current) for due in dues]
 
-    async def _prepared(self, entries: Sequence[_Entry]) -> list[_Entry]:
+    async def _prepared(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those whose attachments are at the axis or come along; the others get their refusal."""
         ready = []
         for entry in entries:
@@ -136,7 +120,7 @@ class Shipments:
                 entry.refusal = _defect(entry, error)
         return ready
 
-    async def _attach(self, entry: _Entry) -> None:
+    async def _attach(self, entry: Entry) -> None:
         """Small attachments come along; where there is much content it is uploaded first."""
         rows = self._store.rows(
             "SELECT DISTINCT sha256, size FROM attachment WHERE side = 'sent' AND document_id = ?",
@@ -179,7 +163,7 @@ class Shipments:
             except BlobMissing as error:
                 raise _content_gone() from error
 
-    async def _submit(self, entries: Sequence[_Entry]) -> None:
+    async def _submit(self, entries: Sequence[Entry]) -> None:
         batch = api_pb2.SubmissionBatch()
         for entry in entries:
             batch.submissions.add(
@@ -195,7 +179,7 @@ class Shipments:
                 except Exception as error:
                     entry.refusal = _defect(entry, error)
 
-    async def _take(self, entry: _Entry, result: api_pb2.SubmissionResult) -> None:
+    async def _take(self, entry: Entry, result: api_pb2.SubmissionResult) -> None:
         """Judge one answer. The feed brings an acceptance again, to be judged at its place there."""
         if result.code:
             members = {
@@ -218,7 +202,7 @@ class Shipments:
             raise Refusal("unavailable", f"the acceptance does not verify: {refusal}") from refusal
         entry.acceptance, entry.message, entry.sequence = acceptance, message, accepted.sequence
 
-    async def _judged(self, entry: _Entry, acceptance: Envelope, sequence: int) -> evidence_pb2.Acceptance:
+    async def _judged(self, entry: Entry, acceptance: Envelope, sequence: int) -> evidence_pb2.Acceptance:
         document_id, context = entry.due.document_id, self._identity.context
         for candidate in (entry.envelope, *self._earlier(entry)):
             try:
@@ -231,7 +215,7 @@ class Shipments:
                 last = refusal
         raise last
 
-    def _earlier(self, entry: _Entry) -> list[Envelope]:
+    def _earlier(self, entry: Entry) -> list[Envelope]:
         """The same bytes under signatures made before: the axis keeps the first that it accepted."""
         rows = self._store.rows(
             "SELECT signature FROM sent_signature WHERE document_id = ?", entry.due.document_id
@@ -242,7 +226,7 @@ class Shipments:
             if row["signature"] != entry.envelope.signature
         ]
 
-    async def _settle(self, entries: Sequence[_Entry], asked_in: str) -> None:
+    async def _settle(self, entries: Sequence[Entry], asked_in: str) -> None:
         """Store what became of each, and tell."""
         for entry in entries:
             if entry.refusal is not None:
@@ -251,18 +235,18 @@ class Shipments:
         happened = await self._stored(entries, asked_in)
         for entry in entries:
             with bound_trace(entry.due.trace_id):
-                _log(entry)
+                log_outcome(entry)
         self._events.publish(happened)
         left = [entry for entry in entries if entry.not_stored is not None]
         if left:
             await self._store.write(lambda connection: self._postpone(connection, left))
 
-    async def _stored(self, entries: Sequence[_Entry], asked_in: str) -> Happened:
+    async def _stored(self, entries: Sequence[Entry], asked_in: str) -> Happened:
         """In one transaction; where that fails, each in its own: a defect met by one harms no other."""
 
-        def change(connection: sqlite3.Connection, some: Sequence[_Entry]) -> Happened:
+        def change(connection: sqlite3.Connection, some: Sequence[Entry]) -> Happened:
             known = learnt(connection, asked_in, self._client.heads)
-            return [event for entry in some for event in _stored(connection, entry, known, self._pause)]
+            return [event for entry in some for event in store_outcome(connection, entry, known, self._pause)]
 
         try:
             return await self._store.write(lambda c: change(c, entries))
@@ -278,7 +262,7 @@ class Shipments:
                 entry.not_stored = error
         return happened
 
-    def _postpone(self, connection: sqlite3.Connection, entries: Sequence[_Entry]) -> None:
+    def _postpone(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """What could not be stored of them waits its turn: it does not go with every shipment."""
         for entry in entries:
             at = self._pause(entry.due.attempts)
@@ -290,7 +274,7 @@ class Shipments:
         wait = back_off(attempts, self._max_back_off_seconds, self._random, at_least)
         return self._clock.now() + wait
 
-    def _next_attempt(self, entry: _Entry, refusal: Refusal) -> int | None:
+    def _next_attempt(self, entry: Entry, refusal: Refusal) -> int | None:
         newer = self._identity.credentials.certificate_sha256 != entry.used
         temporary = refusal.code.temporary or (
             entry.due.kind == Kind.STATUS.value
@@ -305,7 +289,7 @@ class Shipments:
         return self._pause(entry.due.attempts, refusal.retry_after) if temporary else None
 
 
-def _refuse_open(entries: Sequence[_Entry], refusal: Refusal) -> None:
+def _refuse_open(entries: Sequence[Entry], refusal: Refusal) -> None:
     for entry in entries:
         if entry.acceptance is None and entry.refusal is None:
             entry.refusal = refusal
@@ -322,48 +306,10 @@ def _of_the_request(refusal: Refusal) -> Refusal:
     return Refusal("unavailable", f"the axis refused the request: {refusal}", retry_after=refusal.retry_after)
 
 
-def _defect(entry: _Entry, error: Exception) -> Refusal:
+def _defect(entry: Entry, error: Exception) -> Refusal:
     """Something unforeseen that one document met: it waits, and keeps no other from the axis."""
     get_logger().error("submission_failed", document_id=entry.due.document_id, error=repr(error))
     return Refusal("unavailable", repr(error))
-
-
-def _stored(
-    connection: sqlite3.Connection, entry: _Entry, known: bool, pause: Callable[[int], int]
-) -> Happened:
-    """Store one entry's outcome. `known` False: the axis was restored meanwhile, and what it said is void."""
-    document_id, refusal = entry.due.document_id, entry.refusal
-    if refusal is None:
-        if entry.acceptance is None or entry.message is None or not known:
-            return []
-        new = outbox.accept(connection, entry.acceptance, entry.message, entry.sequence)
-        return document_changed(document_id, "accepted") if new else []
-    if entry.next_attempt_at is None:
-        if known and outbox.reject(connection, document_id, refusal.name, refusal.detail):
-            return document_changed(document_id, "rejected", code=refusal.name)
-        # It was not to be sent any more; if it is after all, then not without a pause.
-        entry.next_attempt_at = pause(entry.due.attempts)
-    outbox.postpone(connection, document_id, refusal.name, refusal.detail, entry.next_attempt_at)
-    return []
-
-
-def _log(entry: _Entry) -> None:
-    document_id, refusal = entry.due.document_id, entry.refusal
-    if entry.not_stored is not None:
-        get_logger().error("outcome_not_stored", document_id=document_id, error=repr(entry.not_stored))
-    elif refusal is None:
-        get_logger().info("document_accepted", document_id=document_id, sequence=entry.sequence)
-    elif entry.next_attempt_at is None:
-        get_logger().warning(
-            "document_rejected", document_id=document_id, code=refusal.name, detail=refusal.detail
-        )
-    else:
-        get_logger().info(
-            "submission_postponed",
-            document_id=document_id,
-            code=refusal.name,
-            next_attempt_at=entry.next_attempt_at,
-        )
 
 
 def _content_gone() -> Refusal:

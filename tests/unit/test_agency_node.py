@@ -283,7 +283,7 @@ async def test_an_acceptance_that_does_not_verify_does_not_count(world: World) -
             "UPDATE sent SET state = 'queued', acceptance_signed = NULL WHERE document_id = ?", (other,)
         )
     )
-    world.node._wake()
+    world.node._loops.wake()
     await world.until(lambda: "does not verify" in world.sent(other)["detail"])
     assert world.state(other) == "queued"
 
