@@ -15,7 +15,7 @@ from axispb.v1 import api_pb2, evidence_pb2
 from agencies.desk.requests import ReceiptInput
 from axis.core.envelope import Kind
 from axis.core.errors import CODES, Refusal
-from tests.unit.test_agency_node import LIMIT, World, claimed, made_world, parsed, world
+from tests.support.agency import LIMIT, World, claimed, made_world, parsed, world
 
 __all__ = ["world"]
 

@@ -24,7 +24,7 @@ from axis.core.document import new_document_id
 from axis.core.envelope import Envelope, Kind, signed_bytes
 from axis.core.errors import Refusal
 from axis.core.receipt import Binding, build_receipt
-from tests.unit.test_agency_node import World, claimed, made_world, parsed
+from tests.support.agency import World, claimed, made_world, parsed
 
 
 @asynccontextmanager
