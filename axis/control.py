@@ -36,6 +36,7 @@ __all__ = [
     "NotRunning",
     "Operation",
     "call",
+    "http_problem",
     "problem",
     "refusal_from_problem",
 ]
@@ -46,6 +47,15 @@ Operation = Callable[[dict[str, Any]], Awaitable[object]]
 PROBLEM_JSON: Final = "application/problem+json"
 _SOCKET: Final = "control.sock"
 _ARGUMENTS_LIMIT: Final = 16 * 1024 * 1024
+#: What HTTP itself refuses.
+_OF_HTTP: Final = {
+    401: "not_authorised",
+    404: "route_unknown",
+    405: "route_unknown",
+    413: "header_too_large",
+    421: "origin_not_allowed",
+    429: "rate_limited",
+}
 _STANDARD_MEMBERS: Final = frozenset(
     {"type", "title", "status", "code", "detail", "temporary", "check", "retry_after"}
 )
@@ -105,6 +115,15 @@ def problem(refusal: Refusal) -> dict[str, object]:
     if refusal.retry_after is not None:
         members["retry_after"] = refusal.retry_after
     return members | {name: value for name, value in refusal.extra.items() if name not in members}
+
+
+def http_problem(error: web.HTTPException, detail: str = "") -> dict[str, object]:
+    """What HTTP itself refuses (no such path or method, a request that cannot be read), in the same form,
+    with the status that HTTP gave it.
+    """
+    code = _OF_HTTP.get(error.status, "field_invalid" if error.status < 500 else "unavailable")
+    said = detail or (error.text or error.reason).strip()
+    return problem(Refusal(code, said)) | {"status": error.status}
 
 
 def refusal_from_problem(members: Mapping[str, Any]) -> Refusal:

@@ -53,8 +53,7 @@ class Parameter:
 class Route:
     """One operation of an API. `request` is a model, `answer` a model or a media type.
 
-    `codes` are those of the registry that it may refuse with, each with the registry's status; `also` says
-    what further statuses mean.
+    `codes` are those of the registry that it may refuse with, each with the registry's status.
     """
 
     method: str
@@ -68,7 +67,6 @@ class Route:
     body: str = ""  # media type of a body that is no model
     parameters: tuple[Parameter, ...] = ()
     codes: tuple[str, ...] = ()
-    also: Mapping[int, str] = field(default_factory=dict)
 
 
 def document(
@@ -149,7 +147,7 @@ def _content(answer: type[BaseModel] | str) -> Json:
 
 def _problems(route: Route) -> Json:
     """What each status of a refusal means: its codes, and why."""
-    meanings: dict[int, list[str]] = {status: [said] for status, said in route.also.items()}
+    meanings: dict[int, list[str]] = {}
     for name in route.codes:
         meanings.setdefault(CODES[name].http_status, []).append(f"`{name}`: {CODES[name].cause}")
     return {str(status): _problem(" ".join(said)) for status, said in sorted(meanings.items())}

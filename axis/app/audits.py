@@ -49,9 +49,8 @@ class Audits:
 
     def all(self) -> list[Run]:
         """Every run that is kept, newest first; in a thread or not."""
-        running = self._running
-        runs = [self._read(path) for path in self._files()]
-        return [running if running and run["id"] == running["id"] else run for run in runs[::-1] if run]
+        runs = (self._read(path) for path in self._files())
+        return [run for run in runs if run][::-1]
 
     async def start(self, by: str, quick: bool) -> Run:
         """Begin a run; Refusal `unavailable` while another is under way."""
@@ -95,14 +94,18 @@ class Audits:
             detail = (str(error) or type(error).__name__)[:500]
             get_logger().error("audit_failed", detail=detail)
         finally:
-            run |= {"state": state, "detail": detail, "seconds": (self._clock.now() - run["at"]) // 1000}
-            del run["progress"]
-            self._running = None
-            try:
-                self._keep(run)
-            except OSError as error:
-                get_logger().error("audit_not_kept", detail=str(error))
+            seconds = (self._clock.now() - run["at"]) // 1000
+            await self._end({**run, "state": state, "detail": detail, "seconds": seconds})
         get_logger().info("audit_done", problems=len(run["report"]["problems"]) if run["report"] else None)
+
+    async def _end(self, run: Run) -> None:
+        """A run is shown as ended once that is kept; a disk may take its time."""
+        try:
+            await asyncio.to_thread(self._keep, run)
+        except OSError as error:
+            get_logger().error("audit_not_kept", detail=str(error))
+        finally:
+            self._running = None
 
     async def _behind(self) -> list[dict[str, object]]:
         """Bring the views up; where they are stuck that is a problem to report, and no end of the audit."""
@@ -158,12 +161,22 @@ class Audits:
         return sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []
 
     def _read(self, path: Path) -> Run | None:
+        run = self._loaded(path)
+        if run is None or run["state"] != "running":
+            return run
+        running = self._running
+        if running is not None and running["id"] == run["id"]:
+            return running
+        run = self._loaded(path)  # it may have ended since the first look: that is kept before it is said
+        if run is not None and run["state"] == "running":
+            run["state"] = "interrupted"  # the node stopped meanwhile
+        return run
+
+    @staticmethod
+    def _loaded(path: Path) -> Run | None:
         try:
             run: Run = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             get_logger().warning("audit_unreadable", file=path.name, detail=str(error))
             return None
-        running = self._running
-        if run["state"] == "running" and (running is None or running["id"] != run["id"]):
-            run["state"] = "interrupted"  # the node stopped meanwhile
         return run

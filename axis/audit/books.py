@@ -118,6 +118,7 @@ class Books:
     serials: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     early: dict[str, int] = field(default_factory=dict)  # certified before it was registered → sequence
     registered_by: dict[str, tuple[int, int]] = field(default_factory=dict)  # how many units, newest sequence
+    levels: dict[str, tuple[int, int]] = field(default_factory=dict)  # levels ever below it, newest sequence
     tokens: dict[bytes, tuple[journal_pb2.TokenIssued, int]] = field(default_factory=dict)
     enrolments: dict[bytes, tuple[journal_pb2.Enrolled, int]] = field(default_factory=dict)
     moves: dict[tuple[str, str], int] = field(default_factory=dict)  # above once (or empty), unit → sequence

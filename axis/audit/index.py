@@ -22,6 +22,8 @@ _STATES: Final = {
     "dead": facts_pb2.DELIVERY_STATE_DEAD,
 }
 
+_LEVELS: Final = "levels-below/"
+
 _Fact = tuple[str, bytes, int]
 
 
@@ -76,11 +78,27 @@ def _check_facts(books: Books, connection: sqlite3.Connection, findings: Finding
             findings.add(sequence, "index_row_missing", f"facts: {key}")
         elif row != (value, sequence):
             findings.add(sequence, "index_row_changed", f"facts: {key}")
+    found += _check_levels(books, connection, findings)
     if connection.execute("SELECT count(*) FROM facts").fetchone()[0] != found:
-        expected = {key for key, _, _ in _facts(books)}
+        expected = {key for key, _, _ in _facts(books)} | {f"{_LEVELS}{code}" for code in books.levels}
         for key, sequence in connection.execute("SELECT key, sequence FROM facts"):
             if key not in expected:
                 findings.add(sequence, "index_row_added", f"facts: {key}")
+
+
+def _check_levels(books: Books, connection: sqlite3.Connection, findings: Findings) -> int:
+    """How many facts there are of levels below units. A journal that was begun before they were noted lacks
+    some, or names fewer levels; none names more.
+    """
+    found = 0
+    for code, (levels, sequence) in books.levels.items():
+        key = f"{_LEVELS}{code}"
+        row = connection.execute("SELECT value, sequence FROM facts WHERE key = ?", (key,)).fetchone()
+        found += row is not None
+        fewer = {str(some).encode() for some in range(1, levels)}
+        if row is not None and row[0] not in fewer and row != (str(levels).encode(), sequence):
+            findings.add(sequence, "index_row_changed", f"facts: {key}")
+    return found
 
 
 def _check_feed(books: Books, connection: sqlite3.Connection, findings: Findings) -> None:

@@ -41,6 +41,8 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
     if known is not None and known.parent != body.parent:
         for above in [*books.above(body.code)] or [""]:
             books.moves.setdefault((above, body.code), sequence)
+    if known is None or known.parent != body.parent:
+        _deepen(judge, body.code, body.parent)
     if known is None:
         has_node = body.code in books.early
         books.units[body.code] = Unit(
@@ -56,6 +58,16 @@ def _registered(judge: Judge, body: journal_pb2.UnitRegistered) -> Line:
         books.aliases[code] = (body.code, sequence)
     judge.require(not body.parent or body.parent in books.units, "parent_unknown", body.parent)
     return Line("registered", party=body.code, reason=f"(by {body.by})" if body.by else "")
+
+
+def _deepen(judge: Judge, code: str, parent: str) -> None:
+    """A unit comes below a parent with all that ever was below it; before it is entered there."""
+    levels = judge.books.levels
+    depth = levels.get(code, (0, 0))[0]
+    for above in (parent, *judge.books.above(parent)):
+        depth += 1
+        if above in judge.books.units and levels.get(above, (0, 0))[0] < depth:
+            levels[above] = (depth, judge.sequence)
 
 
 def _suspended(judge: Judge, body: journal_pb2.UnitSuspended) -> Line:

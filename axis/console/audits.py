@@ -66,7 +66,7 @@ class Audits:
                 self.twin,
                 "The newest audits, what they found, and how far one is that runs.",
                 AuditList,
-                codes=("field_invalid",),
+                codes=("field_invalid", "unavailable"),
             ),
             Route(
                 "POST",
@@ -110,7 +110,8 @@ class Audits:
     async def twin(self, request: web.Request) -> web.Response:
         """{"audits": [{"id", "at", "by", "quick", "state", "seconds", "detail", "report", "progress"?}]}."""
         only(request.query, ())
-        return json_answer({"audits": [_shown(run) for run in await self._all()]})
+        found = {"audits": [_shown(run) for run in await self._all()]}
+        return await self._reading.compute(lambda: json_answer(found))
 
     async def run_twin(self, request: web.Request) -> web.Response:
         """Begin an audit, `?quick=1` without reading attachments: the run."""
@@ -125,7 +126,7 @@ class Audits:
         return await self._runs.start(by.name, quick)
 
     async def _all(self) -> _Runs:
-        return await asyncio.to_thread(self._runs.all) if self._runs is not None else []
+        return await self._reading.compute(self._runs.all) if self._runs is not None else []
 
     async def _read(self) -> tuple[float, _Runs]:
         return asyncio.get_running_loop().time(), await self._all()

@@ -98,7 +98,7 @@ class Charts:
             (say(f"volume.{name}"), [row[name] for row in found["hours"]]) for name in ("sent", "received")
         ]
         labels = [str(row["hour"]) for row in found["hours"]]
-        return svg(await asyncio.to_thread(bars, say("chart.hours"), labels, series, say("chart.nothing")))
+        return svg(await self._draw(say("chart.hours"), labels, series, say("chart.nothing")))
 
     async def _shared(self, request: web.Request, title: str, labels: list[str], rows: _Rows) -> web.Response:
         """Drawn once for all who look at the same numbers in the same language: who follows the first page
@@ -107,24 +107,25 @@ class Charts:
         key = title, language(request)
         known, image = self._drawn.get(key, (None, None))
         if image is None or known != rows or (image.done() and image.exception() is not None):
-            image = asyncio.create_task(_drawing(request, title, labels, rows))
+            image = asyncio.create_task(self._drawing(request, title, labels, rows))
             self._drawn[key] = rows, image
         return svg(await asyncio.shield(image))
 
-    @staticmethod
-    async def _answer(request: web.Request, title: str, labels: list[str], rows: _Rows) -> web.Response:
-        return svg(await _drawing(request, title, labels, rows))
+    async def _answer(self, request: web.Request, title: str, labels: list[str], rows: _Rows) -> web.Response:
+        return svg(await self._drawing(request, title, labels, rows))
+
+    async def _drawing(self, request: web.Request, title: str, labels: list[str], rows: _Rows) -> bytes:
+        """What was sent, received, refused at each label."""
+        say = translator(language(request))
+        series = [(say(f"volume.{name}"), [row[name] for row in rows]) for name in _NAMES]
+        return await self._draw(say(title), labels, series, say("chart.nothing"))
+
+    async def _draw(self, title: str, labels: Sequence[str], series: Series, nothing: str) -> bytes:
+        return await self._reading.compute(lambda: bars(title, labels, series, nothing))
 
 
 def _dates(request: web.Request, rows: _Rows, name: str) -> list[str]:
     return [shown.dated(row[name], language(request)) for row in rows]
-
-
-async def _drawing(request: web.Request, title: str, labels: list[str], rows: _Rows) -> bytes:
-    """What was sent, received, refused at each label."""
-    say = translator(language(request))
-    series = [(say(f"volume.{name}"), [row[name] for row in rows]) for name in _NAMES]
-    return await asyncio.to_thread(bars, say(title), labels, series, say("chart.nothing"))
 
 
 def svg(image: bytes) -> web.Response:

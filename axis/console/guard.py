@@ -23,7 +23,7 @@ from axis.console.accounts import Account, Accounts
 from axis.console.attempts import Attempts
 from axis.console.roles import CONSOLE, OPERATOR, Operator, Role
 from axis.console.sessions import Sessions
-from axis.control import PROBLEM_JSON, problem
+from axis.control import PROBLEM_JSON, http_problem, problem
 from axis.core.errors import Refusal
 
 __all__ = ["COOKIE", "CSRF_FIELD", "CSRF_HEADER", "GUARD", "Guard"]
@@ -82,8 +82,10 @@ class Guard:
         try:
             response = await self._answer(request, handler)
         except web.HTTPException as error:
-            _set_headers(error)
-            raise
+            if not request.path.startswith("/api/") or error.status < 400:
+                _set_headers(error)
+                raise
+            response = _http_problem(error)
         except Refusal as refusal:
             response = self._refused(request, refusal)
         _set_headers(response)
@@ -306,6 +308,16 @@ def _problem(refusal: Refusal) -> web.Response:
     """A refusal for a program."""
     text = json.dumps(problem(refusal), ensure_ascii=False)
     return web.Response(text=text, status=refusal.code.http_status, content_type=PROBLEM_JSON)
+
+
+def _http_problem(error: web.HTTPException) -> web.Response:
+    """What HTTP itself refuses, for a program."""
+    paths = f"{error.reason}: /api/v1/openapi.json lists every path" if error.status in {404, 405} else ""
+    text = json.dumps(http_problem(error, paths), ensure_ascii=False)
+    response = web.Response(text=text, status=error.status, content_type=PROBLEM_JSON)
+    if hdrs.ALLOW in error.headers:
+        response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+    return response
 
 
 def _set_headers(response: web.StreamResponse) -> None:

@@ -63,7 +63,7 @@ class Live:
         while True:
             await self._wanted.wait()
             try:
-                newest = await self._reading.read(_newest)
+                newest = await self._reading.follow(_newest)
             except Refusal as refusal:
                 get_logger().debug("views_not_read", detail=refusal.detail)
             else:

@@ -81,7 +81,7 @@ class Overview:
         async def newer(seen: int) -> tuple[dict[str, str], int]:
             figures = await self.found()
             wanted = Filter(after=seen, before=figures["sequence"] + 1, limit=_RECENT)
-            lines = (await self._reading.read(lambda views: page(views, wanted))).lines
+            lines = (await self._reading.follow(lambda views: page(views, wanted))).lines
             return {
                 "part": self._site.fragment(request, "overview_figures", figures=figures),
                 "charts": self._site.fragment(request, "overview_charts", figures=figures),

@@ -1,7 +1,8 @@
 """Reading for pages: the views, in threads of the console, each request through a connection of its own.
 
-What counts over all units takes long; it has fewer threads, so that it keeps nobody else waiting, and no work
-lasts longer than an answer is waited for.
+Pages, reports, what goes on by itself (exports, live parts) and what is made of what was read have threads of
+their own, so that none of these keeps another waiting; who comes when a queue is full is told to come again
+(`axis.console.lanes`). No query lasts longer than an answer is waited for.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from contextlib import closing
 from typing import Final, TypeVar, cast
 
 from aiohttp import web
 
+from axis.console.lanes import Lane
 from axis.core.errors import Refusal
 from axis.logs import get_logger
 from axis.views.projection import Views
@@ -24,10 +26,6 @@ __all__ = ["Reading"]
 
 T = TypeVar("T")
 
-_THREADS: Final = 4
-#: Reports and charts that are counted at once, and that may wait for their turn.
-_COUNTING: Final = 2
-_WAITING: Final = 8
 _LONGEST_SECONDS: Final = 20.0
 #: Steps of SQLite's machine between two looks at the clock: some milliseconds.
 _STEPS: Final = 200_000
@@ -40,34 +38,36 @@ class Reading:
 
     def __init__(self, views: Views, longest: float = _LONGEST_SECONDS) -> None:
         self._views, self._longest = views, longest
-        self._pool = ThreadPoolExecutor(_THREADS, "console")
-        self._counters = ThreadPoolExecutor(_COUNTING, "console-count")
-        self._counting: set[Future[object]] = set()
+        # A page takes a tenth of a second as a rule: who is the last to wait waits for some seconds.
+        self._pages = Lane("pages", 4, 128, "pages are being read")
+        self._counting = Lane("count", 2, 8, "reports are being counted")
+        # More than there may be of exports and streams (`axis.console.live`) together.
+        self._following = Lane("follow", 2, 126, "exports and live pages are being read")
+        self._making = Lane("make", 2, 128, "answers are being made")
 
     async def run(self, _: web.Application) -> AsyncIterator[None]:
         """For `cleanup_ctx`: lets the threads go at the end."""
         yield
-        for pool in (self._pool, self._counters):
-            pool.shutdown(wait=False, cancel_futures=True)
+        for lane in (self._pages, self._counting, self._following, self._making):
+            lane.close()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` makes of the views. Refusal `unavailable` where they cannot be read now."""
-        return await self._answer(self._pool.submit(self._read, work))
+        """What `work` makes of the views. Refusal `unavailable` where they cannot be read now, or too many
+        read them.
+        """
+        return await self._answer(self._pages.submit(lambda: self._read(work)))
 
     async def count(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """The same for what may take seconds: `_COUNTING` at a time; Refusal `unavailable` where too many
-        wait already. Who asked and went away holds a thread until the query ends, and no second one.
-        """
-        self._counting = {each for each in self._counting if not each.done()}
-        if len(self._counting) >= _COUNTING + _WAITING:
-            raise Refusal("unavailable", "too many reports are being counted", retry_after=10)
-        future = self._counters.submit(self._read, work)
-        self._counting.add(cast("Future[object]", future))
-        return await self._answer(future)
+        """The same for what may take seconds."""
+        return await self._answer(self._counting.submit(lambda: self._read(work)))
+
+    async def follow(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The same for what is read again and again while somebody looks."""
+        return await self._answer(self._following.submit(lambda: self._read(work)))
 
     async def compute(self, work: Callable[[], T]) -> T:
         """Run what may take long (a large page, a large answer) beside the event loop."""
-        return await asyncio.wrap_future(self._pool.submit(work))
+        return await asyncio.wrap_future(self._making.submit(work))
 
     async def shown(self, look: Callable[[sqlite3.Connection], T], there: Callable[[T], bool]) -> None:
         """Wait a little, at most about two seconds, until `look` finds what was just done: `there` says so,
@@ -82,22 +82,30 @@ class Reading:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def each(self, parts: Callable[[sqlite3.Connection], Iterator[T]]) -> AsyncGenerator[T, None]:
-        """Part by part, as they are taken; through one connection, which is closed at the end. The limit of
-        time is for each part.
+        """Part by part, as they are taken, however long that goes on; through one connection, which is closed
+        at the end. The limit of time is for each part.
         """
-        connection = await self._answer(self._pool.submit(self._views.reader))
+        opened: list[sqlite3.Connection] = []
+        made: Iterator[T] = iter(())
+
+        def following() -> object:
+            nonlocal made
+            if not opened:
+                opened.append(self._views.reader())
+                made = parts(opened[0])
+            self._limit(opened[0])
+            return next(made, _END)
+
+        step: Future[object] | None = None
         try:
-            made = parts(connection)
-
-            def following() -> object:
-                self._limit(connection)
-                return next(made, _END)
-
-            while (part := await self._answer(self._pool.submit(following))) is not _END:
+            while True:
+                step = self._following.submit(following)
+                part = await self._answer(step)
+                if part is _END:
+                    return
                 yield cast("T", part)
         finally:
-            # Not through the pool: it may be gone already when the last stream ends.
-            await asyncio.to_thread(connection.close)
+            await asyncio.to_thread(_leave, step, opened)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with closing(self._views.reader()) as connection:
@@ -118,6 +126,16 @@ class Reading:
 
 
 _END: Final = object()
+
+
+def _leave(step: Future[object] | None, opened: list[sqlite3.Connection]) -> None:
+    """Close what a step may still be reading through, once it has ended. Not in a thread of its lane."""
+    for connection in opened:
+        connection.interrupt()
+    if step is not None and not step.cancel():
+        wait((step,))
+    for connection in opened:
+        connection.close()
 
 
 def _not_now(error: sqlite3.Error) -> Refusal:

@@ -9,6 +9,7 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Sequence
+from sqlite3 import Connection
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
@@ -36,6 +37,7 @@ _CSV: Final = "text/csv; charset=utf-8; header=present"
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 Row = Sequence[str | int | float | None]
+Counted = dict[str, Any]
 
 
 class Reports:
@@ -46,7 +48,8 @@ class Reports:
 
     async def page(self, request: web.Request) -> web.Response:
         """To be printed."""
-        period, subtree, counted = await self._counted(request)
+        period, subtree, count = self._asked(request)
+        counted = await self._reading.count(count)
         values = {
             "counted": counted,
             "rows": counted["rows"][:_PRINTED],
@@ -65,12 +68,13 @@ class Reports:
         """A workbook of one sheet."""
         return await self._file(request, "xlsx", _XLSX, _write_xlsx)
 
-    async def _counted(self, request: web.Request) -> tuple[Asked, str | None, dict[str, Any]]:
+    def _asked(self, request: web.Request) -> tuple[Asked, str | None, Callable[[Connection], Counted]]:
+        """The period, the subtree, and what counts them."""
         now = self._now()
         period = asked(request, now, others=("subtree",))
         subtree = request.query.get("subtree") or None
         selection = Selection(subtree=subtree, days=period.days)
-        return period, subtree, await self._reading.count(lambda views: volumes(views, selection, now))
+        return period, subtree, lambda views: volumes(views, selection, now)
 
     async def _file(
         self,
@@ -84,11 +88,11 @@ class Reports:
         """
         if request.get(BEHIND, False):
             raise Refusal("unavailable", "the numbers are behind the journal: wait for them", retry_after=30)
-        period, subtree, counted = await self._counted(request)
+        period, subtree, count = self._asked(request)
         say = translator(language(request))
         name = "-".join(["volumes", *filter(None, (subtree, period.name or f"{period.first}_{period.last}"))])
         with TemporaryFile() as file:
-            await asyncio.to_thread(lambda: write(file, _heading(say), _rows(counted, say)))
+            await self._reading.count(lambda views: write(file, _heading(say), _rows(count(views), say)))
             size = file.tell()
             file.seek(0)
             response = web.StreamResponse()
@@ -112,7 +116,7 @@ def _heading(say: Translate) -> list[str]:
     return list(words.values())
 
 
-def _rows(counted: dict[str, Any], say: Translate) -> list[Row]:
+def _rows(counted: Counted, say: Translate) -> list[Row]:
     """The units, then the total."""
     total = {"code": say("volume.total"), "name": "", "parent": "", **counted["total"]}
     return [

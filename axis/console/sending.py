@@ -26,7 +26,9 @@ _WRITE_SECONDS: Final = 60.0
 async def send_parts(
     request: web.Request, response: web.StreamResponse, parts: AsyncIterator[bytes]
 ) -> web.StreamResponse:
-    """Send all parts, as long as whoever asked may see them; none to HEAD. Raises what the first raises."""
+    """Send all parts, as long as whoever asked reads them and may; none to HEAD. Empty ones only show that
+    the next is being looked for. Raises what the first raises.
+    """
     first = await anext(parts, b"")
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:  # what followed would be taken for the next answer
@@ -49,5 +51,9 @@ async def send_parts(
 async def _write(request: web.Request, response: web.StreamResponse, part: bytes) -> None:
     if not request.app[GUARD].holds(request):
         raise Refusal("not_authorised", "the log-in has ended")
+    if request.transport is None or request.transport.is_closing():
+        raise ConnectionResetError("the reader has gone")
+    if not part:
+        return
     async with asyncio.timeout(_WRITE_SECONDS):
         await response.write(part)

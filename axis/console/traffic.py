@@ -21,14 +21,13 @@ from axis.console.shown import plain
 from axis.console.site import Site
 from axis.core.errors import Refusal
 from axis.views.criteria import EVENTS
-from axis.views.traffic import Line, every_line, page
+from axis.views.traffic import Line, every_page, page
 
 __all__ = ["Traffic"]
 
 _PAGE: Final = 100
 _NEW_AT_ONCE: Final = 200
-_CHUNK_LINES: Final = 500
-#: Exports at the same time: each keeps a thread busy.
+#: Exports at the same time.
 _EXPORTS: Final = 4
 _PLACES: Final = frozenset({"after", "before"})
 _COLUMNS: Final = (
@@ -37,7 +36,7 @@ _COLUMNS: Final = (
     "operator",
 )  # fmt: skip
 
-_Chunks = Callable[[Iterator[Line]], Iterator[bytes]]
+_Chunks = Callable[[Iterator[list[Line]]], Iterator[bytes]]
 
 
 class Traffic:
@@ -80,7 +79,7 @@ class Traffic:
 
         async def newer(seen: int) -> tuple[dict[str, str], int]:
             here = replace(wanted, after=seen)
-            found = await self._reading.read(lambda views: page(views, here, newer=True))
+            found = await self._reading.follow(lambda views: page(views, here, newer=True))
             # A filter whose time is over ends before the head, and would never come beyond it.
             all_seen = found.complete and len(found.lines) < wanted.limit
             reached = found.head if all_seen else found.newer
@@ -108,7 +107,7 @@ class Traffic:
             response = web.StreamResponse()
             response.content_type, response.charset = content_type, "utf-8"
             response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-            async with aclosing(self._reading.each(lambda views: chunks(every_line(views, wanted)))) as parts:
+            async with aclosing(self._reading.each(lambda views: chunks(every_page(views, wanted)))) as parts:
                 return await send_parts(request, response, parts)
 
 
@@ -123,18 +122,17 @@ def _form(given: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _csv_chunks(lines: Iterator[Line]) -> Iterator[bytes]:
+def _csv_chunks(pages: Iterator[list[Line]]) -> Iterator[bytes]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     text.write("\ufeff")
     writer.writerow(_COLUMNS)
-    for number, line in enumerate(lines, 1):
-        writer.writerow([_cell(line.get(column)) for column in _COLUMNS])
-        if number % _CHUNK_LINES == 0:
-            yield text.getvalue().encode()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue().encode()
+    for lines in pages:
+        writer.writerows([_cell(line.get(column)) for column in _COLUMNS] for line in lines)
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue().encode()  # the heading, where there is no page
 
 
 def _cell(value: object) -> object:
@@ -143,11 +141,6 @@ def _cell(value: object) -> object:
     return plain(value) if isinstance(value, str) else value
 
 
-def _json_chunks(lines: Iterator[Line]) -> Iterator[bytes]:
-    some: list[str] = []
-    for line in lines:
-        some.append(json.dumps(line, ensure_ascii=False) + "\n")
-        if len(some) == _CHUNK_LINES:
-            yield "".join(some).encode()
-            some.clear()
-    yield "".join(some).encode()
+def _json_chunks(pages: Iterator[list[Line]]) -> Iterator[bytes]:
+    for lines in pages:
+        yield "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -19,7 +18,6 @@ from axis.console.reading import Reading
 from axis.console.shapes import units as shapes
 from axis.console.shapes.volumes import Branches
 from axis.console.site import Site
-from axis.control import PROBLEM_JSON, problem
 from axis.core.errors import Refusal
 from axis.core.volumes import local_day
 from axis.openapi import Parameter, Route
@@ -75,8 +73,7 @@ class Units:
                 "One unit: volumes, hours, partners, certificates, recent documents. No period: this month.",
                 shapes.Unit,
                 parameters=(_UNIT, *PERIOD),
-                codes=("field_invalid", "unavailable"),
-                also={404: "`field_invalid`: no registered unit has this code."},
+                codes=("field_invalid", "unavailable", "unit_unknown"),
             ),
         )
 
@@ -160,8 +157,7 @@ class Units:
 
         found = await self._reading.count(read)
         if found is None:
-            body = problem(Refusal("field_invalid", f"{code[:60]!r} is no registered unit's code"))
-            raise web.HTTPNotFound(text=json.dumps({**body, "status": 404}), content_type=PROBLEM_JSON)
+            raise Refusal("unit_unknown", f"{code[:60]!r} is no registered unit's code")
         return found
 
 

@@ -1,5 +1,11 @@
 """Deciding about the register: the journal's founding, units, suspensions; and the note of a refusal.
 
+No unit ever stands deeper than `MAX_LEVELS`: what reads the tree (hosts, volumes of branches, feeds) goes no
+further. Units have no list of those below them, and whoever decides must not walk through 100,000 of them;
+so each registration says to everything above how many levels are below it (`axis.core.effects`, at most
+`MAX_LEVELS` facts), and a unit that is moved brings the levels that ever were below it. That is never less
+than what stands there, and more only where what stood deepest has left.
+
 Everything here may be asked twice: what is so already brings no record.
 """
 
@@ -16,9 +22,9 @@ from axis.core.commands import Decision, Done, Found, NoteRejected, Register, Re
 from axis.core.document import MAX_TEXT
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
-from axis.core.lookup import founded, resolve, unit
+from axis.core.lookup import founded, levels_below, resolve, unit
 from axis.core.organisation import MAX_LEVELS, check_code, parents_by_form
-from axis.core.registrars import check_own, check_register, check_resume
+from axis.core.registrars import MAX_OWN_LEVELS, check_own, check_register, check_resume
 
 __all__ = ["done", "found", "note_rejected", "register", "registered_unit", "resume", "suspend"]
 
@@ -62,6 +68,8 @@ def register(command: Register, facts: Facts, _now: int, _sign: _Sign) -> Decisi
         fax=_number("fax", command.fax) or before.fax,
         by=command.by,
     )
+    if known is None or known.parent != body.parent:
+        _check_levels(body, facts)
     names = (code, *body.old_codes)
     for name in names:
         holder = resolve(facts, name)
@@ -110,9 +118,22 @@ def _parent(command: Register, known: facts_pb2.UnitFact | None, facts: Facts) -
     parent = resolve(facts, command.parent)
     if parent is None:
         raise Refusal("field_invalid", f"parent: {command.parent[:60]!r} is not registered")
+    if known is not None and known.parent == parent:
+        return parent
     if command.code in _ancestry(parent, facts):
         raise Refusal("field_invalid", f"parent: {parent} is {command.code} or stands below it")
     return parent
+
+
+def _check_levels(body: journal_pb2.UnitRegistered, facts: Facts) -> None:
+    """Raise Refusal `field_invalid` where a unit, with all that it has below it, would reach too deep."""
+    most = MAX_OWN_LEVELS if body.by else MAX_LEVELS
+    place, below = len(_ancestry(body.parent, facts)) + 1, levels_below(facts, body.code)
+    if place + below > most:
+        brings = f", and has {below} levels below it" if below else ""
+        raise Refusal(
+            "field_invalid", f"parent: {body.code} would stand on level {place}{brings}; the limit is {most}"
+        )
 
 
 def _ancestry(code: str, facts: Facts) -> list[str]:

@@ -31,6 +31,8 @@ from axis.core.lookup import (
     document_key,
     enrolled_key,
     late_key,
+    levels_below,
+    levels_key,
     open_key,
     organisation_key,
     outcome,
@@ -43,7 +45,7 @@ from axis.core.lookup import (
     unit,
     unit_key,
 )
-from axis.core.organisation import AXIS
+from axis.core.organisation import AXIS, MAX_LEVELS
 
 __all__ = ["EFFECTS", "Step"]
 
@@ -85,11 +87,27 @@ def _registered(body: journal_pb2.UnitRegistered, step: Step) -> None:
         step.put(alias_key(gone), b"")
     for code in (body.code, *body.old_codes):
         step.put(alias_key(code), facts_pb2.AliasFact(code=body.code))
+    if known is None or known.parent != body.parent:
+        _note_levels(body.code, body.parent, step)
     fact.name = body.name
     fact.parent = body.parent
     fact.old_codes[:] = body.old_codes
     fact.mail, fact.mobile, fact.fax = body.mail, body.mobile, body.fax
     step.put(unit_key(body.code), fact)
+
+
+def _note_levels(code: str, parent: str, step: Step) -> None:
+    """Say of everything above a unit's new place how many levels are below it now, where that is more than
+    was known; who has as many has said so upwards already.
+    """
+    levels = levels_below(step.facts, code)
+    for _ in range(MAX_LEVELS):
+        above = unit(step.facts, parent)
+        levels += 1
+        if above is None or levels_below(step.facts, parent) >= levels:
+            return
+        step.put(levels_key(parent), str(levels).encode("ascii"))
+        parent = above.parent
 
 
 def _suspended(body: journal_pb2.UnitSuspended, step: Step) -> None:

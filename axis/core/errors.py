@@ -323,7 +323,7 @@ _ALL: Final = (
         "route_unknown",
         404,
         "There is no such path, or it does not take this method.",
-        "See /docs and /openapi.json of an agency node, docs/wire-protocol.md of the axis.",
+        "See /docs of an agency node, /api of the console, docs/wire-protocol.md of the axis.",
     ),
     _temporary(
         "catching_up",
@@ -360,6 +360,12 @@ _ALL: Final = (
         403,
         "The form or request does not carry its log-in's own CSRF token: it is old, or another site made it.",
         "Load the page again and send its form; programs send a bearer token instead of a cookie.",
+    ),
+    _final(
+        "unit_unknown",
+        404,
+        "No registered unit has or had this code.",
+        "Correct the code; `axis org list` and the console's page of units show all.",
     ),
 )
 

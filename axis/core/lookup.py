@@ -33,6 +33,8 @@ __all__ = [
     "founded",
     "host_of",
     "late_key",
+    "levels_below",
+    "levels_key",
     "nearest_host",
     "open_key",
     "organisation_key",
@@ -99,6 +101,11 @@ def organisation_key(code: str) -> str:
 def registered_key(organisation: str) -> str:
     """registered-by/<organisation> → how many units it has registered by itself, in decimal digits."""
     return f"registered-by/{organisation}"
+
+
+def levels_key(code: str) -> str:
+    """levels-below/<unit> → on how many levels units ever stood below it, in decimal digits."""
+    return f"levels-below/{code}"
 
 
 def open_key(opened_at: int, document_id: str, unit_code: str) -> str:
@@ -181,6 +188,11 @@ def nearest_host(unit_code: str, read: Callable[[str], facts_pb2.UnitFact | None
 def registered_by(facts: Facts, organisation: str) -> int:
     """How many units an organisation has registered by itself."""
     return int(facts.get(registered_key(organisation)) or b"0")
+
+
+def levels_below(facts: Facts, code: str) -> int:
+    """On how many levels units stand below a unit, at most: those that have left it still count."""
+    return int(facts.get(levels_key(code)) or b"0")
 
 
 def certificate(facts: Facts, sha256: bytes) -> facts_pb2.CertificateFact | None:

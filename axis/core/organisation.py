@@ -28,8 +28,8 @@ __all__ = [
 #: What stands for the axis itself where certificates name an organisation. Not a registrable unit.
 AXIS: Final = "axis"
 
-#: A host is looked for so many levels up, the unit's own included: organisations add levels by themselves,
-#: and without an end one of them could make every look-up of its units as slow as it likes.
+#: No unit stands deeper, and what reads the tree goes no further: organisations add levels by themselves, and
+#: without an end one of them could make every look-up of its units as slow as it likes.
 MAX_LEVELS: Final = 64
 
 _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*", re.ASCII)

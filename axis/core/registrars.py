@@ -14,13 +14,15 @@ from axispb.v1 import facts_pb2
 from axis.core.errors import Refusal
 from axis.core.facts import Facts
 from axis.core.lookup import host_of, registered_by, resolve, unit
-from axis.core.organisation import is_top_code, parents_by_form
+from axis.core.organisation import MAX_LEVELS, is_top_code, parents_by_form
 
-__all__ = ["MAX_UNITS", "check_own", "check_register", "check_resume"]
+__all__ = ["MAX_OWN_LEVELS", "MAX_UNITS", "check_own", "check_register", "check_resume"]
 
 #: Every node keeps every unit: no organisation makes the directory grow without the registrar beyond this.
 #: A province has some thousands of units on all levels.
 MAX_UNITS: Final = 10_000
+#: Nor does it fill the levels that a tree may have: the registrar can still put what is above it deeper.
+MAX_OWN_LEVELS: Final = MAX_LEVELS // 2
 
 
 def check_own(by: str, code: str, facts: Facts) -> None:

@@ -23,11 +23,11 @@ from axis.views.file import read_position, snapshot
 from axis.views.queries import query
 from axis.views.text import rfc3339
 
-__all__ = ["BUDGET", "Filter", "Line", "Page", "every_line", "page", "places", "traffic"]
+__all__ = ["BUDGET", "Filter", "Line", "Page", "every_page", "page", "places", "traffic"]
 
 #: Seconds after which a page ends even if it is not full.
 BUDGET: Final = 0.1
-_AT_ONCE: Final = 1000
+_AT_ONCE: Final = 500
 _PLACES_AT_ONCE: Final = 100_000
 
 Line = dict[str, object]
@@ -61,12 +61,13 @@ def page(
         return (_rising if newer else _falling)(connection, wanted, criteria, head, deadline)
 
 
-def every_line(
+def every_page(
     connection: sqlite3.Connection, wanted: Filter, *, oldest_first: bool = False
-) -> Iterator[Line]:
-    """All lines that match, however many, as they stood at the first: for exports.
+) -> Iterator[list[Line]]:
+    """All lines that match, however many, as they stood at the first: for exports. In pages, each of which
+    takes as long as one of `page` does; where lines are rare it holds few, or none, and more come after it.
 
-    Each thousand is read in a transaction of its own, so that a slow reader holds nothing up; what arrives
+    Each page is read in a transaction of its own, so that a slow reader holds nothing up; what arrives
     meanwhile is left out. `limit` counts for nothing. Raises Refusal `unavailable` when the views are built
     anew meanwhile, and as `page`.
     """
@@ -81,7 +82,7 @@ def every_line(
         position = read_position(connection)
         if position is None or position.journal_id != began.journal_id or position.sequence < began.sequence:
             raise Refusal("unavailable", "the views are being built anew", retry_after=5)
-        yield from reversed(found.lines) if oldest_first else found.lines
+        yield found.lines[::-1] if oldest_first else found.lines
         if oldest_first:
             if found.complete and len(found.lines) < _AT_ONCE:
                 return

@@ -626,3 +626,29 @@ async def test_a_unit_that_is_registered_again_has_its_node(tmp_path: Path) -> N
             "SELECT code, enrolled FROM units WHERE code LIKE 'H26%' ORDER BY code"
         ).fetchall()
     assert rows == [("H26", 1), ("H26.01", 0)]
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        ("DELETE FROM facts WHERE key LIKE 'levels-below/%'", set()),  # noted since a later version
+        ("UPDATE facts SET value = '1' WHERE key = 'levels-below/G22'", set()),
+        ("UPDATE facts SET value = '3' WHERE key = 'levels-below/G22'", {"index_row_changed"}),
+        ("UPDATE facts SET sequence = 1 WHERE key = 'levels-below/G22'", {"index_row_changed"}),
+        ("UPDATE facts SET key = 'levels-below/X' WHERE key = 'levels-below/G22'", {"index_row_added"}),
+    ],
+)
+async def test_no_unit_has_more_levels_below_it_than_were_registered(
+    tmp_path: Path, change: str, problems: set[str]
+) -> None:
+    async def deeper(history: History, _: Signers) -> None:
+        for code, parent in (("X1", "G14"), ("X2", "X1"), ("X1", "G22"), ("X2", "G14")):
+            await history.register(code, "x", parent=parent)
+
+    assert await forged(tmp_path, deeper) == set()
+    journal = tmp_path / "journal.sqlite"
+    with changing(journal) as connection:
+        levels = dict(connection.execute("SELECT key, value FROM facts WHERE key LIKE 'levels-below/%'"))
+        assert levels == {"levels-below/G14": b"2", "levels-below/G22": b"2", "levels-below/X1": b"1"}
+        connection.execute(change.replace("'1' ", "x'31' ").replace("'3' ", "x'33' "))
+    assert codes(audit(journal, tmp_path / "views.sqlite")) == problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from axis.app.audits import Audits
 from axis.app.home import init_home
 from axis.app.node import open_home
 from axis.core.errors import Refusal
+from axis.durable import write_whole
 from tests.support.flow import HandClock
 
 
@@ -52,6 +54,39 @@ async def test_what_cannot_be_run_says_why_and_the_oldest_go(tmp_path: Path) -> 
     assert "no space left" in newest["detail"]
     assert len(audits.all()) == 50
     assert audits.all()[-1]["id"] == f"{11:015d}"
+
+
+async def test_an_end_is_shown_when_it_is_kept_and_the_loop_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop_thread, writing, go = threading.get_ident(), asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(path: Path, data: bytes, mode: int | None = None) -> None:
+        assert threading.get_ident() != loop_thread
+        if json.loads(data)["state"] != "running":
+            loop.call_soon_threadsafe(writing.set)
+            assert go.wait(20)
+        write_whole(path, data, mode)
+
+    async def sync() -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("axis.app.audits.write_whole", slow)
+    audits = Audits(tmp_path, HandClock(), sync)
+    try:
+        await audits.start("rin", quick=True)
+        async with asyncio.timeout(10):
+            await writing.wait()
+        assert audits.all()[0]["state"] == "running"
+        with pytest.raises(Refusal, match="under way"):
+            await audits.start("oanh", quick=False)
+    finally:
+        go.set()
+    async with asyncio.timeout(10):
+        while (state := audits.all()[0]["state"]) == "running":
+            await asyncio.sleep(0.01)
+    assert state == "failed"
 
 
 async def test_its_process_imports_nothing_of_the_working_directory_and_knows_no_secret(

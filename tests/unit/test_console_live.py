@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,7 @@ from axis.console.live import PER_LOG_IN
 from axis.console.roles import Role
 from axis.console.sessions import IDLE_SECONDS
 from axis.core.errors import Refusal
+from axis.views import criteria, recorder
 from axis.views.projection import Views
 from axis.views.traffic import Filter, Page, page
 from tests.support.console import TOKEN, Desk, desk_in
@@ -195,17 +198,98 @@ async def test_the_first_page_follows_through_one_stream(desk: Desk) -> None:
         assert f'id="e{int(after) + 1}"' in await line_with(stream, "<tr id=")
 
 
-def lines(count: int) -> Iterator[dict[str, object]]:
+def pages(count: int) -> Iterator[list[dict[str, object]]]:
     for number in range(count):
-        yield {"sequence": number, "subject": "x" * 200}
+        yield [{"sequence": number, "subject": "x" * 200}] * 500
+
+
+async def test_an_export_of_what_hardly_occurs_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes: each look at the log is a step of its own, and what comes of it is sent."""
+    for module in (criteria, recorder):
+        monkeypatch.setattr(module, "BLOCK_BITS", 2)
+    monkeypatch.setattr(criteria, "_SHORT", 1)
+    clock, steps = [0.0], []
+
+    def slow(views: sqlite3.Connection, wanted: Filter, **options: Any) -> Page:
+        clock[0] += 15  # a query may last 20 s
+        steps.append(page(views, wanted, budget=0, **options))
+        return steps[-1]
+
+    async with desk_in(tmp_path) as desk:
+        for subject in ("Điều hiếm", *["Việc thường"] * 20, "Điều hiếm"):
+            await desk.history.send("G22", ["G14"], [], subject)
+        await desk.catch_up()
+        query = "kind=document&text=hiem"
+        events = (await desk.api(f"/api/v1/traffic?{query}"))["events"]
+        assert len(events) == 2
+        monkeypatch.setattr("axis.console.reading._STEPS", 1)
+        monkeypatch.setattr("axis.console.reading.time", SimpleNamespace(monotonic=lambda: clock[0]))
+        monkeypatch.setattr("axis.views.traffic.page", slow)
+        for path in ("/traffic.ndjson", "/traffic.csv"):
+            steps.clear()
+            answer = await desk.get(f"{path}?{query}", **LINK)
+            assert answer.status == 200
+            *_, newest, oldest = (await answer.text()).splitlines()
+            assert len(steps) > 5
+            assert all(len(step.lines) <= 4 for step in steps)
+            for event, line in zip(events, (oldest, newest), strict=True):
+                assert event["document_id"] in line
+
+
+async def test_an_export_that_nobody_reads_any_more_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that has found nothing to send for long."""
+    ended = threading.Event()
+
+    def nothing(*_: object) -> Iterator[list[dict[str, object]]]:
+        try:
+            while True:
+                yield []
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("axis.console.traffic.every_page", nothing)
+    answer = await desk.get("/traffic.csv", **LINK)
+    assert (await answer.content.readline()).startswith(b"\xef\xbb\xbfsequence,")
+    answer.close()
+    assert await asyncio.to_thread(ended.wait, 20)
+
+
+async def test_the_node_is_watched_while_every_reader_waits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun = threading.Event(), threading.Semaphore(0)
+
+    def held(*_: object, **__: object) -> Any:
+        begun.release()
+        go.wait(20)
+        raise Refusal("unavailable", "for a test")
+
+    def exported(*_: object) -> Iterator[list[dict[str, object]]]:
+        yield held()
+
+    monkeypatch.setattr("axis.console.api.page", held)
+    monkeypatch.setattr("axis.console.traffic.every_page", exported)
+    paths = ["/api/v1/traffic"] * 6 + ["/traffic.csv"] * 4
+    asked = [asyncio.create_task(desk.get(path, **LINK)) for path in paths]
+    try:
+        for _ in range(4 + 2):
+            assert await asyncio.to_thread(begun.acquire, timeout=20)
+        async with asyncio.timeout(10):
+            for path in ("/livez", "/readyz?verbose", "/metrics"):
+                assert (await desk.get(path)).status == 200
+    finally:
+        go.set()
+    assert {answer.status for answer in await asyncio.gather(*asked)} == {503}
 
 
 async def test_an_export_that_fails_half_way_is_cut_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(*_: object) -> Iterator[dict[str, object]]:
-        yield from lines(700)
+    def half(*_: object) -> Iterator[list[dict[str, object]]]:
+        yield from pages(2)
         raise Refusal("unavailable", "the views are being built anew", retry_after=5)
 
-    monkeypatch.setattr("axis.console.traffic.every_line", half)
+    monkeypatch.setattr("axis.console.traffic.every_page", half)
     answer = await desk.get("/traffic.ndjson", **LINK)
     assert answer.status == 200
     with pytest.raises(aiohttp.ClientPayloadError):
@@ -227,7 +311,7 @@ async def test_head_of_a_file_is_its_headers_alone(desk: Desk, path: str) -> Non
 
 
 async def test_an_export_ends_with_its_log_in(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("axis.console.traffic.every_line", lambda *_: lines(1_000_000))
+    monkeypatch.setattr("axis.console.traffic.every_page", lambda *_: pages(2000))
     given = await cookie(desk)
     answer = await desk.get("/traffic.ndjson", **given)
     assert answer.status == 200
@@ -241,11 +325,11 @@ async def test_an_export_ends_with_its_log_in(desk: Desk, monkeypatch: pytest.Mo
 async def test_readers_that_take_nothing_lose_their_place(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("axis.console.traffic.every_line", lambda *_: lines(1_000_000))
+    monkeypatch.setattr("axis.console.traffic.every_page", lambda *_: pages(2000))
     slow = [await desk.get("/traffic.ndjson", **LINK) for _ in range(4)]
     assert (await desk.get("/traffic.ndjson", **LINK)).status == 503
     monkeypatch.setattr(sending, "_WRITE_SECONDS", 0.1)
-    monkeypatch.setattr("axis.console.traffic.every_line", lambda *_: lines(1))
+    monkeypatch.setattr("axis.console.traffic.every_page", lambda *_: pages(1))
     async with asyncio.timeout(20):
         while (await desk.get("/traffic.ndjson", **LINK)).status != 200:
             await asyncio.sleep(0.05)

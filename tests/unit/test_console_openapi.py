@@ -11,10 +11,10 @@ import pytest
 
 from axis.console.access import ACCESS
 from axis.console.roles import Role
-from axis.core.errors import CODES
+from axis.core.errors import CODES, Refusal
 from bench.history import Signers
 from tests.support.console import START, TOKEN, Desk, desk_in
-from tests.support.described import check_answer, operations
+from tests.support.described import check_answer, check_request, operations
 
 PATH = "/api/v1/openapi.json"
 
@@ -104,13 +104,11 @@ async def test_each_operation_says_who_may_use_it(desk: Desk) -> None:
 
 async def test_each_code_stands_with_the_status_that_it_has(desk: Desk) -> None:
     found = set()
-    for key, operation in operations(await desk.api(PATH)).items():
+    for operation in operations(await desk.api(PATH)).values():
         for status, answer in operation["responses"].items():
             for code in re.findall(r"`(\w+)`: ", answer["description"]):
                 found.add(code)
-                # A unit's page that there is not: not found, because its code is wrong.
-                unknown_unit = key == ("GET", "/api/v1/units/{code}") and status == "404"
-                assert unknown_unit or CODES[code].http_status == int(status)
+                assert CODES[code].http_status == int(status)
     assert {"document_unknown", "delivery_closed", "certificate_unknown", "field_invalid"} <= found
 
 
@@ -168,14 +166,48 @@ async def test_what_a_shape_does_not_know_is_noticed(desk: Desk) -> None:
 async def test_problems_are_as_they_are_described(desk: Desk) -> None:
     described = await desk.api(PATH)
     members = set(described["components"]["schemas"]["Problem"]["required"])
-    for path, status in (
-        ("/api/v1/documents/none", 404),
-        ("/api/v1/units/none", 404),
-        ("/api/v1/traffic?limit=0", 422),
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for method, path, status, code in (
+        ("GET", "/api/v1/documents/none", 404, "document_unknown"),
+        ("GET", "/api/v1/units/none", 404, "unit_unknown"),
+        ("GET", "/api/v1/traffic?limit=0", 422, "field_invalid"),
+        ("GET", "/api/v1/nothing", 404, "route_unknown"),
+        ("GET", "/api/nothing", 404, "route_unknown"),
+        ("POST", "/api/v1/nothing", 404, "route_unknown"),
+        ("DELETE", "/api/v1/units", 405, "route_unknown"),
     ):
-        answer = await desk.get(path, Authorization=f"Bearer {TOKEN}")
+        answer = await desk.client.request(method, path, headers=headers)
+        assert answer.content_type == "application/problem+json"
+        told = await answer.json(content_type=None)
+        assert (answer.status, told["status"], told["code"]) == (status, status, code)
+        assert members <= set(told)
+        assert (answer.headers.get("Allow") == "GET,HEAD,POST") == (status == 405)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    # Outside nobody learns which paths there are.
+    assert (await desk.get("/api/v1/nothing")).status == 401
+    elsewhere = await desk.get("/api/v1/overview", Host="evil.example", **headers)
+    assert (elsewhere.status, (await elsewhere.json(content_type=None))["code"]) == (
+        421,
+        "origin_not_allowed",
+    )
+    large = await desk.client.post("/api/v1/units", data=b" " * 20_000, headers=headers)
+    assert (large.status, (await large.json(content_type=None))["code"]) == (413, "header_too_large")
+
+
+async def test_an_audit_is_begun_as_it_is_described(desk: Desk) -> None:
+    described = operations(await desk.api(PATH))
+    headers = {"Authorization": f"Bearer {await desk.operator(Role.OPERATOR)}"}
+    path = "/api/v1/audits"
+    for query in ("", "?quick=1"):
+        answer = await desk.client.post(path + query, headers=headers)
+        assert answer.status == 200
+        check_request(described, "POST", path, 200, await answer.json())
+    desk.runs.refusal = Refusal("unavailable", "an audit is under way: wait for its end", retry_after=30)
+    viewer = {"Authorization": f"Bearer {await desk.operator(Role.VIEWER)}"}
+    for query, who, status in (("", headers, 503), ("?slow=1", headers, 422), ("", viewer, 403)):
+        answer = await desk.client.post(path + query, headers=who)
         assert answer.status == status
-        assert members <= set(await answer.json(content_type=None))
+        check_request(described, "POST", path, status, await answer.json(content_type=None))
 
 
 async def test_queries_may_hold_what_is_described_and_nothing_else(desk: Desk) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,72 @@ async def test_reports_wait_for_each_other_and_nobody_for_them(views: Views) -> 
         go.set()
     assert set(await asyncio.gather(*reports[1:])) == {1}
     assert max(most) == 2
+
+
+async def test_no_kind_of_work_keeps_another_waiting(views: Views) -> None:
+    reading, go, begun = Reading(views), threading.Event(), threading.Semaphore(0)
+
+    def hold(*_: object) -> int:
+        begun.release()
+        go.wait(20)
+        return 1
+
+    async def exported() -> int:
+        return sum([part async for part in reading.each(lambda _: (hold() for _ in range(2)))])
+
+    busy = {
+        "pages": (lambda: reading.read(hold), 4, 132),
+        "reports": (lambda: reading.count(hold), 2, 10),
+        "answers": (lambda: reading.compute(hold), 2, 130),
+        "exports": (exported, 2, 128),
+    }
+    free = {
+        "pages": lambda: reading.read(lambda _: 2),
+        "reports": lambda: reading.count(lambda _: 2),
+        "answers": lambda: reading.compute(lambda: 2),
+        "exports": lambda: reading.follow(lambda _: 2),
+    }
+    for name, (work, threads, most) in busy.items():
+        tasks = [asyncio.ensure_future(work()) for _ in range(most)]
+        try:
+            for _ in range(threads):
+                assert await asyncio.to_thread(begun.acquire, timeout=20)
+            for other, small in free.items():
+                if other != name:
+                    async with asyncio.timeout(20):
+                        assert await small() == 2
+            with pytest.raises(Refusal, match=f"too many {name}") as refused:
+                await free[name]()
+            assert (refused.value.name, refused.value.retry_after) == ("unavailable", 10)
+        finally:
+            go.set()
+        assert set(await asyncio.gather(*tasks)) <= {1, 2}
+        async with asyncio.timeout(20):
+            assert await free[name]() == 2
+        go.clear()
+        while begun.acquire(blocking=False):
+            pass
+
+
+async def test_who_leaves_an_export_ends_its_query(views: Views) -> None:
+    """And closes nothing that is still read through."""
+    reading, begun = Reading(views, longest=1000), threading.Event()
+
+    def endless(connection: sqlite3.Connection) -> Iterator[Any]:
+        begun.set()
+        yield connection.execute(ENDLESS).fetchone()
+
+    async def taken() -> None:
+        async with aclosing(reading.each(endless)) as parts:
+            await anext(parts)
+
+    task = asyncio.create_task(taken())
+    assert await asyncio.to_thread(begun.wait, 20)
+    task.cancel()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await reading.follow(lambda _: 7) == 7
 
 
 async def test_a_large_answer_is_made_beside_the_loop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

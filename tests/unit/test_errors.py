@@ -30,6 +30,7 @@ ADDED = [
     "keys_damaged",
     "role_insufficient",
     "csrf_invalid",
+    "unit_unknown",
 ]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axis.core import registrars
+from axis.core import decide_register, effects, lookup, registrars
 from axis.core.commands import Register, Resume, Suspend
 from axis.core.errors import Refusal
-from axis.core.lookup import host_of, registered_by, resolve, unit
+from axis.core.lookup import host_of, levels_below, registered_by, resolve, unit
 from axis.core.organisation import MAX_LEVELS
+from axis.core.registrars import MAX_OWN_LEVELS
 from tests.world import World
 
 #: H41.05 has a node of its own below H41.
@@ -136,26 +139,78 @@ def test_a_code_that_a_unit_has_stays_whatever_its_form(world: World) -> None:
     assert not world.do(Register("H43.01", "x", "G22", by="G22")).changed
 
 
+def chain(world: World, name: str, parent: str, levels: int, by: str = "") -> list[str]:
+    """Units, each below the one before, the first below a parent."""
+    codes = [f"{name}.{level}" for level in range(1, levels + 1)]
+    for above, code in zip([parent, *codes], codes, strict=False):
+        world.do(Register(code, "x", above, by=by))
+    return codes
+
+
 def test_a_tree_has_an_end(world: World) -> None:
-    """However units are moved, a look-up of a host takes MAX_LEVELS steps at most."""
-    chains = []
-    for name in ("a", "b"):
-        parent = "G22"
-        for level in range(1, MAX_LEVELS):
-            world.do(Register(f"{name}.{level}", "x", parent, by="G22"))
-            parent = f"{name}.{level}"
-        chains.append(parent)
-    assert [host_of(world.overlay, code) for code in chains] == ["G22", "G22"]
-    assert refused(world, Register("a.more", "x", chains[0], by="G22")) == "field_invalid"
-    assert refused(world, Register("a.more", "x", chains[0])) == "field_invalid"
-    # Moved below another chain, what stands too deep is served by nobody, until it is moved up again.
-    world.do(Register("a.1", "x", "b.40", by="G22"))
-    assert host_of(world.overlay, "a.23") == "G22"
-    assert host_of(world.overlay, "a.24") == "a.24"
-    assert refused(world, Register("a.24", "y", by="G22")) == "not_host_of_unit"
-    assert refused(world, Suspend("a.24", by="G22")) == "not_host_of_unit"
-    world.do(Register("a.1", "x", "G22", by="G22"))
-    assert host_of(world.overlay, chains[0]) == "G22"
+    """Neither does anything come below the last level, nor is it moved there with what it stands below."""
+    deep = chain(world, "a", "G22", MAX_LEVELS - 1)
+    assert refused(world, Register("a.more", "x", deep[-1])) == "field_invalid"
+    other = chain(world, "b", "G22", 40)
+    # Where it would reach the last level it may stand, one deeper not.
+    assert refused(world, Register("b.1", "x", deep[23])) == "field_invalid"
+    assert world.do(Register("b.1", "x", deep[22])).changed
+    assert host_of(world.overlay, other[-1]) == "G22"
+    assert refused(world, Register("G22", "x", "H41")) == "field_invalid"
+    # On its level, or higher up, what reaches the last one may be moved.
+    assert world.do(Register("a.1", "x", "H41")).changed
+    assert host_of(world.overlay, other[-1]) == "H41"
+    # What it says of itself changes wherever it stands.
+    assert world.do(Register(deep[-1], "y", deep[-2])).changed
+    assert world.do(Register(deep[-1], "z")).changed
+
+
+def test_what_once_stood_below_a_unit_counts(world: World) -> None:
+    """Nobody knows what else does."""
+    chain(world, "a", "G22", MAX_LEVELS - 1)
+    world.do(Register("a.1", "x"))
+    world.do(Register("a.2", "x", "H41"))
+    assert refused(world, Register("a.1", "x", "H41.05")) == "field_invalid"
+
+
+def test_an_organisation_leaves_the_registrar_room(world: World) -> None:
+    own = chain(world, "a", "G22", MAX_OWN_LEVELS - 1, by="G22")
+    assert refused(world, Register("a.more", "x", own[-1], by="G22")) == "field_invalid"
+    assert refused(world, Register("a.5", "x", own[4], by="G22")) == "field_invalid"
+    assert world.do(Register("a.more", "x", own[-1])).changed
+    # What the registrar put there, the organisation changes where it stands.
+    assert world.do(Register("a.more", "y", by="G22")).changed
+    assert world.do(Register("a.more", "z", own[-1], by="G22")).changed
+    assert world.do(Register("G22", "x", "H41.05")).changed
+
+
+def depth(world: World, code: str) -> int:
+    """The level that a unit stands on, from 1, however deep."""
+    fact = unit(world.overlay, code)
+    return 1 + depth(world, fact.parent) if fact is not None and fact.parent else 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-1, 9), st.booleans()), max_size=60))
+def test_no_order_of_registrations_makes_a_tree_too_deep(moves: list[tuple[int, int, bool]]) -> None:
+    """Chains are put below each other's links in any order; the tree's end holds, and is known beforehand."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (effects, decide_register, lookup):
+            patched.setattr(module, "MAX_LEVELS", 5)
+        patched.setattr(decide_register, "MAX_OWN_LEVELS", 4)
+        world = country()
+        codes = [f"t.{number}" for number in range(10)]
+        for number, parent, own in moves:
+            above = codes[parent] if parent >= 0 else "G22"
+            with suppress(Refusal):
+                world.do(Register(codes[number], "x", above, by="G22" if own else ""))
+            known = [code for code in codes if unit(world.overlay, code) is not None]
+            depths = {code: depth(world, code) for code in known}
+            assert all(level <= 5 for level in depths.values())
+            for code in known:
+                fact = unit(world.overlay, code)
+                assert fact is not None
+                if fact.parent in depths:
+                    assert levels_below(world.overlay, fact.parent) > levels_below(world.overlay, code)
 
 
 def test_an_organisation_registers_so_many_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
