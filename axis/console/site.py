@@ -16,6 +16,7 @@ from yarl import URL
 
 from axis.console import shown
 from axis.console.assets import Assets
+from axis.console.filters import as_reason
 from axis.console.roles import OPERATOR
 from axis.console.words import LANGUAGES, Language, language_of, translator
 from axis.views.text import parse_time, rfc3339
@@ -58,7 +59,7 @@ class Site:
             lstrip_blocks=True,
         )
         environment = aiohttp_jinja2.get_env(application)
-        environment.filters |= {"instant": rfc3339, "local": _local, "ms": parse_time}
+        environment.filters |= {"as_reason": as_reason, "instant": rfc3339, "local": _local, "ms": parse_time}
         self._assets = assets
         application.router.add_get("/static/{name}", assets.serve)
         application.router.add_get("/language/{language}", _choose)

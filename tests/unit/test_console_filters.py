@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from axispb.v1 import journal_pb2
+from lxml import etree
 
 from axis.views.text import parse_time
 from tests.support.console import TOKEN, Desk, desk_in
@@ -140,6 +141,44 @@ async def test_figures_lead_to_the_rows_that_they_count(desk: Desk) -> None:
     await desk.catch_up()
     rows = await (await desk.get(minute[0], **BEARER)).text()
     assert (rows.count("<tr id="), minute[1]) == (4, "2 / 2")
+
+
+REASONS = {"sai nơi nhận": 2, "": 1, " khác + & ": 1, "~": 1, "a" * 500: 1}
+
+
+async def test_each_reason_leads_to_exactly_its_rows(desk: Desk) -> None:
+    for reason in [*REASONS, "sai nơi nhận, gửi lại"]:
+        await desk.history.take(await desk.history.send("G22", ["G14"]), "G14", reason=reason, refused=True)
+    await desk.history.take(await desk.history.send("G22", ["G14"]), "G14")
+    await desk.history.add(rejected=journal_pb2.Rejected(organisation="G14", code="id_reused"))
+    await desk.history.add(rejected=journal_pb2.Rejected(organisation="G14", code="signature_invalid"))
+    await desk.catch_up()
+    tree = etree.HTML(await (await desk.get("/", **BEARER)).text())
+    figures: Any = await desk.api("/api/v1/overview")
+    assert figures["refused"] == {**REASONS, "sai nơi nhận, gửi lại": 1}
+    links = tree.xpath("//h2[@id='refused']/following-sibling::ul[1]/li/a")
+    for link, (reason, count) in zip(links, figures["refused"].items(), strict=True):
+        found: Any = await desk.api("/api/v1" + link.get("href") + "&limit=1000")
+        assert [line["reason"] or "" for line in found["events"]] == [reason] * count
+        rows = await (await desk.get(link.get("href"), **BEARER)).text()
+        assert (rows.count("<tr id="), link.text.split()[-1]) == (count, str(count))
+    links = tree.xpath("//h2[@id='rejected']/following-sibling::ul[1]/li/a")
+    assert len(links) == len(figures["rejected"]) == 2
+    for link, (code, count) in zip(links, figures["rejected"].items(), strict=True):
+        found = await desk.api("/api/v1" + link.get("href"))
+        assert {line["code"] for line in found["events"]} == {code}
+        assert sum(line["count"] for line in found["events"]) == count
+
+
+async def test_the_form_offers_codes_and_reasons(desk: Desk) -> None:
+    tree = etree.HTML(await (await desk.get("/traffic?code=02&reason=x", **BEARER)).text())
+    offered = {each.get("value"): each.text for each in tree.iterfind(".//datalist[@id='codes']/option")}
+    assert offered["signature_invalid"] == "Chữ ký số không đúng."
+    assert offered["02"] == "từ chối nhận"
+    assert [each.get("value") for each in tree.iterfind(".//datalist[@id='reasons']/option")] == [
+        "sai nơi nhận"
+    ]
+    assert {each.get("name"): each.get("value") for each in tree.iterfind(".//input")}["reason"] == "x"
 
 
 async def test_a_rejection_shows_how_often(desk: Desk) -> None:
