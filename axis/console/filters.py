@@ -7,7 +7,7 @@ from typing import Final, cast, get_args
 
 from multidict import MultiMapping
 
-from axis.core.errors import Refusal
+from axis.console.told import Wrong
 from axis.openapi import Parameter
 from axis.views.criteria import EVENTS, Direction, Filter
 from axis.views.text import parse_time
@@ -68,7 +68,7 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
     given = {name: value.strip() for name, value in query.items() if value.strip()}
     for name, value in given.items():
         if len(value) > _TEXT_MOST + (name == "reason"):  # a mark stands before
-            raise Refusal("field_invalid", f"{name}: longer than {_TEXT_MOST} characters")
+            raise Wrong(name, "long", most=_TEXT_MOST)
     return Filter(
         sender=given.get("from"),
         recipient=given.get("to"),
@@ -109,10 +109,10 @@ def only(query: Mapping[str, str], names: Collection[str]) -> None:
     """
     for name in query:
         if name not in names:
-            possible = ", ".join(sorted(names)) or "nothing"
-            raise Refusal("field_invalid", f"{name[:40]}: not known here; known is {possible}")
+            possible = ", ".join(sorted(names))
+            raise Wrong(name, "unknown", known=possible) if possible else Wrong(name, "none_known")
         if isinstance(query, MultiMapping) and len(query.getall(name)) > 1:
-            raise Refusal("field_invalid", f"{name}: given more than once")
+            raise Wrong(name, "twice")
 
 
 def _reason(text: str) -> str | None:
@@ -125,9 +125,7 @@ def _time(given: Mapping[str, str], name: str, *, end: bool = False) -> int | No
     try:
         return parse_time(given[name], end=end)
     except (ValueError, OverflowError) as error:
-        raise Refusal(
-            "field_invalid", f"{name}: a date (2026-11-29) or a time (2026-11-29T13:05) is expected"
-        ) from error
+        raise Wrong(name, "time") from error
 
 
 def _number(
@@ -136,17 +134,15 @@ def _number(
     text = given.get(name)
     if text is None:
         return default
-    bounds = f"{least} to {most}" if most is not None else f"at least {least}"
-    if not (text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS):
-        raise Refusal("field_invalid", f"{name}: a number, {bounds}, is expected")
-    value = int(text)
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS else -1
     if value < least or (most is not None and value > most):
-        raise Refusal("field_invalid", f"{name}: {bounds}")
+        word = "least" if most is None else "between"
+        raise Wrong(name, word, least=least, most=most)
     return value
 
 
 def _one_of(given: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
     value = given.get(name)
     if value is not None and value not in known:
-        raise Refusal("field_invalid", f"{name}: one of {', '.join(known)} is expected")
+        raise Wrong(name, "one_of", known=", ".join(known))
     return value

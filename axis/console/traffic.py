@@ -20,6 +20,7 @@ from axis.console.reading import Reading
 from axis.console.sending import send_parts
 from axis.console.shown import plain
 from axis.console.site import Site
+from axis.console.told import Wrong
 from axis.core.document import STATUS_CODES
 from axis.core.errors import CODES, Refusal
 from axis.views.criteria import EVENTS
@@ -63,7 +64,7 @@ class Traffic:
                 raise
             form = _form(given, reasons)
             return self._site.page(
-                request, "traffic", status=422, **form, found=None, problem=refusal.detail, tail=None
+                request, "traffic", status=422, **form, found=None, problem=refusal, tail=None
             )
         # Only the newest page goes on by itself.
         at_top = wanted.before is None and not newer
@@ -71,7 +72,7 @@ class Traffic:
         values = {
             **_form(given, reasons),
             "found": found,
-            "problem": "",
+            "problem": None,
             "tail": {**asked, "after": found.newer} if at_top and wanted.until is None else None,
             "query": asked,
         }
@@ -81,7 +82,7 @@ class Traffic:
         """Rows beyond `after`, newest first, as they come."""
         wanted = filter_of(request.query, _NEW_AT_ONCE)
         if wanted.before is not None:
-            raise Refusal("field_invalid", "before: what comes by itself has no end")
+            raise Wrong("before", "live")
 
         async def newer(seen: int) -> tuple[dict[str, str], int]:
             here = replace(wanted, after=seen)

@@ -160,7 +160,7 @@ def test_every_word_is_known_and_used() -> None:
     code = "".join(path.read_text() for path in folder.rglob("*.py"))
     said = set(re.findall(r"""\b(?:t|column)\(\s*["']([a-z_]+\.\w+)["']""", text))
     named = said | set(re.findall(r"""["']([a-z_]+\.[a-z_]+)["']""", text))
-    begun = tuple(re.findall(r"""["']([a-z_]+\.)["']""", text))
+    begun = (*re.findall(r"""["']([a-z_]+\.)["']""", text), *re.findall(r'f"([a-z_]+\.){', code))
     for language in words.LANGUAGES:
         known = set(words.known(language))
         assert said <= known
