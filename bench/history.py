@@ -246,10 +246,12 @@ class History:
         reason: str = "",
         host: str = "",
         stored_at: int | None = None,
+        refused: bool = False,
     ) -> envelope_pb2.Envelope:
-        """A signed receipt: refused if there is a reason, else received; stored now unless said."""
+        """A signed receipt: refused if so said or with a reason, else received; stored now unless said."""
         acting = host or self._host(unit)
-        outcome = evidence_pb2.OUTCOME_REFUSED if reason else evidence_pb2.OUTCOME_RECEIVED
+        refused = refused or bool(reason)
+        outcome = evidence_pb2.OUTCOME_REFUSED if refused else evidence_pb2.OUTCOME_RECEIVED
         message = evidence_pb2.Receipt(
             axis_id=self.axis_id,
             document_id=sent.document_id,
@@ -265,9 +267,18 @@ class History:
         )
         return self._sealed(Kind.RECEIPT, message, acting).to_message()
 
-    async def take(self, sent: Sent, unit: str, attempt: int = 1, reason: str = "", host: str = "") -> None:
+    async def take(
+        self,
+        sent: Sent,
+        unit: str,
+        attempt: int = 1,
+        reason: str = "",
+        host: str = "",
+        *,
+        refused: bool = False,
+    ) -> None:
         """A delivery is receipted."""
-        receipt = self.receipt(sent, unit, attempt, reason, host)
+        receipt = self.receipt(sent, unit, attempt, reason, host, refused=refused)
         await self.add(receipted=journal_pb2.Receipted(receipt=receipt))
 
     async def take_late(

@@ -49,6 +49,7 @@ def log(
     until: Annotated[Text, typer.Option(help="Up to this date (the whole day) or time.")] = None,
     event: Annotated[Text, typer.Option(help="accepted, received, refused, dead, rejected, …")] = None,
     code: Annotated[Text, typer.Option(help="A refusal's or a status's code.")] = None,
+    reason: Annotated[Text, typer.Option(help="Exactly this reason or note; empty: none was given.")] = None,
     text: Annotated[Text, typer.Option(help="Words of subject or number, marks or none.")] = None,
     unit: Annotated[Text, typer.Option(help="Sent by this unit or addressed to it.")] = None,
     subtree: Annotated[Text, typer.Option(help="As --unit, for it and those below it now.")] = None,
@@ -80,7 +81,7 @@ def log(
     wanted = Filter(
         sender, recipient, document, first, last, event, code, text, limit,
         kind=kind, outcome=outcome, number=number, unit=unit, subtree=subtree, direction=direction,
-        operator=operator,
+        operator=operator, reason=reason,
     )  # fmt: skip
     for turn, lines in enumerate(follow_log(home, wanted, follow)):
         if as_json:

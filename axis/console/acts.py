@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from axis.console.filters import only
 from axis.console.roles import OPERATOR, Operator, Role
 from axis.console.shapes import acts as shapes
+from axis.console.told import Wrong
 from axis.control import Operation
 from axis.core.errors import Refusal
 from axis.openapi import Parameter, Route
@@ -210,5 +211,5 @@ async def _body(request: web.Request, shape: type[BaseModel]) -> _Answer:
 def _given(name: str, text: str) -> str:
     """A reason that was really given; Refusal `field_invalid`."""
     if not text.strip():
-        raise Refusal("field_invalid", f"{name}: say why; it is kept")
+        raise Wrong(name, "why")
     return text.strip()

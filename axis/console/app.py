@@ -161,4 +161,4 @@ def _behind(checks: Iterable[Check]) -> bool:
 def _refused(site: Site, request: web.Request, refusal: Refusal) -> web.Response:
     """What the guard refuses to a person."""
     said = "role" if refusal.name == "role_insufficient" else ""
-    return site.problem(request, refusal.code.http_status, refusal.detail, said=said)
+    return site.problem(request, refusal.code.http_status, refusal, said=said)

@@ -17,7 +17,8 @@ from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Operator, Role
 from axis.console.signers import Signer, signers
 from axis.console.site import Site
-from axis.core.errors import CODES, Refusal
+from axis.console.words import Translate
+from axis.core.errors import Refusal
 from axis.ports import StoredRecord
 from axis.views.documents import show
 from axis.views.file import head_of
@@ -139,7 +140,6 @@ def _newest(views: sqlite3.Connection, document_id: str) -> int:
     return int(str(lines[0]["sequence"])) if lines else 0
 
 
-def _explain(code: str) -> str:
-    """What a stable code means, in words; empty for one that is none."""
-    known = CODES.get(code)
-    return f"{known.cause} {known.remedy}" if known is not None else ""
+def _explain(code: str, say: Translate) -> str:
+    """What a stable code means, or a status's, in words; empty for one that is none."""
+    return say(f"code.{code}", "") or say(f"status.{code}", "")

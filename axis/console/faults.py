@@ -45,6 +45,6 @@ def faults(site: Site, behind: Callable[[], bool]) -> Middleware:
             status = refusal.code.http_status
             if status not in _SAID:
                 raise
-            return site.problem(request, status, refusal.detail)
+            return site.problem(request, status, refusal)
 
     return middleware

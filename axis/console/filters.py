@@ -7,12 +7,14 @@ from typing import Final, cast, get_args
 
 from multidict import MultiMapping
 
-from axis.core.errors import Refusal
+from axis.console.told import Wrong
 from axis.openapi import Parameter
 from axis.views.criteria import EVENTS, Direction, Filter
 from axis.views.text import parse_time
 
-__all__ = ["FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "filter_of", "goes_forward", "only"]
+__all__ = [
+    "FILTER", "KINDS", "MOST", "OUTCOMES", "SUBTREE", "as_reason", "filter_of", "goes_forward", "only",
+]  # fmt: skip
 
 #: Lines of one page, at most.
 MOST: Final = 1000
@@ -34,6 +36,7 @@ FILTER: Final = (
     Parameter("event", "query", "what happened; `receipt`: received or refused", {"enum": list(EVENTS)}),
     Parameter("outcome", "query", "how it ended", {"enum": list(OUTCOMES)}),
     Parameter("code", "query", "a refusal's or a status's code"),
+    Parameter("reason", "query", "exactly this reason or note; `~` before it: as it stands, `~` alone: none"),
     Parameter("number", "query", "the beginning of number/notation"),
     Parameter("text", "query", "words of subject, number or type; begun or whole, with marks or without"),
     Parameter("document", "query", "all about one document: its id"),
@@ -58,14 +61,14 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
 
     `unit` (alone), `subtree` (a unit with all below it now) and `direction` of these (either, from, to),
     `from`, `to`, `kind`, `operator` (`*` for any), `event` (`receipt`: received or refused), `outcome`,
-    `code`, `number`, `text`, `document`, `since`, `until`, `limit`, `after`, `before`. Refusal
+    `code`, `reason`, `number`, `text`, `document`, `since`, `until`, `limit`, `after`, `before`. Refusal
     `field_invalid` names the one that is wrong or not known.
     """
     only(query, _NAMES)
     given = {name: value.strip() for name, value in query.items() if value.strip()}
     for name, value in given.items():
-        if len(value) > _TEXT_MOST:
-            raise Refusal("field_invalid", f"{name}: longer than {_TEXT_MOST} characters")
+        if len(value) > _TEXT_MOST + (name == "reason"):  # a mark stands before
+            raise Wrong(name, "long", most=_TEXT_MOST)
     return Filter(
         sender=given.get("from"),
         recipient=given.get("to"),
@@ -84,8 +87,14 @@ def filter_of(query: Mapping[str, str], limit: int = 100) -> Filter:
         unit=given.get("unit"),
         subtree=given.get("subtree"),
         operator=given.get("operator"),
+        reason=_reason(query.get("reason", "")),
         direction=cast("Direction", _one_of(given, "direction", get_args(Direction)) or "either"),
     )
+
+
+def as_reason(reason: str) -> str:
+    """How an address asks for exactly this reason."""
+    return reason if reason and reason == reason.strip() and not reason.startswith("~") else f"~{reason}"
 
 
 def goes_forward(query: Mapping[str, str], wanted: Filter) -> bool:
@@ -100,10 +109,14 @@ def only(query: Mapping[str, str], names: Collection[str]) -> None:
     """
     for name in query:
         if name not in names:
-            possible = ", ".join(sorted(names)) or "nothing"
-            raise Refusal("field_invalid", f"{name[:40]}: not known here; known is {possible}")
+            possible = ", ".join(sorted(names))
+            raise Wrong(name, "unknown", known=possible) if possible else Wrong(name, "none_known")
         if isinstance(query, MultiMapping) and len(query.getall(name)) > 1:
-            raise Refusal("field_invalid", f"{name}: given more than once")
+            raise Wrong(name, "twice")
+
+
+def _reason(text: str) -> str | None:
+    return text[1:] if text.startswith("~") else text.strip() or None
 
 
 def _time(given: Mapping[str, str], name: str, *, end: bool = False) -> int | None:
@@ -112,9 +125,7 @@ def _time(given: Mapping[str, str], name: str, *, end: bool = False) -> int | No
     try:
         return parse_time(given[name], end=end)
     except (ValueError, OverflowError) as error:
-        raise Refusal(
-            "field_invalid", f"{name}: a date (2026-11-29) or a time (2026-11-29T13:05) is expected"
-        ) from error
+        raise Wrong(name, "time") from error
 
 
 def _number(
@@ -123,17 +134,15 @@ def _number(
     text = given.get(name)
     if text is None:
         return default
-    bounds = f"{least} to {most}" if most is not None else f"at least {least}"
-    if not (text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS):
-        raise Refusal("field_invalid", f"{name}: a number, {bounds}, is expected")
-    value = int(text)
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS else -1
     if value < least or (most is not None and value > most):
-        raise Refusal("field_invalid", f"{name}: {bounds}")
+        word = "least" if most is None else "between"
+        raise Wrong(name, word, least=least, most=most)
     return value
 
 
 def _one_of(given: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
     value = given.get(name)
     if value is not None and value not in known:
-        raise Refusal("field_invalid", f"{name}: one of {', '.join(known)} is expected")
+        raise Wrong(name, "one_of", known=", ".join(known))
     return value

@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from aiohttp import web
 
-from axis.core.errors import Refusal
+from axis.console.told import Wrong
 
 __all__ = ["ROWS", "Part", "part_of"]
 
@@ -47,6 +47,6 @@ def part_of(
     """
     text = request.query.get(name, "") or str(max(0, len(rows) - length) if newest else 0)
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise Refusal("field_invalid", f"{name}: {text[:40]!r} is no number of a row")
+        raise Wrong(name, "row", given=text[:40])
     first = min(int(text), max(0, len(rows) - 1))
     return Part(rows[first : first + length], name, first, len(rows), length)

@@ -6,7 +6,7 @@ Without any it is the month that is running, since volumes are published by mont
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from axis.console.filters import only
+from axis.console.told import Wrong
 from axis.core.errors import Refusal
 from axis.core.periods import EVER, Days, chosen, days_of
 from axis.core.volumes import local_month
@@ -33,6 +34,7 @@ PERIOD: Final = (
 )
 _NAMES: Final = frozenset(parameter.name for parameter in PERIOD)
 _GIVEN: Final = _NAMES - {"period"}
+_NAMED: Final = ("month", "quarter", "year")
 _MONTHS: Final = 24
 _QUARTERS: Final = 8
 _YEARS: Final = 5
@@ -69,19 +71,32 @@ def asked(request: web.Request, now: int, *, others: Collection[str] = (), defau
     given = {each: text for each, text in wanted.items() if each in _GIVEN}
     if not given:
         name = name or default or local_month(now)
-        days = EVER if name == ALL else days_of(name)
+        try:
+            days = EVER if name == ALL else days_of(name)
+        except Refusal as refusal:
+            raise Wrong("period", "period", detail=refusal.detail, given=name[:40]) from refusal
         return Asked(days, name, {"period": name})
     if name is not None:
-        raise Refusal("field_invalid", f"period: not together with {', '.join(sorted(given))}")
-    days = chosen(
-        month=wanted.get("month"),
-        quarter=wanted.get("quarter"),
-        year=wanted.get("year"),
-        first=wanted.get("from"),
-        last=wanted.get("until"),
-    )
-    named = next((given[each] for each in ("month", "quarter", "year") if each in given), "")
+        raise Wrong("period", "together", others=", ".join(sorted(given)))
+    for each, text in given.items():
+        _chosen({each: text}, each, each if each in _NAMED else "day")
+    days = _chosen(given, "until", "range" if given.keys() <= {"from", "until"} else "one_period")
+    named = next((given[each] for each in _NAMED if each in given), "")
     return Asked(days, named, {"period": named} if named else given)
+
+
+def _chosen(given: Mapping[str, str], field: str, word: str) -> Days:
+    """Their days; what is wrong with them is wrong with `field`."""
+    try:
+        return chosen(
+            month=given.get("month"),
+            quarter=given.get("quarter"),
+            year=given.get("year"),
+            first=given.get("from"),
+            last=given.get("until"),
+        )
+    except Refusal as refusal:
+        raise Wrong(field, word, detail=refusal.detail, given=given.get(field, "")[:40]) from refusal
 
 
 def choices(today: date) -> list[tuple[str, list[str]]]:

@@ -18,6 +18,7 @@ from axis.console.filters import only
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR
 from axis.console.site import Site
+from axis.console.told import Wrong
 from axis.core.decide_enrolment import REVOCATION_REASONS
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
@@ -59,8 +60,9 @@ class RegisterActs:
             return self._site.page(request, "trust_add", section="trust", given=values, problem=None)
         try:
             reason = _reason(given)
-            if not values["code"] or not values["name"]:
-                raise Refusal("field_invalid", "code, name: both are needed")
+            for needed in ("code", "name"):
+                if not values[needed]:
+                    raise Wrong(needed, "missing")
             existing = await self._reading.read(lambda views: _registered(views, values["code"]))
             known = existing["code"] if existing else ""
             # Whoever confirmed a new unit is asked again where it has been registered meanwhile.
@@ -156,7 +158,7 @@ class RegisterActs:
     def _missing(self, request: web.Request, refusal: Refusal, name: str) -> web.Response:
         if refusal.name != name:
             raise refusal
-        return self._site.problem(request, 404, refusal.detail)
+        return self._site.problem(request, 404, refusal)
 
     async def _until_shown(self) -> None:
         """Wait a little for the views, so that the page that follows shows what was done."""
@@ -187,5 +189,5 @@ def _reason(given: dict[str, str]) -> str:
     """Why, in words; Refusal `field_invalid`."""
     reason = given.get("reason", "")
     if not reason:
-        raise Refusal("field_invalid", "reason: say why; it is kept")
+        raise Wrong("reason", "why")
     return reason

@@ -16,8 +16,11 @@ from yarl import URL
 
 from axis.console import shown
 from axis.console.assets import Assets
+from axis.console.filters import as_reason
 from axis.console.roles import OPERATOR
+from axis.console.told import told
 from axis.console.words import LANGUAGES, Language, language_of, translator
+from axis.core.errors import Refusal
 from axis.views.text import parse_time, rfc3339
 
 __all__ = ["BEHIND", "PAGES", "Site", "language"]
@@ -58,7 +61,7 @@ class Site:
             lstrip_blocks=True,
         )
         environment = aiohttp_jinja2.get_env(application)
-        environment.filters |= {"instant": rfc3339, "local": _local, "ms": parse_time}
+        environment.filters |= {"as_reason": as_reason, "instant": rfc3339, "local": _local, "ms": parse_time}
         self._assets = assets
         application.router.add_get("/static/{name}", assets.serve)
         application.router.add_get("/language/{language}", _choose)
@@ -66,19 +69,22 @@ class Site:
     def page(self, request: web.Request, name: str, *, status: int = 200, **values: object) -> web.Response:
         """Render `name`.html with `values` and what every page may use.
 
-        `t(name)` a word; `number`, `moment`, `day`, `dated`, `duration`, `amount`, `percent` show values;
+        `t(name)` a word, `told(refusal)` a refusal in words; `number`, `moment`, `day`, `dated`, `duration`,
+        `amount`, `percent` show values;
         `asset`; `here(**changes)` this address with its query changed (None takes a part away).
         """
         return aiohttp_jinja2.render_template(
             f"{name}.html", request, {**self._frame(request), "section": name, **values}, status=status
         )
 
-    def problem(self, request: web.Request, status: int, detail: str = "", *, said: str = "") -> web.Response:
+    def problem(
+        self, request: web.Request, status: int, refusal: Refusal | None = None, *, said: str = ""
+    ) -> web.Response:
         """A page that says in words why another is not shown; `said` names the word where the status is not
-        enough, `detail` is of a refusal, in English.
+        enough, `refusal` says more.
         """
         said = said or str(status if status in _SAID else 503)
-        return self.page(request, "problem", status=status, said=said, detail=detail)
+        return self.page(request, "problem", status=status, said=said, refusal=refusal)
 
     def fragment(self, request: web.Request, name: str, **values: object) -> str:
         """A part of a page, for live updates."""
@@ -86,8 +92,10 @@ class Site:
 
     def _frame(self, request: web.Request) -> dict[str, Any]:
         spoken = language(request)
+        say = translator(spoken)
         return {
-            "t": translator(spoken),
+            "t": say,
+            "told": partial(told, say),
             "language": spoken,
             "languages": LANGUAGES,
             "pages": PAGES,

@@ -6,21 +6,25 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
 
-from axis.console.filters import KINDS, OUTCOMES, filter_of, goes_forward
+from axis.console.filters import KINDS, OUTCOMES, as_reason, filter_of, goes_forward
 from axis.console.live import Live
 from axis.console.reading import Reading
 from axis.console.sending import send_parts
 from axis.console.shown import plain
 from axis.console.site import Site
-from axis.core.errors import Refusal
+from axis.console.told import Wrong
+from axis.core.document import STATUS_CODES
+from axis.core.errors import CODES, Refusal
 from axis.views.criteria import EVENTS
+from axis.views.queries import query
 from axis.views.traffic import Line, every_page, page
 
 __all__ = ["Traffic"]
@@ -49,6 +53,7 @@ class Traffic:
     async def page(self, request: web.Request) -> web.Response:
         """One page, newest first."""
         given = dict(request.query)
+        reasons = await self._reading.read(_reasons)
         try:
             wanted = filter_of(request.query, _PAGE)
             newer = goes_forward(request.query, wanted)
@@ -56,18 +61,19 @@ class Traffic:
         except Refusal as refusal:
             if refusal.name != "field_invalid":
                 raise
+            form = _form(given, reasons)
             return self._site.page(
-                request, "traffic", status=422, **_form(given), found=None, problem=refusal.detail, tail=None
+                request, "traffic", status=422, **form, found=None, problem=refusal, tail=None
             )
         # Only the newest page goes on by itself.
         at_top = wanted.before is None and not newer
-        query = {name: value for name, value in given.items() if name not in _PLACES and value.strip()}
+        asked = {name: value for name, value in given.items() if name not in _PLACES and value.strip()}
         values = {
-            **_form(given),
+            **_form(given, reasons),
             "found": found,
-            "problem": "",
-            "tail": {**query, "after": found.newer} if at_top and wanted.until is None else None,
-            "query": query,
+            "problem": None,
+            "tail": {**asked, "after": found.newer} if at_top and wanted.until is None else None,
+            "query": asked,
         }
         return await self._reading.compute(lambda: self._site.page(request, "traffic", **values))
 
@@ -75,7 +81,7 @@ class Traffic:
         """Rows beyond `after`, newest first, as they come."""
         wanted = filter_of(request.query, _NEW_AT_ONCE)
         if wanted.before is not None:
-            raise Refusal("field_invalid", "before: what comes by itself has no end")
+            raise Wrong("before", "live")
 
         async def newer(seen: int) -> tuple[dict[str, str], int]:
             here = replace(wanted, after=seen)
@@ -111,9 +117,17 @@ class Traffic:
                 return await send_parts(request, response, parts)
 
 
-def _form(given: Mapping[str, str]) -> dict[str, Any]:
+def _reasons(views: sqlite3.Connection) -> list[str]:
+    """What recipients refused with most, to choose from."""
+    return [as_reason(row["reason"]) for row in views.execute(query("reasons"))]
+
+
+def _form(given: Mapping[str, str], reasons: Sequence[str]) -> dict[str, Any]:
     """What the filter's form shows."""
     return {
+        "reasons": reasons,
+        "codes": sorted(CODES),
+        "statuses": sorted(STATUS_CODES),
         "given": given,
         "events": EVENTS,
         "kinds": KINDS,

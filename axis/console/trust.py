@@ -16,6 +16,7 @@ from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
 from axis.console.shapes import units as shapes
 from axis.console.site import Site
+from axis.console.told import Wrong
 from axis.core.decide_enrolment import REVOCATION_REASONS
 from axis.core.errors import Refusal
 from axis.core.organisation import AXIS
@@ -187,7 +188,7 @@ class Trust:
         except Refusal as refusal:
             if refusal.name != "sender_not_registered":
                 raise
-            return self._site.problem(request, 404, refusal.detail)
+            return self._site.problem(request, 404, refusal)
         done = request.query.get("done", "")
         return self._site.page(
             request,
@@ -236,12 +237,12 @@ class Trust:
 def _one_of(query: Mapping[str, str], name: str, known: tuple[str, ...], default: str) -> str:
     value = query.get(name, "").strip() or default
     if value != default and value not in known:
-        raise Refusal("field_invalid", f"{name}: one of {', '.join(known)} is expected")
+        raise Wrong(name, "one_of", known=", ".join(known))
     return value
 
 
 def _limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", str(_PAGE))
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _MOST):
-        raise Refusal("field_invalid", f"limit: 1 to {_MOST}")
+        raise Wrong("limit", "between", least=1, most=_MOST)
     return int(text)

@@ -18,6 +18,7 @@ from axis.console.reading import Reading
 from axis.console.shapes import units as shapes
 from axis.console.shapes.volumes import Branches
 from axis.console.site import Site
+from axis.console.told import Wrong
 from axis.core.errors import Refusal
 from axis.core.volumes import local_day
 from axis.openapi import Parameter, Route
@@ -177,10 +178,10 @@ def by_period(views: sqlite3.Connection, selection: Selection, now: int) -> dict
 def _order(request: web.Request) -> tuple[str, bool]:
     column = request.query.get("sort") or "code"
     if column not in _SORTABLE:
-        raise Refusal("field_invalid", f"sort: {column[:40]!r} is none of {', '.join(_SORTABLE)}")
+        raise Wrong("sort", "one_of", known=", ".join(_SORTABLE))
     order = request.query.get("order") or "asc"
     if order not in {"asc", "desc"}:
-        raise Refusal("field_invalid", f"order: {order[:40]!r} is neither asc nor desc")
+        raise Wrong("order", "one_of", known="asc, desc")
     return column, order == "desc"
 
 

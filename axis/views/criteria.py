@@ -79,6 +79,7 @@ class Filter:
     subtree: str | None = None  # this unit or one that stands below it now, as `direction` says
     direction: Direction = "either"
     operator: str | None = None  # what this operator did; "*": what any did
+    reason: str | None = None  # exactly this reason, note or detail; empty: none was given
 
 
 class Criteria:
@@ -122,6 +123,8 @@ class Criteria:
             criteria._looks.append(lambda line: _touches(line, tree, wanted.direction))
         if wanted.operator not in {None, "*"}:
             criteria._looks.append(lambda line: line["operator"] == wanted.operator)
+        if wanted.reason is not None:
+            criteria._looks.append(lambda line: (line["reason"] or "") == wanted.reason)
         if len(number) > NUMBER_PREFIX:
             criteria._looks.append(lambda line: plain_number(str(line["number"])).startswith(number))
         return criteria

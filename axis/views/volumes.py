@@ -18,7 +18,7 @@ from axis.views.queries import query
 from axis.views.spans import Span
 from axis.views.text import rfc3339
 
-__all__ = ["FIELDS", "By", "Kind", "Selection", "resolve", "volumes"]
+__all__ = ["FIELDS", "By", "Kind", "Selection", "UnknownUnit", "resolve", "volumes"]
 
 By = Literal["unit", "day", "month"]
 Kind = Literal["document", "status"]
@@ -27,6 +27,14 @@ Kind = Literal["document", "status"]
 FIELDS: Final = tuple(field.name for field in fields(Counts))
 
 _PERIOD_LENGTH: Final = {"day": 10, "month": 7}
+
+
+class UnknownUnit(Refusal):
+    """`field_invalid`: nobody has the code that was given."""
+
+    def __init__(self, given: str) -> None:
+        self.given = given[:60]
+        super().__init__("field_invalid", f"{self.given!r} is no registered unit's code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ def resolve(connection: sqlite3.Connection, code: str) -> str:
     """The primary code for any of a unit's codes; Refusal `field_invalid` if nobody has it."""
     row = connection.execute(query("resolve_unit"), {"code": code}).fetchone()
     if row is None:
-        raise Refusal("field_invalid", f"{code[:60]!r} is no registered unit's code")
+        raise UnknownUnit(code)
     return str(row[0])
 
 

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from axis.console import words
 from axis.console.metrics import ConsoleMetrics
+from axis.core.document import STATUS_CODES
+from axis.core.errors import CODES
 from axis.core.state import reduce
 from axis.journal.memory import MemoryJournal
 from tests.support.console import DAY, TOKEN, Desk, desk_in
@@ -158,7 +160,7 @@ def test_every_word_is_known_and_used() -> None:
     code = "".join(path.read_text() for path in folder.rglob("*.py"))
     said = set(re.findall(r"""\b(?:t|column)\(\s*["']([a-z_]+\.\w+)["']""", text))
     named = said | set(re.findall(r"""["']([a-z_]+\.[a-z_]+)["']""", text))
-    begun = tuple(re.findall(r"""["']([a-z_]+\.)["']""", text))
+    begun = (*re.findall(r"""["']([a-z_]+\.)["']""", text), *re.findall(r'f"([a-z_]+\.){', code))
     for language in words.LANGUAGES:
         known = set(words.known(language))
         assert said <= known
@@ -171,6 +173,14 @@ def test_every_word_is_known_and_used() -> None:
             if f'"{name}"' not in code and not name.startswith(begun) and not name.endswith(".title")
         }
         assert not unused
+
+
+def test_every_stable_code_and_status_has_its_words() -> None:
+    known = set(words.known("vi"))
+    assert {f"code.{name}" for name in CODES} == {name for name in known if name.startswith("code.")}
+    assert {f"status.{name}" for name in STATUS_CODES} == {
+        name for name in known if name.startswith("status.")
+    }
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/login", "/api/v1/volumes", "/nothing", "/?token=x"])

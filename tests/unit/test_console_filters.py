@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from axispb.v1 import journal_pb2
+from lxml import etree
 
 from axis.views.text import parse_time
 from tests.support.console import TOKEN, Desk, desk_in
@@ -94,7 +95,43 @@ async def test_pages_say_which_name_they_do_not_know(desk: Desk) -> None:
     ):
         answer = await desk.get(path, **BEARER)
         name = path.partition("?")[2].partition("=")[0]
-        assert (answer.status, f"{name}: not known" in await answer.text()) == (422, True)
+        said = name in (text := await answer.text()) and "không có điều kiện đó" in text
+        assert (answer.status, said) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "vietnamese", "english"),
+    [
+        ("/traffic?since=yesterday", "Từ ngày, giờ (since): cần một ngày", "Since (since): a date"),
+        ("/traffic?limit=0", "Số dòng (limit): cần một số từ 1 đến 1000.", "a number, 1 to 1000, is"),
+        ("/traffic?before=0", "cần một số từ 1 trở lên", "at least 1, is expected"),
+        ("/traffic?event=x", "Sự kiện (event): cần một trong các giá trị: accepted", "one of accepted"),
+        ("/traffic?subtree=Z99", "Mã “Z99” không phải của cơ quan nào", "“Z99” is no registered"),
+        (f"/traffic?text={'x' * 501}", "dài quá 500 ký tự", "longer than 500 characters"),
+        ("/traffic?unit=G14&unit=G22", "chỉ được nêu một lần", "more than once"),
+        ("/units?subtree=Z99", "Mã “Z99” không phải của cơ quan nào", "“Z99” is no registered"),
+        ("/units?sort=x", "Sắp xếp theo (sort): cần một trong", "Sorted by (sort): one of"),
+        ("/units?row=x", "“x” không phải số của một dòng", "is no number of a row"),
+        ("/units?period=x", "Kỳ (period): cần một tháng (2026-11)", "or all is expected, not “x”"),
+        ("/units?quarter=2026", "Quý (quarter): cần một quý", "a quarter, YYYY-Q1"),
+        ("/units?from=x", "Từ (from): cần một ngày", "a day, YYYY-MM-DD, is expected, not “x”"),
+        ("/units?from=2026-11-02&until=2026-11-01", "ngày cuối trước ngày đầu", "before the first"),
+        ("/units?month=2026-11&year=2026", "chỉ chọn một", "one of them is enough"),
+        ("/units?period=2026&year=2026", "không dùng cùng với year", "not together with year"),
+        ("/trust?state=x", "Tình trạng (state): cần một trong", "State (state): one of"),
+        ("/trust/units?code=Z99", "Cơ quan gửi chưa được đăng ký.", "The sender is not registered."),
+        ("/documents/x", "Không có văn bản này.", "There is no such document."),
+    ],
+)
+async def test_pages_say_what_is_wrong_in_the_readers_language(
+    desk: Desk, path: str, vietnamese: str, english: str
+) -> None:
+    for language, said, not_said in (("vi", vietnamese, english), ("en", english, vietnamese)):
+        answer = await desk.get(path, Accept="text/html", Cookie=f"axis_language={language}", **BEARER)
+        text = html.unescape(await answer.text())
+        assert answer.status in {404, 422}
+        assert said in text
+        assert not_said not in text
 
 
 async def test_an_act_takes_nothing_from_its_address(desk: Desk) -> None:
@@ -140,6 +177,44 @@ async def test_figures_lead_to_the_rows_that_they_count(desk: Desk) -> None:
     await desk.catch_up()
     rows = await (await desk.get(minute[0], **BEARER)).text()
     assert (rows.count("<tr id="), minute[1]) == (4, "2 / 2")
+
+
+REASONS = {"sai nơi nhận": 2, "": 1, " khác + & ": 1, "~": 1, "a" * 500: 1}
+
+
+async def test_each_reason_leads_to_exactly_its_rows(desk: Desk) -> None:
+    for reason in [*REASONS, "sai nơi nhận, gửi lại"]:
+        await desk.history.take(await desk.history.send("G22", ["G14"]), "G14", reason=reason, refused=True)
+    await desk.history.take(await desk.history.send("G22", ["G14"]), "G14")
+    await desk.history.add(rejected=journal_pb2.Rejected(organisation="G14", code="id_reused"))
+    await desk.history.add(rejected=journal_pb2.Rejected(organisation="G14", code="signature_invalid"))
+    await desk.catch_up()
+    tree = etree.HTML(await (await desk.get("/", **BEARER)).text())
+    figures: Any = await desk.api("/api/v1/overview")
+    assert figures["refused"] == {**REASONS, "sai nơi nhận, gửi lại": 1}
+    links = tree.xpath("//h2[@id='refused']/following-sibling::ul[1]/li/a")
+    for link, (reason, count) in zip(links, figures["refused"].items(), strict=True):
+        found: Any = await desk.api("/api/v1" + link.get("href") + "&limit=1000")
+        assert [line["reason"] or "" for line in found["events"]] == [reason] * count
+        rows = await (await desk.get(link.get("href"), **BEARER)).text()
+        assert (rows.count("<tr id="), link.text.split()[-1]) == (count, str(count))
+    links = tree.xpath("//h2[@id='rejected']/following-sibling::ul[1]/li/a")
+    assert len(links) == len(figures["rejected"]) == 2
+    for link, (code, count) in zip(links, figures["rejected"].items(), strict=True):
+        found = await desk.api("/api/v1" + link.get("href"))
+        assert {line["code"] for line in found["events"]} == {code}
+        assert sum(line["count"] for line in found["events"]) == count
+
+
+async def test_the_form_offers_codes_and_reasons(desk: Desk) -> None:
+    tree = etree.HTML(await (await desk.get("/traffic?code=02&reason=x", **BEARER)).text())
+    offered = {each.get("value"): each.text for each in tree.iterfind(".//datalist[@id='codes']/option")}
+    assert offered["signature_invalid"] == "Chữ ký số không đúng."
+    assert offered["02"] == "từ chối nhận"
+    assert [each.get("value") for each in tree.iterfind(".//datalist[@id='reasons']/option")] == [
+        "sai nơi nhận"
+    ]
+    assert {each.get("name"): each.get("value") for each in tree.iterfind(".//input")}["reason"] == "x"
 
 
 async def test_a_rejection_shows_how_often(desk: Desk) -> None:

@@ -23,7 +23,7 @@ VALUES = {
     "period": "2026-11", "month": "2026-11", "quarter": "2026-Q4", "year": "2026", "from": "2026-11-01",
     "until": "2026-11-29", "subtree": "G14", "unit": "G14", "to": "G14", "operator": "*", "code": "03",
     "number": "7", "text": "bao", "document": "x", "since": "2026-11-01", "limit": "1", "after": "1",
-    "before": "9",
+    "before": "9", "reason": "~",
 }  # fmt: skip
 SENDER = ("/api/v1/traffic", "from")
 

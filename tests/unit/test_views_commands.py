@@ -145,6 +145,7 @@ def test_csv_and_filters(home: Path) -> None:
         (("--kind", "status"), []),
         (("--number", "274/QĐ"), []),
         (("--outcome", "dead"), []),
+        (("--unit", "G22", "--reason", "nobody's"), []),
     ],
 )
 def test_the_log_of_a_unit_a_kind_a_number(home: Path, options: tuple[str, ...], units: list[str]) -> None:
