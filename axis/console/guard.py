@@ -88,6 +88,13 @@ class Guard:
             response = _http_problem(error)
         except Refusal as refusal:
             response = self._refused(request, refusal)
+        except ConnectionError:
+            raise
+        except Exception:
+            if not request.path.startswith("/api/"):
+                raise
+            _log.exception("request_failed", path=request.path, method=request.method)
+            response = _problem(Refusal("unavailable", "the node failed; its log says why"))
         _set_headers(response)
         return response
 
