@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
-import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -18,12 +17,12 @@ from urllib.parse import urlencode, urlsplit
 import structlog
 from aiohttp import hdrs, web
 
+from axis.console import problems
 from axis.console.access import OPEN, least_role
 from axis.console.accounts import Account, Accounts
 from axis.console.attempts import Attempts
 from axis.console.roles import CONSOLE, OPERATOR, Operator, Role
 from axis.console.sessions import Sessions
-from axis.control import PROBLEM_JSON, http_problem, problem
 from axis.core.errors import Refusal
 
 __all__ = ["COOKIE", "CSRF_FIELD", "CSRF_HEADER", "GUARD", "Guard"]
@@ -85,9 +84,16 @@ class Guard:
             if not request.path.startswith("/api/") or error.status < 400:
                 _set_headers(error)
                 raise
-            response = _http_problem(error)
+            response = problems.of_http(error)
         except Refusal as refusal:
             response = self._refused(request, refusal)
+        except ConnectionError:
+            raise
+        except Exception:
+            if not request.path.startswith("/api/"):
+                raise
+            _log.exception("request_failed", path=request.path, method=request.method)
+            response = problems.of(Refusal("unavailable", "the node failed; its log says why"))
         _set_headers(response)
         return response
 
@@ -163,7 +169,7 @@ class Guard:
     def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         """A page for a browser, a problem for a program."""
         person = "text/html" in request.headers.get(hdrs.ACCEPT, "") and not request.path.startswith("/api/")
-        response = self.page(request, refusal) if person and self.page is not None else _problem(refusal)
+        response = self.page(request, refusal) if person and self.page is not None else problems.of(refusal)
         if refusal.name == "not_authorised":
             response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
         if refusal.retry_after is not None:
@@ -302,22 +308,6 @@ async def _check_csrf(request: web.Request, operator: Operator) -> None:
         given.encode("utf-8", "surrogateescape"), operator.csrf.encode()
     ):
         raise Refusal("csrf_invalid", f"{CSRF_FIELD}: missing, or of another log-in; load the page again")
-
-
-def _problem(refusal: Refusal) -> web.Response:
-    """A refusal for a program."""
-    text = json.dumps(problem(refusal), ensure_ascii=False)
-    return web.Response(text=text, status=refusal.code.http_status, content_type=PROBLEM_JSON)
-
-
-def _http_problem(error: web.HTTPException) -> web.Response:
-    """What HTTP itself refuses, for a program."""
-    paths = f"{error.reason}: /api/v1/openapi.json lists every path" if error.status in {404, 405} else ""
-    text = json.dumps(http_problem(error, paths), ensure_ascii=False)
-    response = web.Response(text=text, status=error.status, content_type=PROBLEM_JSON)
-    if hdrs.ALLOW in error.headers:
-        response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
-    return response
 
 
 def _set_headers(response: web.StreamResponse) -> None:

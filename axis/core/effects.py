@@ -100,14 +100,12 @@ def _note_levels(code: str, parent: str, step: Step) -> None:
     """Say of everything above a unit's new place how many levels are below it now, where that is more than
     was known; who has as many has said so upwards already.
     """
-    levels = levels_below(step.facts, code)
-    for _ in range(MAX_LEVELS):
-        above = unit(step.facts, parent)
+    levels = levels_below(step.facts, code) + 1
+    above = unit(step.facts, parent)
+    while above is not None and levels_below(step.facts, above.code) < levels <= MAX_LEVELS:
+        step.put(levels_key(above.code), str(levels).encode("ascii"))
+        above = unit(step.facts, above.parent)
         levels += 1
-        if above is None or levels_below(step.facts, parent) >= levels:
-            return
-        step.put(levels_key(parent), str(levels).encode("ascii"))
-        parent = above.parent
 
 
 def _suspended(body: journal_pb2.UnitSuspended, step: Step) -> None:

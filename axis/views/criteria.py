@@ -5,7 +5,8 @@ that never meet, so it is asked block by block, and whoever asks can stop betwee
 lists is short, that is not needed.
 
 A unit's terms say where it stood at each event, while a subtree means the units that stand there now. So
-units that were ever moved are asked for by their own terms, and where one has left, each line is looked at.
+units that were ever moved are asked for by their own terms, and where one has left, or very many were moved,
+each line is looked at.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ Direction = Literal["either", "from", "to"]
 _SHORT: Final = 400
 #: More moves than this, and a subtree is walked through instead of them.
 _MANY_MOVES: Final = 2000
+#: More units than this are not asked for by their own terms: an organisation may move 10,000.
+_MOST_ASKED: Final = 200
 #: Sequences that are read at once where each line must be looked at.
 _LOOKED_AT: Final = 200
 _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
@@ -111,8 +114,12 @@ class Criteria:
         if wanted.subtree is not None:
             root = resolve(connection, wanted.subtree)
             asked = [root, *_moved_below(connection, root)]
-            clauses.append(_units(asked, wanted.direction, below=True))
-            if any(connection.execute(query("has_left"), {"unit": unit}).fetchone() for unit in asked):
+            few = len(asked) <= _MOST_ASKED
+            if few:
+                clauses.append(_units(asked, wanted.direction, below=True))
+            if not few or any(
+                connection.execute(query("has_left"), {"unit": unit}).fetchone() for unit in asked
+            ):
                 tree = {str(row[0]) for row in connection.execute(query("subtree"), {"root": root})}
         number = plain_number(wanted.number or "")
         if number:

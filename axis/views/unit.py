@@ -96,7 +96,7 @@ def _host(connection: sqlite3.Connection, path: list[str]) -> str:
 
 
 def _certificate(row: sqlite3.Row, now: int) -> dict[str, Any]:
-    state = "expired" if row["not_after"] <= now else "active"
+    state = "expired" if row["not_after"] < now else "active"
     if row["revoked_sequence"]:
         state = "revoked"
     return {

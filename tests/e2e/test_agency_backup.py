@@ -33,9 +33,9 @@ from axis.archive.write import ArchiveExists
 from axis.control import HomeLock
 from tests.e2e.test_agency_exchange import until, volumes_agree
 from tests.e2e.test_agency_restore import copy as copy_journal
-from tests.e2e.test_agency_restore import free_port, serving_again
+from tests.e2e.test_agency_restore import serving_again
 from tests.e2e.test_axis_backup import CHANGES, nothing_in_flight, rewritten
-from tests.support.country import LIMIT, Country, country_in
+from tests.support.country import LIMIT, Country, country_in, free_port
 
 LARGE = b"large " * 50_000
 

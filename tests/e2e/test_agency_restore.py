@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,15 +15,10 @@ from agencies import config
 from agencies.clock import SystemClock
 from axis.app.home import init_home
 from tests.e2e.test_agency_exchange import LIMIT, Country, until, volumes_agree
+from tests.support.country import free_port
 from tests.support.wire import served
 
 _JOURNAL = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

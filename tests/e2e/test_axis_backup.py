@@ -23,7 +23,8 @@ from axis.archive.blocks import ArchiveInvalid
 from axis.archive.read import HomeThere
 from axis.archive.write import ArchiveExists
 from tests.e2e.test_agency_exchange import LIMIT, Country, until, volumes_agree
-from tests.e2e.test_agency_restore import free_port, serving_again
+from tests.e2e.test_agency_restore import serving_again
+from tests.support.country import free_port
 
 LARGE = b"large " * 50_000
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import sqlite3
 import ssl
 import stat
@@ -33,16 +32,9 @@ from axis.core import cms
 from axis.core.errors import Refusal
 from axis.flow.enrolment import Enrolment
 from certs.authority import Authority
-from tests.support.country import LIMIT, Country
+from tests.support.country import LIMIT, Country, free_port
 
 DAY_MS = 86_400_000
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def serial_of(der: bytes) -> str:

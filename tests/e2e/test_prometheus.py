@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.test_agency_restore import free_port
-from tests.support.country import country_in
+from tests.support.country import country_in, free_port
 from tests.support.prometheus import DEPLOY, Address, prometheus
 
 pytestmark = pytest.mark.e2e

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,9 +21,17 @@ from axis.app.home import init_home
 from axis.app.serve import Running, serving
 from axis.ports import Clock
 
-__all__ = ["LIMIT", "Country", "country_in"]
+__all__ = ["LIMIT", "Country", "country_in", "free_port"]
 
 LIMIT = 60.0
+
+
+def free_port() -> int:
+    """One that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @dataclass

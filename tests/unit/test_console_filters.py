@@ -247,3 +247,16 @@ def test_a_date_ends_with_its_last_millisecond() -> None:
         "2026-11-29t06:05:00z",
     ):
         assert parse_time(text, end=True) == parse_time("2026-11-29T13:05:00+07:00")
+
+
+async def test_a_subject_is_found_as_it_is_pasted_and_too_many_words_are_refused(desk: Desk) -> None:
+    subject = " ".join(f"từ{number}" for number in range(99)) + " cuối"
+    sent = await desk.history.send("G22", ["G14"], [], subject)
+    await desk.catch_up()
+    for text in (subject, subject[:-2]):
+        found: Any = await desk.api(f"/api/v1/traffic?text={text}")
+        assert [line["document_id"] for line in found["events"]] == [sent.document_id]
+    for path in ("/traffic", "/api/v1/traffic", "/traffic.csv"):
+        answer = await desk.get(f"{path}?text={' '.join(map(str, range(101)))}", **BEARER)
+        assert answer.status == 422
+        assert "text: at most 100" in await answer.text()

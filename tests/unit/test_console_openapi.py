@@ -194,6 +194,19 @@ async def test_problems_are_as_they_are_described(desk: Desk) -> None:
     assert (large.status, (await large.json(content_type=None))["code"]) == (413, "header_too_large")
 
 
+async def test_a_defect_is_a_coded_answer_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a secret of the code")
+
+    monkeypatch.setattr("axis.console.api.page", broken)
+    answer = await desk.get("/api/v1/traffic", Authorization=f"Bearer {TOKEN}")
+    told = await answer.json(content_type=None)
+    assert (answer.status, told["code"], told["temporary"]) == (503, "unavailable", True)
+    assert "secret" not in str(told)
+    monkeypatch.setattr("axis.console.traffic.page", broken)
+    assert (await desk.get("/traffic", Authorization=f"Bearer {TOKEN}")).status == 500
+
+
 async def test_an_audit_is_begun_as_it_is_described(desk: Desk) -> None:
     described = operations(await desk.api(PATH))
     headers = {"Authorization": f"Bearer {await desk.operator(Role.OPERATOR)}"}

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ from axis.views.projection import Views
 from axis.views.spans import Span
 from axis.views.unit import unit as one
 from axis.views.units import branches
-from axis.views.volumes import FIELDS, Selection, volumes
+from axis.views.volumes import FIELDS, Kind, Selection, volumes
 from bench.history import History, Sent
 from tests.support.recount import NUMBERS, in_flight, recount, vietnam_day
 
@@ -101,41 +101,43 @@ def check_row(row: dict[str, int]) -> None:
 def check_against(
     journal: MemoryJournal, connection: sqlite3.Connection, kind: str, days: Days, parents: dict[str, str]
 ) -> None:
-    def ask(**wanted: object) -> dict[str, list[dict[str, int]]]:
-        return volumes(connection, Selection(days=days, kind=kind, **wanted), 0)  # type: ignore[arg-type, return-value]
+    def ask(**wanted: Any) -> Any:
+        return volumes(connection, Selection(days=days, kind=cast("Kind", kind), **wanted), 0)
 
     first, last = days
     expected = recount(journal, kind, lambda day: first <= day <= last)
     earlier = recount(journal, kind, lambda day: day < first)
     answer = ask()
-    rows = {row["code"]: row for row in answer["rows"]}
-    assert set(rows) == set(UNITS)  # type: ignore[comparison-overlap]
+    rows: dict[str, dict[str, int]] = {row["code"]: row for row in answer["rows"]}
+    assert set(rows) == set(UNITS)
     for code, row in rows.items():
         check_row(row)
-        assert {name: row[name] for name in NUMBERS} == {name: expected.units[code][name] for name in NUMBERS}  # type: ignore[index]
-        assert row["in_flight_before"] == in_flight(earlier.units[code])  # type: ignore[index]
+        assert {name: row[name] for name in NUMBERS} == {name: expected.units[code][name] for name in NUMBERS}
+        assert row["in_flight_before"] == in_flight(earlier.units[code])
     total = answer["total"]
-    check_row(total)  # type: ignore[arg-type]
+    check_row(total)
     for by in ("day", "month"):
         periods = ask(by=by)
         assert periods["total"] == total
-        before = total["in_flight_before"]  # type: ignore[call-overload]
+        before = total["in_flight_before"]
         for row in periods["rows"]:
             check_row(row)
             assert row["in_flight_before"] == before
             before = row["in_flight"]
         for name in NUMBERS:
-            assert sum(row[name] for row in periods["rows"]) == total[name]  # type: ignore[call-overload]
+            assert sum(row[name] for row in periods["rows"]) == total[name]
     part = ask(subtree="000.00.00.X01")
-    assert [row["code"] for row in part["rows"]] == branch(parents, "G14")  # type: ignore[comparison-overlap]
+    assert [row["code"] for row in part["rows"]] == branch(parents, "G14")
     assert all(row == rows[row["code"]] for row in part["rows"])
     for by in ("day", "month"):
         periods = ask(subtree="G14", by=by)
         assert periods["total"] == part["total"]
         for name in NUMBERS:
-            assert sum(row[name] for row in periods["rows"]) == part["total"][name]  # type: ignore[call-overload]
+            assert sum(row[name] for row in periods["rows"]) == part["total"][name]
     for root in ("", "G14"):
-        tree: Any = branches(connection, Selection(days=days, kind=kind, subtree=root or None), 0)  # type: ignore[arg-type]
+        tree: Any = branches(
+            connection, Selection(days=days, kind=cast("Kind", kind), subtree=root or None), 0
+        )
         whole = part["total"] if root else total
         assert {name: tree["total"][name] for name in FIELDS} == whole
         children = {code: branch(parents, code) for code in sorted(UNITS) if parents[code] == root}
@@ -145,8 +147,7 @@ def check_against(
             units = expecting[row["code"]]
             assert row["units_below"] == (None if row["code"] == root else len(units) - 1)
             assert {name: row[name] for name in FIELDS} == {
-                name: sum(rows[code][name] for code in units)
-                for name in FIELDS  # type: ignore[index]
+                name: sum(rows[code][name] for code in units) for name in FIELDS
             }
 
 
