@@ -136,7 +136,8 @@ def cells(counts: Counter[str], left: int, columns: tuple[str, ...] = COLUMNS, b
         **{name: shown.number(counts[name], "vi") for name in NUMBERS},
         "in_flight": shown.number(left, "vi"),
         "in_flight_before": shown.number(before, "vi"),
-        "on_time": shown.percent(came - counts["late"], came, "vi"),
+        "on_time": shown.percent(came - counts["late"], came, "vi")
+        + (f" ({came - counts['late']} / {came})" if came else ""),
         **{name: shown.amount(counts[name], "vi") for name in NUMBERS if name.startswith("bytes")},
     }
     return [values[name] for name in columns]
@@ -263,6 +264,9 @@ async def test_the_first_page(desk: Desk, tmp_path: Path) -> None:
     assert [figures["total"][name] for name in NUMBERS] == [total[name] for name in NUMBERS]
     assert figures["total"]["in_flight"] == in_flight(total)
     assert min(total[name] for name in NUMBERS) > 0
+    owing = told.overdue(vietnam_day(now))
+    assert {row["code"]: row["deliveries"] for row in figures["overdue"]["units"]} == owing
+    assert figures["overdue"]["deliveries"] == sum(owing.values()) > 0
     assert [figures["today"][name] for name in NUMBERS] == [today.total()[name] for name in NUMBERS]
     assert figures["refused"] == told.reasons
     assert figures["rejected"] == told.rejected
@@ -273,11 +277,13 @@ async def test_the_first_page(desk: Desk, tmp_path: Path) -> None:
     tree = await page(desk, "/")
     first = [" ".join("".join(each.itertext()).split()) for each in tree.iterfind(".//dd")]
     last_hour = [sum(row[0] for row in counted), sum(row[1] + row[2] for row in counted)]
-    assert first[:6] == [
+    assert first[:7] == [
         *(str(total[name]) for name in ("sent", "received", "refused")),
-        *map(str, (in_flight(total), total["dead"], today.total()["late"])),
+        *map(str, (in_flight(total), total["dead"], today.total()["late"], sum(owing.values()))),
     ]
-    assert first[7:9] == list(map(str, last_hour))
+    assert first[8:10] == list(map(str, last_hour))
+    listed = ["".join(each.itertext()).split() for each in tree.iterfind(".//ul[@class='reasons owing']/li")]
+    assert {words[0]: int(words[-1]) for words in listed} == owing
     assert [row[1:] for row in table(tree, "//table[@class='minutes']")] == [
         list(map(str, row)) for row in counted if any(row)
     ]

@@ -102,7 +102,9 @@ async def test_ranked_within_ministries_and_provinces(desk: Desk) -> None:
     assert [(code, cells[0]) for code, cells in shown.items() if code.startswith("H")] == [
         ("H26", "1"), ("H29", "2"), ("H53", "–"),
     ]  # fmt: skip
-    assert (shown["H26"][8], shown["H29"][8], shown["H53"][8]) == ("100,0 %", "0,0 %", "–")
+    assert (shown["H26"][8], shown["H29"][8], shown["H53"][8]) == (
+        "100,0 % (1 / 1)", "0,0 % (0 / 1)", "–",
+    )  # fmt: skip
 
 
 async def test_sorted_by_any_column(desk: Desk) -> None:
