@@ -26,8 +26,9 @@ from axis.core.volumes import local_day
 from axis.openapi import Parameter, Route
 from axis.views.file import snapshot
 from axis.views.queries import query
+from axis.views.traffic import parties
 from axis.views.unit import unit
-from axis.views.units import GROUPS, branches
+from axis.views.units import GROUPS, branches, names_of
 from axis.views.volumes import Selection, volumes
 
 __all__ = ["COLUMNS", "SERIES", "Units", "by_period"]
@@ -129,6 +130,7 @@ class Units:
         found, over_time = await self._found(request, period, now)
         values: dict[str, Any] = {
             "unit": found,
+            "names": await self._reading.read(lambda views: names_of(views, parties(found["recent"]))),
             "part": part_of(request, "row", found["children"]),
             "over_time": over_time,
             "columns": COLUMNS,
@@ -180,10 +182,11 @@ def by_period(views: sqlite3.Connection, selection: Selection, now: int) -> dict
 
 
 def _order(request: web.Request) -> tuple[str, bool]:
-    column = request.query.get("sort") or "code"
+    # The founding documents ask who sends, and how much: whoever sent most comes first.
+    column = request.query.get("sort") or "sent"
     if column not in _SORTABLE:
         raise Wrong("sort", "one_of", known=", ".join(_SORTABLE))
-    order = request.query.get("order") or "asc"
+    order = request.query.get("order") or ("asc" if request.query.get("sort") else "desc")
     if order not in {"asc", "desc"}:
         raise Wrong("order", "one_of", known="asc, desc")
     return column, order == "desc"

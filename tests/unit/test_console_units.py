@@ -107,6 +107,30 @@ async def test_ranked_within_ministries_and_provinces(desk: Desk) -> None:
     )  # fmt: skip
 
 
+async def test_whoever_sent_most_comes_first(desk: Desk) -> None:
+    assert list(rows(await page(desk, "/units"))) == ["G14", "G22"]  # one each: by code
+    for _ in range(2):
+        await desk.history.send("G22", ["G14"])
+    await desk.catch_up()
+    text = await page(desk, "/units")
+    assert list(rows(text)) == ["G22", "G14"]
+    assert 'aria-sort="descending"' in text
+    assert list(rows(await page(desk, "/units?sort=code"))) == ["G14", "G22"]
+
+
+@pytest.mark.parametrize("path", ["/", "/traffic", "/units/G14.01", "/documents/{id}", "/live/traffic"])
+async def test_codes_have_their_names(desk: Desk, path: str) -> None:
+    (document_id, *_) = desk.history.sent
+    answer = await desk.get(path.format(id=document_id), Authorization=f"Bearer {TOKEN}")
+    text = ""
+    while "</html>" not in text and not (path.startswith("/live") and "G14.01</a>" in text):
+        text += (await answer.content.readline()).decode()
+    tree = etree.HTML(text)
+    assert tree.xpath("//td[@class='unit']/a[text()='G14.01']/@title")[0] == "Cục Hộ tịch"
+    if path != "/units/G14.01":
+        assert "Văn phòng <Chính phủ>" in tree.xpath("//span[@class='of quiet']/text()")
+
+
 async def test_sorted_by_any_column(desk: Desk) -> None:
     falling = await page(desk, "/units?sort=received&order=desc")
     assert list(rows(falling)) == ["G14", "G22"]
