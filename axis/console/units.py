@@ -13,6 +13,7 @@ from aiohttp import web
 
 from axis.console.api import json_answer
 from axis.console.filters import SUBTREE
+from axis.console.over_time import by_period
 from axis.console.paging import part_of
 from axis.console.periods import PERIOD, Asked, asked, choices
 from axis.console.reading import Reading
@@ -29,9 +30,9 @@ from axis.views.queries import query
 from axis.views.traffic import parties
 from axis.views.unit import unit
 from axis.views.units import GROUPS, branches, names_of
-from axis.views.volumes import Selection, volumes
+from axis.views.volumes import Selection
 
-__all__ = ["COLUMNS", "SERIES", "Units", "by_period"]
+__all__ = ["COLUMNS", "SERIES", "Units"]
 
 _UNIT: Final = Parameter("code", "path", "the unit's code, any that it has or had")
 
@@ -42,8 +43,6 @@ COLUMNS: Final = (
 #: What the table over time shows.
 SERIES: Final = ("sent", "addressed", "received", "refused", "dead", "in_flight", "late")
 _SORTABLE: Final = ("rank", "code", "name", *COLUMNS)
-#: Beyond so many days a row is a month.
-_DAYS_SHOWN: Final = 62
 
 
 class Units:
@@ -166,19 +165,6 @@ class Units:
             body = problem(Refusal("field_invalid", f"{code[:60]!r} is no registered unit's code"))
             raise web.HTTPNotFound(text=json.dumps({**body, "status": 404}), content_type=PROBLEM_JSON)
         return found
-
-
-def by_period(views: sqlite3.Connection, selection: Selection, now: int) -> dict[str, Any]:
-    """Volumes of a selection by day, or by month where that would be too many rows, with `by`."""
-    first, last = selection.days
-    today = local_day(now)
-    try:
-        days = (date.fromisoformat(min(last, today)) - date.fromisoformat(first)).days
-    except ValueError:  # from the beginning, or to a 31st that there is not
-        days = 31 if first and first[:7] == last[:7] else _DAYS_SHOWN
-    by: Any = "day" if days < _DAYS_SHOWN else "month"
-    answer = volumes(views, Selection(by=by, subtree=selection.subtree, days=selection.days), now)
-    return {**answer, "by": by}
 
 
 def _order(request: web.Request) -> tuple[str, bool]:

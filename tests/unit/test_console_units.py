@@ -158,6 +158,34 @@ async def test_unknown_addresses_are_told_in_words(desk: Desk) -> None:
     assert "Không tìm thấy" in await page(desk, "/nowhere", 404)
 
 
+@pytest.mark.parametrize(
+    ("query", "periods", "in_flight"),
+    [
+        ("from=2026-11-16&until=2026-11-22", [f"{day}/11/2026" for day in range(16, 23)], list("0011111")),
+        ("from=2026-11-28&until=2026-12-30", ["28/11/2026", "29/11/2026", "30/11/2026"], list("111")),
+        ("period=2026-11", [f"{day:02}/11/2026" for day in range(1, 31)], [*"0" * 17, *"1" * 13]),
+        ("period=2026", [f"{month:02}/2026" for month in range(1, 13)], [*"0" * 10, *"12"]),
+        ("period=all", ["11/2026", "12/2026"], ["1", "2"]),
+        ("from=0001-01-01&until=2027-06-30", None, None),
+        ("period=2025", [], []),
+    ],
+)
+async def test_time_has_no_gaps(
+    desk: Desk, query: str, periods: list[str] | None, in_flight: list[str] | None
+) -> None:
+    await desk.history.move(40 * DAY)  # from 18 November to 28 December
+    await desk.history.send("G22", ["G14"])
+    await desk.catch_up()
+    tree = etree.HTML(await page(desk, f"/units?{query}"))
+    found = tree.xpath("//h2[@id='over-time']/following-sibling::div[1]/table/tbody/tr[th]")
+    names = ["".join(row[0].itertext()) for row in found]
+    if periods is None:  # no more than twenty years of nothing
+        assert (len(names), names[-1]) == (241, "12/2026")
+    else:
+        assert names[: len(periods)] == periods
+        assert ["".join(row[6].itertext()) for row in found][: len(periods)] == in_flight
+
+
 @pytest.mark.parametrize("chart", ["units", "periods"])
 async def test_charts_are_images_with_their_words(desk: Desk, chart: str) -> None:
     text = await page(desk, f"/units?period={MONTH}")

@@ -155,7 +155,7 @@ class Overview(Shape):
     sequence: int
     total: Counts
     today: DayMoves
-    days: Annotated[list[DayMoves], Field(description="of the last 30 those on which something happened")]
+    days: Annotated[list[DayMoves], Field(description="the last 30, oldest first")]
     minutes: Annotated[list[Minute], Field(description="the last hour, the running minute last")]
     oldest: Waiting | None
     overdue: Overdue
