@@ -23,7 +23,8 @@ from axis.ports import StoredRecord
 from axis.views.documents import show
 from axis.views.file import head_of
 from axis.views.queries import query
-from axis.views.traffic import Filter, traffic
+from axis.views.traffic import Filter, parties, traffic
+from axis.views.units import names_of
 
 __all__ = ["Documents"]
 
@@ -102,9 +103,12 @@ class Documents:
         document = await self.found(request.match_info["document_id"])
         steps = part_of(request, "step", document["events"], _STEPS, newest=True)
         await self._signed(steps.rows, document["kind"])
+        deliveries = part_of(request, "delivery", document["deliveries"])
+        codes = {document["from"], *(each["to"] for each in deliveries.rows), *parties(steps.rows)}
         values = {
             "document": document,
-            "deliveries": part_of(request, "delivery", document["deliveries"]),
+            "deliveries": deliveries,
+            "names": await self._reading.read(lambda views: names_of(views, codes)),
             "steps": steps,
             "statuses_shown": _STATUSES,
             "header": json.dumps(document["header"], ensure_ascii=False, indent=2),

@@ -31,6 +31,10 @@ COOKIE: Final = "axis_console"
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "X-CSRF-Token"
 
+#: Sent with a link that is followed from a mail, else who has logged in would have to again. Safe, since
+#: nothing that is asked for so changes anything: what does is held to its origin and to the session's token.
+_SAME_SITE: Final = "Lax"
+
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -125,12 +129,12 @@ class Guard:
         """Give the browser its cookie: worth nothing once the node has stopped."""
         # Only ever made stricter by what a proxy in front says.
         secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
-        response.set_cookie(COOKIE, cookie, httponly=True, samesite="Strict", secure=secure, path="/")
+        response.set_cookie(COOKIE, cookie, httponly=True, samesite=_SAME_SITE, secure=secure, path="/")
 
     def log_out(self, request: web.Request, response: web.StreamResponse) -> None:
         """End the session of a request's cookie."""
         self._sessions.end(request.cookies.get(COOKIE, ""))
-        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite=_SAME_SITE)
 
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         # A page of somebody else's whose name is made to resolve to this machine must not read answers

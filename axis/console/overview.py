@@ -19,7 +19,8 @@ from axis.openapi import Route
 from axis.views.file import Position, read_position, snapshot
 from axis.views.minutes import Minutes
 from axis.views.overview import connected, overview
-from axis.views.traffic import Filter, page, traffic
+from axis.views.traffic import Filter, Line, page, parties, traffic
+from axis.views.units import names_of
 
 __all__ = ["Overview"]
 
@@ -66,8 +67,13 @@ class Overview:
         """Figures, the last hour, the last days, recent traffic."""
         only(request.query, ())
         figures = await self.found()
-        lines = await self._reading.read(lambda views: traffic(views, Filter(limit=_RECENT)))
-        return self._site.page(request, "overview", figures=figures, lines=lines[::-1], recent=_RECENT)
+
+        def read(views: sqlite3.Connection) -> tuple[list[Line], dict[str, str]]:
+            lines = traffic(views, Filter(limit=_RECENT))
+            return lines[::-1], _names(views, lines, figures)
+
+        lines, names = await self._reading.read(read)
+        return self._site.page(request, "overview", figures=figures, lines=lines, names=names, recent=_RECENT)
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """The figures, the charts with their tables and the newest rows, whenever there are events beyond
@@ -81,11 +87,16 @@ class Overview:
         async def newer(seen: int) -> tuple[dict[str, str], int]:
             figures = await self.found()
             wanted = Filter(after=seen, before=figures["sequence"] + 1, limit=_RECENT)
-            lines = (await self._reading.follow(lambda views: page(views, wanted))).lines
+
+            def read(views: sqlite3.Connection) -> tuple[list[Line], dict[str, str]]:
+                lines = page(views, wanted).lines
+                return lines, _names(views, lines, figures)
+
+            lines, names = await self._reading.follow(read)
             return {
-                "part": self._site.fragment(request, "overview_figures", figures=figures),
+                "part": self._site.fragment(request, "overview_figures", figures=figures, names=names),
                 "charts": self._site.fragment(request, "overview_charts", figures=figures),
-                "rows": self._site.fragment(request, "traffic_rows", lines=lines),
+                "rows": self._site.fragment(request, "traffic_rows", lines=lines, names=names),
             }, figures["sequence"]
 
         return await self._live.stream(request, filter_of(request.query).after, newer)
@@ -118,3 +129,8 @@ class Overview:
                 return now, read_position(views), overview(views, now, self._minutes, contacts)
 
         return await self._reading.read(read)
+
+
+def _names(views: sqlite3.Connection, lines: list[Line], figures: Mapping[str, Any]) -> dict[str, str]:
+    """Of all units that the page names by their codes."""
+    return names_of(views, parties(lines) | {each["organisation"] for each in figures["certificates"]})

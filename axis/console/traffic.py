@@ -25,7 +25,8 @@ from axis.core.document import STATUS_CODES
 from axis.core.errors import CODES, Refusal
 from axis.views.criteria import EVENTS
 from axis.views.queries import query
-from axis.views.traffic import Line, every_page, page
+from axis.views.traffic import Line, Page, every_page, page, parties
+from axis.views.units import names_of
 
 __all__ = ["Traffic"]
 
@@ -57,7 +58,9 @@ class Traffic:
         try:
             wanted = filter_of(request.query, _PAGE)
             newer = goes_forward(request.query, wanted)
-            found = await self._reading.read(lambda views: page(views, wanted, newer=newer))
+            found, names = await self._reading.read(
+                lambda views: _named(page(views, wanted, newer=newer), views)
+            )
         except Refusal as refusal:
             if refusal.name != "field_invalid":
                 raise
@@ -71,6 +74,7 @@ class Traffic:
         values = {
             **_form(given, reasons),
             "found": found,
+            "names": names,
             "problem": None,
             "tail": {**asked, "after": found.newer} if at_top and wanted.until is None else None,
             "query": asked,
@@ -85,13 +89,16 @@ class Traffic:
 
         async def newer(seen: int) -> tuple[dict[str, str], int]:
             here = replace(wanted, after=seen)
-            found = await self._reading.follow(lambda views: page(views, here, newer=True))
+            found, names = await self._reading.follow(
+                lambda views: _named(page(views, here, newer=True), views)
+            )
             # A filter whose time is over ends before the head, and would never come beyond it.
             all_seen = found.complete and len(found.lines) < wanted.limit
             reached = found.head if all_seen else found.newer
             if not found.lines:
                 return {}, reached
-            return {"rows": self._site.fragment(request, "traffic_rows", lines=found.lines)}, reached
+            rows = self._site.fragment(request, "traffic_rows", lines=found.lines, names=names)
+            return {"rows": rows}, reached
 
         return await self._live.stream(request, wanted.after, newer)
 
@@ -115,6 +122,11 @@ class Traffic:
             response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
             async with aclosing(self._reading.each(lambda views: chunks(every_page(views, wanted)))) as parts:
                 return await send_parts(request, response, parts)
+
+
+def _named(found: Page, views: sqlite3.Connection) -> tuple[Page, dict[str, str]]:
+    """A page, with the names of the units that it names."""
+    return found, names_of(views, parties(found.lines))
 
 
 def _reasons(views: sqlite3.Connection) -> list[str]:

@@ -25,6 +25,7 @@ from axis.views.file import snapshot
 from axis.views.overview import CONNECTED
 from axis.views.text import rfc3339
 from axis.views.trust import STATES, UNIT_STATES, USAGES, Wanted, certificates, one_unit, standing, units
+from axis.views.units import names_of
 
 __all__ = ["Trust"]
 
@@ -111,12 +112,15 @@ class Trust:
             if refusal.name != "field_invalid":
                 raise
             problem = refusal
+        found = found if found is not None else await self._found({})
+        owners = {row["org"] for row in found["certificates"]}
         return self._site.page(
             request,
             "trust",
             status=422 if problem else 200,
             given=given,
-            found=found if found is not None else await self._found({}),
+            found=found,
+            names=await self._reading.read(lambda views: names_of(views, owners)),
             problem=problem,
             states=STATES,
             usages=USAGES,

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from axis.console.api import json_answer
 from axis.console.filters import SUBTREE
+from axis.console.over_time import by_period
 from axis.console.paging import part_of
 from axis.console.periods import PERIOD, Asked, asked, choices
 from axis.console.reading import Reading
@@ -24,11 +25,12 @@ from axis.core.volumes import local_day
 from axis.openapi import Parameter, Route
 from axis.views.file import snapshot
 from axis.views.queries import query
+from axis.views.traffic import parties
 from axis.views.unit import unit
-from axis.views.units import GROUPS, branches
-from axis.views.volumes import Selection, volumes
+from axis.views.units import GROUPS, branches, names_of
+from axis.views.volumes import Selection
 
-__all__ = ["COLUMNS", "SERIES", "Units", "by_period"]
+__all__ = ["COLUMNS", "SERIES", "Units"]
 
 _UNIT: Final = Parameter("code", "path", "the unit's code, any that it has or had")
 
@@ -39,8 +41,6 @@ COLUMNS: Final = (
 #: What the table over time shows.
 SERIES: Final = ("sent", "addressed", "received", "refused", "dead", "in_flight", "late")
 _SORTABLE: Final = ("rank", "code", "name", *COLUMNS)
-#: Beyond so many days a row is a month.
-_DAYS_SHOWN: Final = 62
 
 
 class Units:
@@ -126,6 +126,7 @@ class Units:
         found, over_time = await self._found(request, period, now)
         values: dict[str, Any] = {
             "unit": found,
+            "names": await self._reading.read(lambda views: names_of(views, parties(found["recent"]))),
             "part": part_of(request, "row", found["children"]),
             "over_time": over_time,
             "columns": COLUMNS,
@@ -162,24 +163,12 @@ class Units:
         return found
 
 
-def by_period(views: sqlite3.Connection, selection: Selection, now: int) -> dict[str, Any]:
-    """Volumes of a selection by day, or by month where that would be too many rows, with `by`."""
-    first, last = selection.days
-    today = local_day(now)
-    try:
-        days = (date.fromisoformat(min(last, today)) - date.fromisoformat(first)).days
-    except ValueError:  # from the beginning, or to a 31st that there is not
-        days = 31 if first and first[:7] == last[:7] else _DAYS_SHOWN
-    by: Any = "day" if days < _DAYS_SHOWN else "month"
-    answer = volumes(views, Selection(by=by, subtree=selection.subtree, days=selection.days), now)
-    return {**answer, "by": by}
-
-
 def _order(request: web.Request) -> tuple[str, bool]:
-    column = request.query.get("sort") or "code"
+    # The founding documents ask who sends, and how much: whoever sent most comes first.
+    column = request.query.get("sort") or "sent"
     if column not in _SORTABLE:
         raise Wrong("sort", "one_of", known=", ".join(_SORTABLE))
-    order = request.query.get("order") or "asc"
+    order = request.query.get("order") or ("asc" if request.query.get("sort") else "desc")
     if order not in {"asc", "desc"}:
         raise Wrong("order", "one_of", known="asc, desc")
     return column, order == "desc"

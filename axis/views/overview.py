@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from axis.core.volumes import Counts, local_day
+from axis.core.volumes import Counts, day_bounds, local_day
+from axis.views.criteria import sequence_at
 from axis.views.file import read_position, snapshot
 from axis.views.minutes import Minutes
 from axis.views.queries import query
@@ -19,6 +20,7 @@ __all__ = ["CONNECTED", "connected", "overview"]
 #: A node polls at least once a minute: one that was heard of within this is connected.
 CONNECTED: Final = 5 * 60_000
 _DAYS: Final = 30
+_OWING: Final = 10
 _SOON: Final = 30 * 86_400_000
 
 
@@ -27,11 +29,12 @@ def overview(
 ) -> dict[str, Any]:
     """Everything of the first page. Documents only, as `axis volumes` counts them.
 
-    `total` since the beginning; `today` and `days` (the last 30, oldest first, only those on which something
-    happened) by Vietnam's calendar; `minutes` the last 60; `oldest` the delivery that waits longest;
-    `rejected` envelopes that the axis refused, by code; `refused` the ten reasons
-    that recipients gave most; `certificates` those of which an organisation's newest expires
-    within 30 days, or has; `nodes` those that called this node within five minutes, of all that are enrolled.
+    `total` since the beginning; `today` and `days` (the last 30, oldest first) by Vietnam's calendar;
+    `minutes` the last 60; `oldest` the delivery that waits longest; `overdue` deliveries without an
+    outcome of documents accepted before today, whose receipts would count as `late`, and the ten units
+    that owe most; `rejected` envelopes that the axis refused, by code; `refused` the ten reasons that
+    recipients gave most; `certificates` those of which an organisation's newest expires within 30 days,
+    or has; `nodes` those that called this node within five minutes, of all that are enrolled.
     """
     with snapshot(connection):
         position = read_position(connection)
@@ -44,15 +47,17 @@ def overview(
         enrolled = connection.execute("SELECT count(*) FROM units WHERE enrolled").fetchone()[0]
         expiring = connection.execute(query("expiring"), {"soon": now + _SOON})
         today = local_day(now)
+        overdue = _overdue(connection, today, position.sequence if position else 0)
         return {
             "generated_at": rfc3339(now),
             "head": str(position.head) if position else "",
             "sequence": position.sequence if position else 0,
             "total": {**asdict(total), "in_flight": opened},
-            "today": by_day.get(today, {"day": today, **{each.name: 0 for each in fields(Daily)}}),
-            "days": [row for day, row in by_day.items() if day > local_day(now - _DAYS * 86_400_000)],
+            "today": by_day.get(today) or _nothing(today),
+            "days": [by_day.get(day) or _nothing(day) for day in _last_days(now)],
             "minutes": minutes.last_hour(connection, now),
             "oldest": _oldest(oldest, now) if oldest else None,
+            "overdue": overdue,
             "rejected": {
                 row["code"]: row["refused"]
                 for row in connection.execute("SELECT code, refused FROM rejections ORDER BY refused DESC")
@@ -72,6 +77,21 @@ def overview(
 def connected(contacts: Mapping[str, int], now: int) -> int:
     """How many nodes called lately."""
     return sum(now - at <= CONNECTED for at in contacts.values())
+
+
+def _last_days(now: int) -> list[str]:
+    return [local_day(now - before * 86_400_000) for before in range(_DAYS - 1, -1, -1)]
+
+
+def _nothing(day: str) -> dict[str, Any]:
+    return {"day": day, **{each.name: 0 for each in fields(Daily)}}
+
+
+def _overdue(connection: sqlite3.Connection, today: str, head: int) -> dict[str, Any]:
+    """A receipt is due on the day of the acceptance (Decree 30/2020, article 21)."""
+    first = sequence_at(connection, day_bounds(today)[0], head)
+    units = [dict(row) for row in connection.execute(query("overdue"), {"first": first})]
+    return {"deliveries": sum(row["deliveries"] for row in units), "units": units[:_OWING]}
 
 
 def _oldest(row: sqlite3.Row, now: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,10 +23,12 @@ from axis.views.file import read_position, snapshot
 from axis.views.queries import query
 from axis.views.text import rfc3339
 
-__all__ = ["BUDGET", "Filter", "Line", "Page", "every_page", "page", "places", "traffic"]
+__all__ = ["BUDGET", "SHOWN", "Filter", "Line", "Page", "every_page", "page", "parties", "places", "traffic"]
 
 #: Seconds after which a page ends even if it is not full.
 BUDGET: Final = 0.1
+#: So many recipients of a line are shown where people read.
+SHOWN: Final = 6
 _AT_ONCE: Final = 500
 _PLACES_AT_ONCE: Final = 100_000
 
@@ -121,6 +123,16 @@ def traffic(connection: sqlite3.Connection, wanted: Filter) -> list[Line]:
         left = wanted.limit - len(lines)
         here = replace(wanted, limit=left, before=found.older) if left and found.older is not None else None
     return lines[::-1]
+
+
+def parties(lines: Iterable[Line]) -> set[str]:
+    """The codes that are shown of lines: who sent, and the first recipients."""
+    found: set[str] = set()
+    for line in lines:
+        sender, recipients = line["from"], line["to"]
+        assert isinstance(recipients, list)
+        found.update(recipients[:SHOWN], [str(sender)] if sender else [])
+    return found
 
 
 def _falling(

@@ -6,7 +6,9 @@ total of `axis volumes --subtree`.
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Final, Literal
 
@@ -18,7 +20,7 @@ from axis.views.spans import Span
 from axis.views.text import rfc3339
 from axis.views.volumes import FIELDS, Selection, resolve
 
-__all__ = ["GROUPS", "Group", "branches", "group_of", "on_time"]
+__all__ = ["GROUPS", "Group", "branches", "group_of", "names_of", "on_time"]
 
 #: Volumes are published per ministry and per locality, so that the head of each answers for them.
 Group = Literal["central", "province", "other"]
@@ -36,6 +38,12 @@ def on_time(counts: Counts) -> float | None:
     """The share of receipts that came within the day (Decree 30/2020, article 21); None where none came."""
     came = counts.received + counts.refused
     return (came - counts.late) / came if came else None
+
+
+def names_of(connection: sqlite3.Connection, codes: Iterable[str]) -> dict[str, str]:
+    """The names of those codes that are registered units' primary ones: for a page's tables."""
+    asked = {"codes": json.dumps(sorted(set(codes)))}
+    return {row["code"]: row["name"] for row in connection.execute(query("unit_names"), asked)}
 
 
 def branches(connection: sqlite3.Connection, selection: Selection, now: int) -> dict[str, object]:

@@ -26,6 +26,18 @@ SCHEMES: Final[tuple[tuple[Literal["light", "dark"], dict[str, object]], ...]] =
     ("dark", {"resultTypes": ["violations"], "runOnly": {"type": "rule", "values": ["color-contrast"]}}),
 )
 
+#: Waits until each chart is the one for this width, and can be seen.
+CHARTS_LOADED = """async ([width, limit]) => {
+  const images = [...document.querySelectorAll("picture img")];
+  images.forEach((image) => (image.loading = "eager"));
+  const right = (image) => image.complete && image.naturalWidth > 0
+    && image.currentSrc.includes("size=small") === (width <= 640);
+  for (const end = Date.now() + limit; !images.every(right);) {
+    if (Date.now() > end) throw new Error("a chart was not loaded");
+    await new Promise((again) => setTimeout(again, 20));
+  }
+}"""
+
 expect.set_options(timeout=LIMIT)
 
 
@@ -59,6 +71,7 @@ class Window:
         """A picture of the whole page at both widths; nothing may stick out at the side."""
         for width in WIDTHS:
             await self.page.set_viewport_size({"width": width, "height": 900})
+            await self.page.evaluate(CHARTS_LOADED, [width, LIMIT])
             beyond = await self.page.evaluate(
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )

@@ -37,6 +37,26 @@ async def test_a_pause_holds_what_comes_until_it_ends(visit: Visit) -> None:
     await expect(rows).to_have_count(3)
 
 
+async def test_a_link_in_a_mail_opens_what_it_names_and_a_form_there_does_nothing(visit: Visit) -> None:
+    elsewhere = await visit.page.context.new_page()
+    mail = (
+        f'<a href="{visit.url}/traffic?event=refused">x</a>'
+        f'<form method="post" action="{visit.url}/logout"><button>y</button></form>'
+    )
+    await elsewhere.route(
+        "http://mail.example/", lambda route: route.fulfill(body=mail, content_type="text/html")
+    )
+    await elsewhere.goto("http://mail.example/")
+    await elsewhere.get_by_role("link").click()
+    await expect(elsewhere.locator("h1")).to_have_text("Giao dịch")
+    await expect(elsewhere.locator("tbody tr")).to_have_count(1)
+    await elsewhere.goto("http://mail.example/")
+    await elsewhere.get_by_role("button").click()
+    await expect(elsewhere.get_by_text("origin_not_allowed")).to_be_visible()
+    assert await visit.go("/traffic") == 200
+    await expect(visit.page.locator("h1")).to_have_text("Giao dịch")
+
+
 async def test_a_wrong_filter_says_which(visit: Visit) -> None:
     await visit.go("/traffic?unit=Z99")
     await expect(visit.page.get_by_role("alert")).to_contain_text("Z99")

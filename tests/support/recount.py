@@ -38,6 +38,13 @@ class Told:
     reasons: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
 
+    #: (document, unit) of what has no outcome at the end → the day of its acceptance.
+    waiting: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def overdue(self, today: str) -> Counter[str]:
+        """Deliveries by unit that wait since before a day."""
+        return Counter(unit for (_, unit), accepted in self.waiting.items() if accepted < today)
+
     def total(self, *units: str) -> Counter[str]:
         """Of these units together; of all if none is named."""
         return sum((self.units[code] for code in units or list(self.units)), Counter())
@@ -82,6 +89,7 @@ def recount(
                     told.minutes[minute].update(sent=1)
                     for destination in acceptance.deliveries:
                         told.units[destination.unit].update(addressed=1)
+                        told.waiting[message.document_id, destination.unit] = day
                         told.partners[sender, destination.unit].update(sent=1)
             elif body == "receipted":
                 receipt: Any = parse(record.receipted.receipt.signed, Kind.RECEIPT)
@@ -91,6 +99,7 @@ def recount(
                 unit = receipt.recipient_unit
                 received = receipt.outcome == evidence_pb2.OUTCOME_RECEIVED
                 name = "received" if received else "refused"
+                told.waiting.pop((receipt.document_id, unit), None)
                 told.units[unit].update({name: 1, "late": int(day > accepted)})
                 told.minutes[minute].update({name: 1})
                 if received:
@@ -103,6 +112,11 @@ def recount(
                 notice: Any = parse(record.noticed.notice.signed, Kind.NOTICE)
                 if counting and documents[notice.document_id][0] == kind:
                     requeued = notice.kind == evidence_pb2.NOTICE_KIND_REQUEUED
+                    delivery = (notice.document_id, notice.recipient_unit)
+                    if requeued:
+                        told.waiting[delivery] = documents[notice.document_id][1]
+                    else:
+                        told.waiting.pop(delivery, None)
                     told.units[notice.recipient_unit].update({"requeued" if requeued else "dead": 1})
             elif body == "rejected" and counting:
                 told.rejected[record.rejected.code] += max(record.rejected.count, 1)

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from axis.console import words
+from axis.console.access import ACCESS
 from axis.console.metrics import ConsoleMetrics
 from axis.core.document import STATUS_CODES
 from axis.core.errors import CODES
@@ -65,6 +66,22 @@ async def test_each_check_is_told_by_its_name_and_in_words(desk: Desk) -> None:
     assert (found["axis_ready",], found["axis_check_ok", "journal"]) == (0, 0)
 
 
+@pytest.mark.parametrize("path", [path for method, path in ACCESS if method == "POST"])
+async def test_what_changes_anything_needs_the_sessions_token_and_our_own_page(desk: Desk, path: str) -> None:
+    (document_id, *_) = desk.history.sent
+    place = path.format(document_id=document_id, code="G14", act="suspend", serial="1")
+    cookie = {"Cookie": f"axis_console={(await desk.get(f'/?token={TOKEN}')).cookies['axis_console'].value}"}
+    for elsewhere in ({"Origin": "https://mail.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = await desk.client.post(place, data={"token": TOKEN}, headers=cookie | elsewhere)
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (403, "origin_not_allowed")
+    if path != "/login":  # which needs no session, and gives another one
+        for form in ({}, {"csrf": "x", "reason": "x"}):
+            answer = await desk.client.post(place, data=form, headers=cookie)
+            assert (answer.status, (await answer.json(content_type=None))["code"]) == (403, "csrf_invalid")
+    assert (await desk.get("/traffic", **cookie)).status == 200
+    assert (desk.done, desk.runs.kept) == ([], [])
+
+
 @pytest.mark.parametrize("path", ["/", "/traffic", "/anything"])
 async def test_pages_lead_to_the_log_in(desk: Desk, path: str) -> None:
     response = await desk.get(path)
@@ -83,7 +100,7 @@ async def test_the_link_logs_in_and_drops_the_token(desk: Desk) -> None:
     response = await desk.get(f"/?token={TOKEN}")
     assert (response.status, response.headers["Location"]) == (303, "/")
     cookie = response.cookies["axis_console"]
-    assert (cookie["httponly"], cookie["samesite"]) == (True, "Strict")
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
     assert cookie.value != TOKEN
     page = await desk.get("/", Cookie=f"axis_console={cookie.value}")
     assert page.status == 200

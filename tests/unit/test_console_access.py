@@ -224,7 +224,7 @@ async def test_a_password_opens_a_session_and_logging_out_ends_it(gate: Gate) ->
     cookie = response.cookies["axis_console"]
     assert (cookie["httponly"], cookie["samesite"], cookie["secure"], cookie["path"]) == (
         True,
-        "Strict",
+        "Lax",
         "",
         "/",
     )

@@ -136,7 +136,8 @@ def cells(counts: Counter[str], left: int, columns: tuple[str, ...] = COLUMNS, b
         **{name: shown.number(counts[name], "vi") for name in NUMBERS},
         "in_flight": shown.number(left, "vi"),
         "in_flight_before": shown.number(before, "vi"),
-        "on_time": shown.percent(came - counts["late"], came, "vi"),
+        "on_time": shown.percent(came - counts["late"], came, "vi")
+        + (f" ({came - counts['late']} / {came})" if came else ""),
         **{name: shown.amount(counts[name], "vi") for name in NUMBERS if name.startswith("bytes")},
     }
     return [values[name] for name in columns]
@@ -234,9 +235,12 @@ async def check_over_time(desk: Desk, query: str, by: str, rows: list[dict[str, 
     over_time = "//h2[@id='over-time']/following-sibling::div[1]/table"
     lines = table(await page(desk, f"/units?{query}"), over_time)
     if any(len(row[0]) == len("2026-12") for row in lines) == (by == "month"):
-        assert lines == [
-            [shown.dated(row["period"], "vi"), *(str(row[name]) for name in SERIES)] for row in rows
-        ]
+        told = {row["period"]: [str(row[name]) for name in SERIES] for row in rows}
+        happened = {shown.dated(period, "vi"): counts for period, counts in told.items()}
+        assert [line for line in lines if line[0] in happened] == [[day, *c] for day, c in happened.items()]
+        # The days and months between are there too: nothing but what is still in flight.
+        nothing = [line[1:] for line in lines if line[0] not in happened]
+        assert all(not any(map(int, (*line[:5], *line[6:]))) for line in nothing)
 
 
 async def test_statuses_are_counted_apart(desk: Desk, tmp_path: Path) -> None:
@@ -263,6 +267,9 @@ async def test_the_first_page(desk: Desk, tmp_path: Path) -> None:
     assert [figures["total"][name] for name in NUMBERS] == [total[name] for name in NUMBERS]
     assert figures["total"]["in_flight"] == in_flight(total)
     assert min(total[name] for name in NUMBERS) > 0
+    owing = told.overdue(vietnam_day(now))
+    assert {row["code"]: row["deliveries"] for row in figures["overdue"]["units"]} == owing
+    assert figures["overdue"]["deliveries"] == sum(owing.values()) > 0
     assert [figures["today"][name] for name in NUMBERS] == [today.total()[name] for name in NUMBERS]
     assert figures["refused"] == told.reasons
     assert figures["rejected"] == told.rejected
@@ -273,18 +280,19 @@ async def test_the_first_page(desk: Desk, tmp_path: Path) -> None:
     tree = await page(desk, "/")
     first = [" ".join("".join(each.itertext()).split()) for each in tree.iterfind(".//dd")]
     last_hour = [sum(row[0] for row in counted), sum(row[1] + row[2] for row in counted)]
-    assert first[:6] == [
+    assert first[:7] == [
         *(str(total[name]) for name in ("sent", "received", "refused")),
-        *map(str, (in_flight(total), total["dead"], today.total()["late"])),
+        *map(str, (in_flight(total), total["dead"], today.total()["late"], sum(owing.values()))),
     ]
-    assert first[7:9] == list(map(str, last_hour))
+    assert first[8:10] == list(map(str, last_hour))
+    listed = ["".join(each.itertext()).split() for each in tree.iterfind(".//ul[@class='reasons owing']/li")]
+    assert {words[0]: int(words[-1]) for words in listed} == owing
     assert [row[1:] for row in table(tree, "//table[@class='minutes']")] == [
         list(map(str, row)) for row in counted if any(row)
     ]
     shown_days = table(tree, "//table[@class='days']")
-    days = [
-        "2027-01-03", "2027-01-01", "2026-12-31", "2026-12-20", "2026-12-15", "2026-12-09", "2026-12-05",
-    ]  # fmt: skip
+    days = [vietnam_day(now - before * 86_400_000) for before in range(30)]
+    assert (days[0], days[-1], len(figures["days"])) == ("2027-01-03", "2026-12-05", 30)
     assert [row[0] for row in shown_days] == [shown.dated(day, "vi") for day in days]
     for day, (_, *values) in zip(days, shown_days, strict=True):
         of_day = recount(journal, within=lambda each, day=day: each == day).total()  # type: ignore[misc]

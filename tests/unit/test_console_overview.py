@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from axis.console.charts import Look, bars
+from axis.console.words import Language
 from tests.support.console import DAY, TOKEN, Desk, desk_in
 
 MINUTE = 60_000
@@ -34,7 +36,7 @@ async def test_the_oldest_the_nodes_the_certificates(desk: Desk) -> None:
     desk.history.now += 3000 * DAY
     figures = await desk.api("/api/v1/overview")
     assert [each["organisation"] for each in figures["certificates"]] == ["axis"]
-    assert figures["days"] == []
+    assert (len(figures["days"]), sum(row["sent"] for row in figures["days"])) == (30, 0)
 
 
 async def test_views_built_anew_are_counted_anew(desk: Desk) -> None:
@@ -62,8 +64,25 @@ async def test_figures_come_by_themselves(desk: Desk) -> None:
             text += (await response.content.readline()).decode()
 
 
+@pytest.mark.parametrize(("size", "width", "most"), [("", "1000", 24), ("small", "400", 6)])
 @pytest.mark.parametrize("chart", ["minutes", "days"])
-async def test_charts(desk: Desk, chart: str) -> None:
-    response = await desk.get(f"/charts/{chart}.svg", Authorization=f"Bearer {TOKEN}")
+async def test_charts(desk: Desk, chart: str, size: str, width: str, most: int) -> None:
+    response = await desk.get(f"/charts/{chart}.svg?size={size}", Authorization=f"Bearer {TOKEN}")
     assert (response.status, response.content_type) == (200, "image/svg+xml")
-    etree.fromstring(await response.read())
+    image = etree.fromstring(await response.read())
+    assert image.get("viewBox").split()[2] == width
+    labels = image.xpath(
+        "//*[local-name()='g' and contains(@class, 'axis x')]//*[local-name()='text']/text()"
+    )
+    assert most // 2 < len(labels) <= most
+
+
+async def test_a_chart_of_a_size_that_there_is_not_is_refused(desk: Desk) -> None:
+    response = await desk.get("/charts/days.svg?size=huge", Authorization=f"Bearer {TOKEN}")
+    assert (response.status, (await response.json(content_type=None))["code"]) == (422, "field_invalid")
+
+
+@pytest.mark.parametrize(("language", "thousand"), [("vi", "1.000"), ("en", "1,000")])
+def test_a_chart_writes_numbers_as_its_language_does(language: Language, thousand: str) -> None:
+    image = etree.fromstring(bars("t", ["a", "b"], [("s", [0, 1000])], "", Look(language)))
+    assert thousand in image.xpath("//*[local-name()='text']/text()")

@@ -102,7 +102,33 @@ async def test_ranked_within_ministries_and_provinces(desk: Desk) -> None:
     assert [(code, cells[0]) for code, cells in shown.items() if code.startswith("H")] == [
         ("H26", "1"), ("H29", "2"), ("H53", "–"),
     ]  # fmt: skip
-    assert (shown["H26"][8], shown["H29"][8], shown["H53"][8]) == ("100,0 %", "0,0 %", "–")
+    assert (shown["H26"][8], shown["H29"][8], shown["H53"][8]) == (
+        "100,0 % (1 / 1)", "0,0 % (0 / 1)", "–",
+    )  # fmt: skip
+
+
+async def test_whoever_sent_most_comes_first(desk: Desk) -> None:
+    assert list(rows(await page(desk, "/units"))) == ["G14", "G22"]  # one each: by code
+    for _ in range(2):
+        await desk.history.send("G22", ["G14"])
+    await desk.catch_up()
+    text = await page(desk, "/units")
+    assert list(rows(text)) == ["G22", "G14"]
+    assert 'aria-sort="descending"' in text
+    assert list(rows(await page(desk, "/units?sort=code"))) == ["G14", "G22"]
+
+
+@pytest.mark.parametrize("path", ["/", "/traffic", "/units/G14.01", "/documents/{id}", "/live/traffic"])
+async def test_codes_have_their_names(desk: Desk, path: str) -> None:
+    (document_id, *_) = desk.history.sent
+    answer = await desk.get(path.format(id=document_id), Authorization=f"Bearer {TOKEN}")
+    text = ""
+    while "</html>" not in text and not (path.startswith("/live") and "G14.01</a>" in text):
+        text += (await answer.content.readline()).decode()
+    tree = etree.HTML(text)
+    assert tree.xpath("//td[@class='unit']/a[text()='G14.01']/@title")[0] == "Cục Hộ tịch"
+    if path != "/units/G14.01":
+        assert "Văn phòng <Chính phủ>" in tree.xpath("//span[@class='of quiet']/text()")
 
 
 async def test_sorted_by_any_column(desk: Desk) -> None:
@@ -130,6 +156,34 @@ async def test_wrong_filters_say_which(desk: Desk, query: str, said: str) -> Non
 
 async def test_unknown_addresses_are_told_in_words(desk: Desk) -> None:
     assert "Không tìm thấy" in await page(desk, "/nowhere", 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "periods", "in_flight"),
+    [
+        ("from=2026-11-16&until=2026-11-22", [f"{day}/11/2026" for day in range(16, 23)], list("0011111")),
+        ("from=2026-11-28&until=2026-12-30", ["28/11/2026", "29/11/2026", "30/11/2026"], list("111")),
+        ("period=2026-11", [f"{day:02}/11/2026" for day in range(1, 31)], [*"0" * 17, *"1" * 13]),
+        ("period=2026", [f"{month:02}/2026" for month in range(1, 13)], [*"0" * 10, *"12"]),
+        ("period=all", ["11/2026", "12/2026"], ["1", "2"]),
+        ("from=0001-01-01&until=2027-06-30", None, None),
+        ("period=2025", [], []),
+    ],
+)
+async def test_time_has_no_gaps(
+    desk: Desk, query: str, periods: list[str] | None, in_flight: list[str] | None
+) -> None:
+    await desk.history.move(40 * DAY)  # from 18 November to 28 December
+    await desk.history.send("G22", ["G14"])
+    await desk.catch_up()
+    tree = etree.HTML(await page(desk, f"/units?{query}"))
+    found = tree.xpath("//h2[@id='over-time']/following-sibling::div[1]/table/tbody/tr[th]")
+    names = ["".join(row[0].itertext()) for row in found]
+    if periods is None:  # no more than twenty years of nothing
+        assert (len(names), names[-1]) == (241, "12/2026")
+    else:
+        assert names[: len(periods)] == periods
+        assert ["".join(row[6].itertext()) for row in found][: len(periods)] == in_flight
 
 
 @pytest.mark.parametrize("chart", ["units", "periods"])

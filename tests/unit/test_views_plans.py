@@ -118,3 +118,13 @@ def _steps(reader: sqlite3.Connection, ask: Callable[[sqlite3.Connection, str], 
     ask(reader, month)
     reader.set_progress_handler(None, 0)
     return taken
+
+
+async def test_what_is_overdue_is_looked_for_in_what_is_in_flight(tmp_path: Path) -> None:
+    with closing(Views.open(tmp_path / "views.sqlite")) as views:
+        views.catch_up(MemoryJournal("j", reduce))
+        with closing(views.reader()) as reader:
+            steps = reader.execute(f"EXPLAIN QUERY PLAN {query('overdue')}", {"first": 1})
+            plan = [str(row["detail"]) for row in steps]
+    assert plan[0].startswith("SCAN deliveries USING INDEX deliveries_in_flight"), plan
+    assert not [step for step in plan[1:] if step.startswith("SCAN")], plan

@@ -118,6 +118,21 @@ class Waiting(Shape):
     milliseconds: int
 
 
+class Owing(Shape):
+    """A unit with deliveries that are overdue."""
+
+    code: str
+    name: str
+    deliveries: int
+
+
+class Overdue(Shape):
+    """Deliveries without an outcome of documents accepted on an earlier day: their receipts would be late."""
+
+    deliveries: int
+    units: Annotated[list[Owing], Field(description="the ten that have most")]
+
+
 class Nodes(Shape):
     """Agencies' nodes."""
 
@@ -140,9 +155,10 @@ class Overview(Shape):
     sequence: int
     total: Counts
     today: DayMoves
-    days: Annotated[list[DayMoves], Field(description="of the last 30 those on which something happened")]
+    days: Annotated[list[DayMoves], Field(description="the last 30, oldest first")]
     minutes: Annotated[list[Minute], Field(description="the last hour, the running minute last")]
     oldest: Waiting | None
+    overdue: Overdue
     rejected: Annotated[dict[str, int], Field(description="envelopes that the axis refused, by code")]
     refused: Annotated[dict[str, int], Field(description="the ten reasons that recipients gave most")]
     nodes: Nodes
