@@ -11,6 +11,7 @@ import pytest
 from axispb.v1 import journal_pb2
 
 from axis.audit import audit
+from axis.core.organisation import MAX_LEVELS
 from axis.journal.sqlite import SqliteJournal
 from axis.views.projection import Views
 from bench.history import History, Signers
@@ -178,3 +179,19 @@ async def test_no_unit_has_more_levels_below_it_than_were_registered(
         assert levels == {"levels-below/G14": b"2", "levels-below/G22": b"2", "levels-below/X1": b"1"}
         connection.execute(change.replace("'1' ", "x'31' ").replace("'3' ", "x'33' "))
     assert codes(audit(journal, tmp_path / "views.sqlite")) == problems
+
+
+async def test_a_tree_that_is_too_deep_already_is_still_read(tmp_path: Path) -> None:
+    """No registration makes one any more; earlier versions could. What does not add up there is named."""
+
+    async def deep(history: History, signers: Signers) -> None:
+        parent = "G14"
+        for level in range(2, MAX_LEVELS + 8):
+            await history.register(f"X{level}", "x", parent=parent)
+            parent = f"X{level}"
+        await history.register("X2", "y", parent="G22")
+
+    assert await forged(tmp_path, deep) == {"view_row_changed"}
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
+        levels = dict(journal.execute("SELECT key, value FROM facts WHERE key LIKE 'levels-below/%'"))
+    assert levels["levels-below/X2"] == levels["levels-below/G14"] == str(MAX_LEVELS).encode()
