@@ -1,7 +1,8 @@
 """Which period a page is asked for: `period=2026-11`, `2026-Q4`, `2026` or `all`, or `from` and `until`.
 
-Without any it is the month that is running, since volumes are published by month. What the API calls `month`,
-`quarter` and `year` is understood too.
+A range has a name too, as a form sends it: `2026-11-01..2026-11-15`. Without any it is the month that is
+running, since volumes are published by month. What the API calls `month`, `quarter` and `year` is
+understood too.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from typing import Final
 from aiohttp import web
 
 from axis.console.filters import only
+from axis.console.shown import dated
 from axis.console.told import Wrong
+from axis.console.words import Language, Translate
 from axis.core.errors import Refusal
 from axis.core.periods import EVER, Days, chosen, days_of
 from axis.core.volumes import local_month
 from axis.openapi import Parameter
 
-__all__ = ["ALL", "PERIOD", "Asked", "asked", "choices"]
+__all__ = ["ALL", "PERIOD", "Asked", "asked", "choices", "written"]
 
 ALL: Final = "all"
 #: How a period is asked for: by its name, or by one of the others.
 PERIOD: Final = (
-    Parameter("period", "query", "2026-11, 2026-Q4, 2026 or all"),
+    Parameter("period", "query", "2026-11, 2026-Q4, 2026, 2026-11-01..2026-11-15 or all"),
     Parameter("month", "query", "YYYY-MM"),
     Parameter("quarter", "query", "YYYY-Qn"),
     Parameter("year", "query", "YYYY"),
@@ -35,6 +38,8 @@ PERIOD: Final = (
 _NAMES: Final = frozenset(parameter.name for parameter in PERIOD)
 _GIVEN: Final = _NAMES - {"period"}
 _NAMED: Final = ("month", "quarter", "year")
+#: Between the days of a range.
+_TO: Final = ".."
 _MONTHS: Final = 24
 _QUARTERS: Final = 8
 _YEARS: Final = 5
@@ -69,6 +74,10 @@ def asked(request: web.Request, now: int, *, others: Collection[str] = (), defau
     wanted = {each: text for each, text in request.query.items() if text}
     name = wanted.get("period")
     given = {each: text for each, text in wanted.items() if each in _GIVEN}
+    if name is not None and _TO in name and not given:
+        ends = zip(("from", "until"), name.split(_TO, 1), strict=True)
+        given = {each: day for each, day in ends if day}
+        name = None if given else name
     if not given:
         name = name or default or local_month(now)
         try:
@@ -97,6 +106,13 @@ def _chosen(given: Mapping[str, str], field: str, word: str) -> Days:
         )
     except Refusal as refusal:
         raise Wrong(field, word, detail=refusal.detail, given=given.get(field, "")[:40]) from refusal
+
+
+def written(say: Translate, language: Language, period: Asked) -> str:
+    """A period as people write it."""
+    if period.name:
+        return say("period.all") if period.name == ALL else dated(period.name, language)
+    return " – ".join(dated(day, language) or "…" for day in (period.first, period.last))
 
 
 def choices(today: date) -> list[tuple[str, list[str]]]:

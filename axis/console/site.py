@@ -17,6 +17,7 @@ from yarl import URL
 from axis.console import shown
 from axis.console.assets import Assets
 from axis.console.filters import as_reason
+from axis.console.periods import written
 from axis.console.roles import OPERATOR
 from axis.console.told import told
 from axis.console.words import LANGUAGES, Language, language_of, translator
@@ -69,8 +70,8 @@ class Site:
     def page(self, request: web.Request, name: str, *, status: int = 200, **values: object) -> web.Response:
         """Render `name`.html with `values` and what every page may use.
 
-        `t(name)` a word, `told(refusal)` a refusal in words; `number`, `moment`, `day`, `dated`, `duration`,
-        `amount`, `percent` show values;
+        `t(name)` a word, `told(refusal)` a refusal in words; `number`, `moment`, `day`, `dated`, `written`,
+        `duration`, `amount`, `percent` show values;
         `asset`; `here(**changes)` this address with its query changed (None takes a part away).
         """
         return aiohttp_jinja2.render_template(
@@ -107,6 +108,7 @@ class Site:
             "percent": partial(shown.percent, language=spoken),
             "amount": partial(shown.amount, language=spoken),
             "duration": partial(shown.duration, language=spoken),
+            "written": partial(written, say, spoken),
             "dated": partial(shown.dated, language=spoken),
             "moment": shown.moment,
             "day": shown.day,

@@ -70,14 +70,13 @@ class Traffic:
             )
         # Only the newest page goes on by itself.
         at_top = wanted.before is None and not newer
-        asked = {name: value for name, value in given.items() if name not in _PLACES and value.strip()}
+        form = _form(given, reasons)
         values = {
-            **_form(given, reasons),
+            **form,
             "found": found,
             "names": names,
             "problem": None,
-            "tail": {**asked, "after": found.newer} if at_top and wanted.until is None else None,
-            "query": asked,
+            "tail": {**form["asked"], "after": found.newer} if at_top and wanted.until is None else None,
         }
         return await self._reading.compute(lambda: self._site.page(request, "traffic", **values))
 
@@ -144,8 +143,13 @@ def _form(given: Mapping[str, str], reasons: Sequence[str]) -> dict[str, Any]:
         "events": EVENTS,
         "kinds": KINDS,
         "outcomes": OUTCOMES,
-        "filtered": any(value.strip() for name, value in given.items() if name not in _PLACES),
+        "asked": {name: value for name, value in given.items() if name not in _PLACES and _asks(name, value)},
     }
+
+
+def _asks(name: str, value: str) -> bool:
+    """Whether a field of the form says anything: it sends its empty ones too, and the direction always."""
+    return bool(value.strip()) and (name, value) != ("direction", "either")
 
 
 def _csv_chunks(pages: Iterator[list[Line]]) -> Iterator[bytes]:

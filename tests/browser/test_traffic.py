@@ -37,6 +37,31 @@ async def test_a_pause_holds_what_comes_until_it_ends(visit: Visit) -> None:
     await expect(rows).to_have_count(3)
 
 
+async def test_on_a_telephone_the_filter_is_folded_and_says_what_it_is(visit: Visit) -> None:
+    page = visit.page
+    await page.set_viewport_size({"width": 360, "height": 640})
+    await visit.go("/traffic")
+    words, rows = page.get_by_label("Từ trong trích yếu, số"), page.locator("tbody tr")
+    await expect(rows.first).to_be_in_viewport()
+    await expect(words).to_be_hidden()
+    await page.locator("summary").click()
+    await words.fill("quyet dinh")
+    await page.get_by_label("Sự kiện").select_option("refused")
+    await page.get_by_role("button", name="Xem").click()
+    await expect(rows).to_have_count(1)
+    await expect(rows.first).to_be_in_viewport()
+    await expect(words).to_be_hidden()
+    said = "Lọc giao dịch: Từ trong trích yếu, số = quyet dinh; Sự kiện = từ chối"
+    await expect(page.locator("summary")).to_have_text(said)
+    await visit.check_accessibility()
+    await visit.go("/traffic?since=x")
+    await expect(words).to_be_visible()  # what is wrong is to be mended there
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    await visit.go("/traffic")
+    await expect(words).to_be_visible()
+    await expect(page.locator("summary")).to_be_hidden()
+
+
 async def test_a_link_in_a_mail_opens_what_it_names_and_a_form_there_does_nothing(visit: Visit) -> None:
     elsewhere = await visit.page.context.new_page()
     mail = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from lxml import etree
 
 from axis.console.reports import COLUMNS
 from axis.console.shown import dated, plain
@@ -93,6 +94,49 @@ async def test_xlsx(desk: Desk) -> None:
     formulas = [cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f"]
     assert not formulas
     assert '=HYPERLINK("http://evil.example","x")' in [row[1] for row in cells]
+
+
+async def test_a_workbook_says_what_it_is_of(desk: Desk) -> None:
+    path = "/reports/volumes.xlsx?subtree=000.00.00.G22&from=2026-11-01&until=2026-11-20"
+    book = openpyxl.load_workbook(io.BytesIO((await get(desk, path))[1]))
+    assert book.sheetnames == ["Số liệu", "Thông tin"]
+    answer = await desk.api("/api/v1/volumes?subtree=G22&from=2026-11-01&until=2026-11-20")
+    assert dict(book["Thông tin"].iter_rows(values_only=True)) == {
+        "Báo cáo số liệu gửi, nhận theo cơ quan": "Trục liên thông văn bản quốc gia",
+        "Kỳ": "01/11/2026 – 20/11/2026",
+        "Phạm vi": "G22 Văn phòng <Chính phủ>",
+        "Đến bản ghi số": desk.history.journal.head().sequence,
+        "Đầu sổ": answer["head"],
+        "Thời điểm lập": answer["generated_at"],
+    }
+    book = openpyxl.load_workbook(io.BytesIO((await get(desk, "/reports/volumes.xlsx?period=all"))[1]))
+    about = dict(book["Thông tin"].iter_rows(values_only=True))
+    assert (about["Kỳ"], about["Phạm vi"]) == ("Từ đầu đến nay", "Tất cả cơ quan")
+
+
+@pytest.mark.parametrize("path", ["/units", "/units/G22"])
+@pytest.mark.parametrize(
+    ("asked", "name", "shown"),
+    [
+        ("from=2026-11-01&until=2026-11-20", "2026-11-01..2026-11-20", "01/11/2026 – 20/11/2026"),
+        ("until=2026-11-20", "..2026-11-20", "… – 20/11/2026"),
+        ("month=2026-11", "2026-11", "11/2026"),
+        ("period=2020-01", "2020-01", "01/2020"),
+        ("period=all", "all", "Từ đầu đến nay"),
+    ],
+)
+async def test_the_period_in_force_is_the_one_that_is_selected(
+    desk: Desk, path: str, asked: str, name: str, shown: str
+) -> None:
+    async def selected(query: str) -> list[tuple[str | None, str | None]]:
+        answer = await desk.get(f"{path}?{query}", Authorization=f"Bearer {TOKEN}")
+        options = etree.HTML(await answer.text()).xpath("//select[@name='period']//option[@selected]")
+        return [(option.get("value"), option.text) for option in options]
+
+    assert await selected(asked) == await selected(f"period={name}") == [(name, shown)]
+    for twin in ("volumes", "units"):
+        one, other = [await desk.api(f"/api/v1/{twin}?{query}") for query in (asked, f"period={name}")]
+        assert one == other
 
 
 async def test_the_printed_page(desk: Desk) -> None:

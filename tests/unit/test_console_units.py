@@ -140,7 +140,8 @@ async def test_sorted_by_any_column(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("query", "said"),
-    [("period=2026-13", "2026-13"), ("period=2026-Q5", "2026-Q5"), ("quarter=2026", "quarter"),
+    [("period=2026-13", "2026-13"), ("period=..", "period"), ("period=2026-11-02..x", "until"),
+     ("period=2026-Q5", "2026-Q5"), ("quarter=2026", "quarter"),
      ("from=2026-11-31", "2026-11-31"), ("from=2026-11-02&until=2026-11-01", "ngày cuối trước ngày đầu"),
      ("month=2026-11&year=2026", "chỉ chọn một"), ("subtree=nobody", "nobody"), ("sort=subject", "sort"),
      ("order=up", "order")],
