@@ -213,7 +213,7 @@ async def test_a_wrong_filter_is_told_with_its_name(bad: Bad) -> None:
     for path in ("/?unit=G14", f"/traffic?text={LONG}x", "/units?sort=<script>", "/trust?state=x"):
         assert await visit.go(path) == 422
         name = path.partition("?")[2].partition("=")[0]
-        await expect(visit.page.locator("main p").filter(has_text=f"{name}: ").first).to_be_visible()
+        await expect(visit.page.locator("main p").filter(has_text=f"({name}): ").first).to_be_visible()
     await visit.shoot("problem-filter")
     await visit.check_accessibility()
 

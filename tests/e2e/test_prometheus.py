@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,9 +29,9 @@ def address(url: str) -> Address:
     return parts.hostname, parts.port
 
 
-def promtool(*arguments: str) -> str:
+def promtool(*arguments: str, folder: Path = RULES) -> str:
     done = subprocess.run(
-        ["promtool", *arguments], cwd=RULES, capture_output=True, text=True, timeout=60, check=False
+        ["promtool", *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -40,6 +41,17 @@ def test_prometheus_finds_nothing_wrong_with_configuration_and_rules() -> None:
     assert "SUCCESS" in promtool("check", "config", "prometheus.yml")
     rules = (RULES / "alerts.yml").read_text().count("- alert: ")
     assert f"SUCCESS: {rules} rules found" in promtool("check", "rules", "alerts.yml")
+
+
+def test_the_configuration_in_the_documentation_can_be_pasted(tmp_path: Path) -> None:
+    told = (DEPLOY.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(global:\n.*?)```", told, re.DOTALL)
+    assert "static_configs" in example
+    (tmp_path / "prometheus.yml").write_text(example, encoding="utf-8")
+    shutil.copy(RULES / "alerts.yml", tmp_path)
+    assert "SUCCESS" in promtool("check", "config", "prometheus.yml", folder=tmp_path)
+    jobs = set(re.findall(r'job="(\w+)"', (RULES / "alerts.yml").read_text(encoding="utf-8")))
+    assert set(re.findall(r"job_name: (\w+)", example)) == jobs
 
 
 def test_alerts_fire_when_they_should_and_not_before() -> None:
