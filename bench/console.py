@@ -66,6 +66,7 @@ def _filters(codes: Sequence[str], documents: Sequence[str]) -> dict[str, Make]:
         "event": lambda rng: Filter(event=rng.choice(("accepted", "received", "refused", "suspended"))),
         "outcome": lambda rng: Filter(outcome=rng.choice(("received", "refused", "dead"))),
         "code": lambda rng: Filter(code=rng.choice(("03", "id_reused", "signature_invalid", "no_such"))),
+        "reason": lambda rng: Filter(reason=rng.choice(("không đúng nơi nhận", "no such"))),
         "number": lambda rng: Filter(number=number(rng)),
         "words": lambda rng: Filter(text=text(rng)),
         "common_words": lambda _: Filter(text="van ban"),
