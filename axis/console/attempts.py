@@ -1,7 +1,8 @@
 """How often somebody may try to log in: by name at one address, by name, and by address, in bounded memory.
 
-Few tries are left with a name at one address; many more with the name from anywhere, so that whoever knows
-an operator's name cannot lock the operator out from where he sits, and a crowd cannot guess on without end.
+Few tries are left with a name at one address; many more with the name from anywhere, so that a crowd cannot
+guess on without end. Where a password was right before, the crowd's tries do not count: whoever knows
+an operator's name, at however many addresses, does not lock the operator out from where he works.
 
 An attempt counts from before its password is looked at until it turns out right, so that many at once are no
 way around the limit. Whether an account has the name makes no difference.
@@ -38,22 +39,25 @@ class Attempts:
         self._pairs = _Window(PER_NAME_AND_ADDRESS)
         self._names = _Window(PER_NAME)
         self._addresses = _Window(PER_ADDRESS)
+        #: Networks at which a password was right, by name, the newest last.
+        self._right: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def begin(self, name: str, address: str) -> None:
         """Count an attempt. Refusal `rate_limited`, which says how long to wait; that one is not counted."""
         now = self._now()
         network = _network(address)
         pair = (name, network)
-        wait = max(
-            self._pairs.wait(pair, now), self._names.wait(name, now), self._addresses.wait(network, now)
-        )
+        wait = max(self._pairs.wait(pair, now), self._addresses.wait(network, now))
+        if pair not in self._right:
+            wait = max(wait, self._names.wait(name, now))
         if wait > 0:
             seconds = math.ceil(wait)
             detail = f"too many log-ins failed for this name or from this address: wait {seconds} s"
             raise Refusal("rate_limited", detail, retry_after=seconds)
         if name:
             self._pairs.add(pair, now)
-            self._names.add(name, now)
+            if pair not in self._right:
+                self._names.add(name, now)
         self._addresses.add(network, now)
 
     def succeeded(self, name: str, address: str) -> None:
@@ -61,9 +65,15 @@ class Attempts:
         name, and of all at the address, this one.
         """
         network = _network(address)
-        self._pairs.clear((name, network))
-        self._names.take_back(name)
+        pair = (name, network)
+        self._pairs.clear(pair)
+        if pair not in self._right:
+            self._names.take_back(name)
         self._addresses.take_back(network)
+        self._right[pair] = None
+        self._right.move_to_end(pair)
+        if len(self._right) > _KEPT:
+            self._right.popitem(last=False)
 
 
 class _Window:

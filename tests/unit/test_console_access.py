@@ -316,6 +316,11 @@ def test_failures_elsewhere_do_not_lock_a_name_out() -> None:
         attempts.begin("oanh", f"192.0.2.{next(addresses)}")
     with pytest.raises(Refusal, match="rate_limited"):  # a crowd may not guess on
         attempts.begin("oanh", f"192.0.2.{next(addresses)}")
+    # It does not keep her out where she has logged in before, where few tries are left as ever.
+    for _ in range(PER_NAME_AND_ADDRESS):
+        attempts.begin("oanh", "203.0.113.7")
+    with pytest.raises(Refusal, match="rate_limited"):
+        attempts.begin("oanh", "203.0.113.7")
     attempts.begin("vy", "203.0.113.7")
     seconds[0] += WINDOW_SECONDS
     attempts.begin("oanh", "192.0.2.1")
