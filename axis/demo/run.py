@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from axis.demo.launch import LocalAxis
 from axis.demo.traffic import Sent, Traffic
 from axis.demo.units import demo_units
@@ -81,19 +79,15 @@ async def _exchange(
                 await sending
         else:
             sending.result()
-        try:
+        if settings.exit:
             await traffic.settle(
-                traffic.sent,
-                settings.settle_seconds if settings.exit else 5.0,
-                lambda count: progress(count, len(traffic.sent)),
+                traffic.sent, settings.settle_seconds, lambda count: progress(count, len(traffic.sent))
             )
-        except aiohttp.ClientConnectionError:
-            if settings.exit:
-                raise
-            # Somebody has stopped a node; nobody asked for a sum.
-        if not settings.exit and not stopped.done():
+            return
+        if not stopped.done():
             say(f"{len(traffic.sent)} documents sent; Ctrl-C stops")
             await stopped
+        await traffic.look()
 
 
 async def _send(

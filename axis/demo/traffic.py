@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import secrets
@@ -26,6 +27,8 @@ FIRST_RECEIVED: Final = "first document received by all"
 MEAN_RECIPIENTS: Final = 3.13
 _VIETNAM: Final = timezone(timedelta(hours=7))
 _OPEN_STATES: Final = frozenset({"queued", "accepted"})
+#: Documents asked about at the same time.
+_TOGETHER: Final = 64
 #: Answers that say that whoever asks is wrong, which no operator's act causes and no waiting mends.
 _NOBODY_MAY: Final = frozenset({401, 403, 404})
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
@@ -156,10 +159,24 @@ class Traffic:
             if loop.time() > deadline:
                 return False
             # Oldest first, a bounded number at a time: what follows is likely to be open still.
-            await asyncio.gather(*(self.refresh(each) for each in still_open[:64]))
+            await asyncio.gather(*(self.refresh(each) for each in still_open[:_TOGETHER]))
             await asyncio.sleep(0.1)
         progress(len(sent))
         return True
+
+    async def look(self, seconds: float = 5.0) -> None:
+        """Ask what became of each open document, at most so long; a stopped node's stay as they were."""
+
+        async def ask(sent: Sent) -> None:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                await self.refresh(sent)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while still_open := [each for each in self.sent if each.open]:
+                    for first in range(0, len(still_open), _TOGETHER):
+                        await asyncio.gather(*map(ask, still_open[first : first + _TOGETHER]))
+                    await asyncio.sleep(0.1)
 
     async def refresh(self, sent: Sent) -> None:
         """Ask the sender's node how far a document is."""

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from axis.demo.generator import agencies_from, generate
-from axis.demo.traffic import Traffic
+from axis.demo.traffic import Sent, Traffic
 
 
 class Node:
@@ -127,7 +127,9 @@ async def test_traffic_goes_on_beside_a_node_that_was_stopped(tmp_path: Path) ->
     node = Node()
     said: list[str] = []
     application = web.Application()
-    application.add_routes([web.post("/{code}/v1/documents", node.post)])
+    application.add_routes(
+        [web.post("/{code}/v1/documents", node.post), web.get("/{code}/v1/documents/{id}", node.get)]
+    )
     async with TestServer(application) as server, TestServer(web.Application()) as stopped:
         targets = [f"G22={server.make_url('/')}G22", f"G14={stopped.make_url('/')}G14"]
         await stopped.close()
@@ -135,5 +137,10 @@ async def test_traffic_goes_on_beside_a_node_that_was_stopped(tmp_path: Path) ->
             async for _ in traffic.stream(None, 1000.0, said.append):
                 if said:
                     break
+            # What the others know is told at the end all the same.
+            traffic.sent.insert(0, Sent("0", traffic.sent[0].sender, ["G22"], "", state="accepted"))
+            traffic.sent[0].sender = agencies_from(targets, tokens(tmp_path))[1]
+            await traffic.look(1.0)
+            assert [each.state for each in traffic.sent] == ["accepted"] + ["delivered"] * len(node.senders)
     assert set(node.senders) == {"G22"}
     assert said[0].startswith("a document was not sent, the traffic goes on: Cannot connect")
