@@ -66,7 +66,7 @@ def demo(
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
     else:
-        _print_summary(result)
+        _print_summary(result, "lost" if exit_ else "without an outcome yet")
     if exit_ and (result["lost"] or result["dead"] or result["refused"]):
         raise typer.Exit(1)
 
@@ -113,8 +113,8 @@ class _Progress:
         self._bar.stop()
 
 
-def _print_summary(result: dict[str, object]) -> None:
+def _print_summary(result: dict[str, object], open_: str) -> None:
     typer.echo(
         "{documents_sent} documents sent, {deliveries} deliveries, {receipts} receipts, "
-        "{refused} refused, {dead} dead, {lost} lost".format(**result)
+        "{refused} refused, {dead} dead, {lost} {open_}".format(**result, open_=open_)
     )

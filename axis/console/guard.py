@@ -183,7 +183,7 @@ class Guard:
     def _link(self, request: web.Request) -> web.StreamResponse:
         """The start-up link: the token leaves the address bar at once."""
         if not self._is_link(request.query["token"]):
-            raise web.HTTPSeeOther("/login")
+            raise web.HTTPSeeOther("/login?link=ended")
         response = web.HTTPSeeOther("/")
         self._sessions.end(request.cookies.get(COOKIE, ""))
         self.welcome(request, response, self._sessions.begin(CONSOLE, 0))

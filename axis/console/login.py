@@ -18,8 +18,9 @@ class Login:
         self._site, self._guard = site, guard
 
     async def form(self, request: web.Request) -> web.Response:
-        """The form."""
-        return self._site.page(request, "login", refusal=None)
+        """The form; after a start-up link of a node that has stopped since (`link=ended`) it says so."""
+        ended = request.query.get("link") == "ended"
+        return self._site.page(request, "login", refusal=None, ended=ended)
 
     async def log_in(self, request: web.Request) -> web.Response:
         """The form, filled in; then the page that was asked for before (`back`), or the first one."""
@@ -28,7 +29,8 @@ class Login:
         try:
             cookie = await self._guard.log_in(request, name, given.get("password" if name else "token", ""))
         except Refusal as refusal:
-            response = self._site.page(request, "login", status=refusal.code.http_status, refusal=refusal)
+            status = refusal.code.http_status
+            response = self._site.page(request, "login", status=status, refusal=refusal, ended=False)
             if refusal.retry_after is not None:
                 response.headers["Retry-After"] = str(refusal.retry_after)
             return response

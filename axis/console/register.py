@@ -101,7 +101,7 @@ class RegisterActs:
         try:
             unit = await self._reading.read(lambda views: one_unit(views, code))
         except Refusal as refusal:
-            return self._missing(request, refusal, "sender_not_registered")
+            return self._missing(request, refusal, "unit_unknown")
         problem = None
         if request.method == "POST":
             try:
@@ -179,7 +179,7 @@ def _registered(views: sqlite3.Connection, code: str) -> dict[str, Any] | None:
     try:
         unit = one_unit(views, code)
     except Refusal as refusal:
-        if refusal.name != "sender_not_registered":
+        if refusal.name != "unit_unknown":
             raise
         return None
     return {**unit, "parent_name": one_unit(views, unit["parent"])["name"] if unit["parent"] else ""}

@@ -52,14 +52,14 @@ def amount(size: int, language: Language) -> str:
     return f"{text.replace('.', ',') if language == 'vi' else text} {_UNITS[unit]}"
 
 
-def moment(ms: int) -> str:
-    """A time to the second: 29/11/2026 13:05:09."""
-    return datetime.fromtimestamp(ms / 1000, VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
+def moment(ms: int, language: Language) -> str:
+    """A time to the second: 29/11/2026 13:05:09; in English 2026-11-29 13:05:09, as `dated` has it."""
+    return f"{day(ms, language)} {datetime.fromtimestamp(ms / 1000, VIETNAM):%H:%M:%S}"
 
 
-def day(ms: int) -> str:
-    """A day: 29/11/2026."""
-    return datetime.fromtimestamp(ms / 1000, VIETNAM).strftime("%d/%m/%Y")
+def day(ms: int, language: Language) -> str:
+    """A day: 29/11/2026; in English 2026-11-29."""
+    return dated(datetime.fromtimestamp(ms / 1000, VIETNAM).date().isoformat(), language)
 
 
 def dated(period: str, language: Language) -> str:

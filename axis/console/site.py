@@ -110,8 +110,8 @@ class Site:
             "duration": partial(shown.duration, language=spoken),
             "written": partial(written, say, spoken),
             "dated": partial(shown.dated, language=spoken),
-            "moment": shown.moment,
-            "day": shown.day,
+            "moment": partial(shown.moment, language=spoken),
+            "day": partial(shown.day, language=spoken),
         }
 
 
@@ -122,9 +122,10 @@ def _here(request: web.Request, **changes: object) -> str:
     return request.path + (f"?{urlencode(query)}" if query else "")
 
 
-def _local(text: str) -> str:
+@jinja2.pass_context
+def _local(context: jinja2.runtime.Context, text: str) -> str:
     """A time in RFC 3339 as people read it."""
-    return shown.moment(parse_time(text))
+    return shown.moment(parse_time(text), context["language"])
 
 
 async def _choose(request: web.Request) -> web.Response:

@@ -148,7 +148,7 @@ class Trust:
                 unit = await self._reading.read(lambda views: one_unit(views, code))
                 raise web.HTTPSeeOther(str(request.url.relative().with_path(f"/trust/units/{unit['code']}")))
             except Refusal as refusal:
-                if refusal.name != "sender_not_registered":
+                if refusal.name != "unit_unknown":
                     raise
                 problem = refusal
         state = _one_of(request.query, "state", UNIT_STATES, "all")
@@ -190,7 +190,7 @@ class Trust:
         try:
             unit, found = await self._reading.read(read)
         except Refusal as refusal:
-            if refusal.name != "sender_not_registered":
+            if refusal.name != "unit_unknown":
                 raise
             return self._site.problem(request, 404, refusal)
         done = request.query.get("done", "")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from axis.demo.launch import Agency
-from axis.demo.run import FIRST_RECEIVED
 from axis.demo.traffic import Sent, Traffic
 from axis.demo.units import MAX_UNITS, demo_units
 
@@ -44,13 +44,11 @@ async def generate(
     agencies: list[Agency], rate: float, heartbeat: Path | None, documents: int | None = None
 ) -> list[Sent]:
     """Send `documents` after the first (None: no end); the last ones sent. Says when all have the first."""
+    say = partial(print, flush=True)
     async with Traffic(agencies, seed=274, patience=_PATIENCE_SECONDS) as traffic:
-        first = await traffic.send_first()
-        await traffic.settle([first], _PATIENCE_SECONDS, lambda settled: None)
-        done = first.state == "delivered"
-        print(FIRST_RECEIVED if done else f"the first document is {first.state}", flush=True)
+        await traffic.begin(_PATIENCE_SECONDS, say, endless=documents is None)
         _beat(heartbeat)
-        async for _ in traffic.stream(documents, rate):
+        async for _ in traffic.stream(documents, rate, say):
             _beat(heartbeat)
             del traffic.sent[:-_FOLLOWED]  # nobody sums up: what was sent long ago need not be kept
         return list(traffic.sent)

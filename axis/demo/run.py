@@ -16,8 +16,6 @@ from axis.demo.vxp import VxpAccess, vxp_access
 
 __all__ = ["DemoSettings", "run_demo", "summary"]
 
-FIRST_RECEIVED = "first document received by all"
-
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
@@ -66,19 +64,14 @@ async def _exchange(
     progress: Callable[[int, int], None],
 ) -> None:
     """Send, and wait for every outcome; what has none in time counts as lost in the summary."""
-    first = await traffic.send_first()
-    in_time = await traffic.settle([first], settings.settle_seconds, lambda settled: None)
-    if in_time and first.state == "delivered":
-        say(FIRST_RECEIVED)
-    else:
-        say(f"the first document is {first.state}: {first.document_id}")
+    await traffic.begin(settings.settle_seconds, say, endless=settings.documents is None)
     say(f"console: {axis.console_url}")
     for agency in axis.agencies:
         say(f"agency {agency.code}: {agency.api_url}/docs  ({agency.name})")
     say(f"VXP: {vxp.endpoint}  system id {vxp.system_id}  secret {vxp.secret}  unit {vxp.unit}")
     async with _until_stopped() as stopped:
         remaining = None if settings.documents is None else max(0, settings.documents - 1)
-        sending = asyncio.create_task(_send(traffic, remaining, settings.rate, progress))
+        sending = asyncio.create_task(_send(traffic, remaining, settings.rate, say, progress))
         await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not sending.done():
             sending.cancel()
@@ -86,20 +79,25 @@ async def _exchange(
                 await sending
         else:
             sending.result()
-        await traffic.settle(
-            traffic.sent,
-            settings.settle_seconds if settings.exit else 5.0,
-            lambda count: progress(count, len(traffic.sent)),
-        )
-        if not settings.exit and not stopped.done():
+        if settings.exit:
+            await traffic.settle(
+                traffic.sent, settings.settle_seconds, lambda count: progress(count, len(traffic.sent))
+            )
+            return
+        if not stopped.done():
             say(f"{len(traffic.sent)} documents sent; Ctrl-C stops")
             await stopped
+        await traffic.look()
 
 
 async def _send(
-    traffic: Traffic, documents: int | None, rate: float, progress: Callable[[int, int], None]
+    traffic: Traffic,
+    documents: int | None,
+    rate: float,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None],
 ) -> None:
-    async for _ in traffic.stream(documents, rate):
+    async for _ in traffic.stream(documents, rate, say):
         progress(0, len(traffic.sent))
 
 

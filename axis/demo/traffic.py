@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import secrets
@@ -20,10 +21,16 @@ from axis.demo.pdf import write_pdf
 
 __all__ = ["Sent", "Traffic", "choose_recipients"]
 
+FIRST_RECEIVED: Final = "first document received by all"
+
 #: One document sent is received 3.13 times on average (2,408,320 / 769,120).
 MEAN_RECIPIENTS: Final = 3.13
 _VIETNAM: Final = timezone(timedelta(hours=7))
 _OPEN_STATES: Final = frozenset({"queued", "accepted"})
+#: Documents asked about at the same time.
+_TOGETHER: Final = 64
+#: Answers that say that whoever asks is wrong, which no operator's act causes and no waiting mends.
+_NOBODY_MAY: Final = frozenset({401, 403, 404})
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 
 
@@ -89,6 +96,24 @@ class Traffic:
         office, *others = self._agencies
         return await self._post(office, decision_274(self._now()), [agency.code for agency in others])
 
+    async def begin(self, seconds: float, say: Callable[[str], None], *, endless: bool) -> None:
+        """Send the first document, wait for its outcomes at most so long, and say what came of it.
+
+        Traffic without end begins also where a unit is suspended, which a home from before may have.
+        """
+        try:
+            first = await self.send_first()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            trouble = _not_taken(error)
+            if not endless or trouble is None:
+                raise
+            say(f"the first document was not sent: {trouble}")
+            return
+        if await self.settle([first], seconds, lambda settled: None) and first.state == "delivered":
+            say(FIRST_RECEIVED)
+        else:
+            say(f"the first document is {first.state}: {first.document_id}")
+
     async def send_one(self) -> Sent:
         """An everyday document from one agency to some others."""
         sender = self._rng.choice(self._agencies)
@@ -97,13 +122,30 @@ class Traffic:
         text = draft(self._rng, sender.name, self._numbers[sender.code], self._now())
         return await self._post(sender, text, choose_recipients(self._rng, others))
 
-    async def stream(self, documents: int | None, rate: float) -> AsyncIterator[Sent]:
-        """`documents` (None: no end) at `rate` a second; a node that is busy slows the stream down."""
+    async def stream(
+        self, documents: int | None, rate: float, say: Callable[[str], None] = lambda trouble: None
+    ) -> AsyncIterator[Sent]:
+        """`documents` (None: no end) at `rate` a second; a node that is busy slows the stream down.
+
+        A stream without end goes on when a node does not take a document: units are suspended, and nodes
+        stopped, by whoever tries the axis out. `say` is told, each time it is another trouble.
+        """
         loop = asyncio.get_running_loop()
         due = loop.time()
         count = 0
+        said = ""
         while documents is None or count < documents:
-            yield await self.send_one()
+            try:
+                sent = await self.send_one()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                trouble = _not_taken(error)
+                if documents is not None or trouble is None:
+                    raise
+                if trouble != said:
+                    say(f"a document was not sent, the traffic goes on: {trouble}")
+                said = trouble
+            else:
+                yield sent
             count += 1
             due = max(due + 1 / rate, loop.time() - 1.0)
             await asyncio.sleep(max(0.0, due - loop.time()))
@@ -117,10 +159,24 @@ class Traffic:
             if loop.time() > deadline:
                 return False
             # Oldest first, a bounded number at a time: what follows is likely to be open still.
-            await asyncio.gather(*(self.refresh(each) for each in still_open[:64]))
+            await asyncio.gather(*(self.refresh(each) for each in still_open[:_TOGETHER]))
             await asyncio.sleep(0.1)
         progress(len(sent))
         return True
+
+    async def look(self, seconds: float = 5.0) -> None:
+        """Ask what became of each open document, at most so long; a stopped node's stay as they were."""
+
+        async def ask(sent: Sent) -> None:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                await self.refresh(sent)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while still_open := [each for each in self.sent if each.open]:
+                    for first in range(0, len(still_open), _TOGETHER):
+                        await asyncio.gather(*map(ask, still_open[first : first + _TOGETHER]))
+                    await asyncio.sleep(0.1)
 
     async def refresh(self, sent: Sent) -> None:
         """Ask the sender's node how far a document is."""
@@ -162,7 +218,14 @@ class Traffic:
         while True:
             try:
                 async with request(self._session) as response:
-                    response.raise_for_status()
+                    if not response.ok:
+                        raise aiohttp.ClientResponseError(
+                            response.request_info,
+                            response.history,
+                            status=response.status,
+                            message=await _why(response),
+                            headers=response.headers,
+                        )
                     return await response.json()
             except aiohttp.ClientResponseError as error:
                 if error.status < 500 or loop.time() > deadline:
@@ -171,6 +234,22 @@ class Traffic:
                 if loop.time() > deadline:
                     raise
             await asyncio.sleep(0.2)
+
+
+def _not_taken(error: aiohttp.ClientError | TimeoutError) -> str | None:
+    """Why a node did not take a document, where that may pass while traffic goes on; None where it cannot."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return None if error.status in _NOBODY_MAY else error.message
+    return str(error) or "a node does not answer"
+
+
+async def _why(response: aiohttp.ClientResponse) -> str:
+    """What the answer says of itself (RFC 9457), else its reason phrase."""
+    try:
+        problem = await response.json(content_type=None)
+        return f"{problem['code']}: {problem['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return response.reason or str(response.status)
 
 
 def _authorization(agency: Agency) -> dict[str, str]:

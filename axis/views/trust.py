@@ -110,11 +110,11 @@ def units(
 
 
 def one_unit(views: sqlite3.Connection, code: str) -> Row:
-    """A unit by any of its codes; Refusal `sender_not_registered`."""
+    """A unit by any of its codes; Refusal `unit_unknown`."""
     known = views.execute(query("resolve_unit"), {"code": code}).fetchone()
     row = views.execute(query("trust_unit"), {"code": known[0]}).fetchone() if known else None
     if row is None:
-        raise Refusal("sender_not_registered", f"{code[:60]} is not registered")
+        raise Refusal("unit_unknown", f"{code[:60]!r} is no registered unit's code")
     return _unit(row)
 
 

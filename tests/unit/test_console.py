@@ -106,7 +106,8 @@ async def test_the_link_logs_in_and_drops_the_token(desk: Desk) -> None:
     assert page.status == 200
     assert (await desk.get("/api/v1/volumes", Cookie=f"axis_console={cookie.value}")).status == 200
     wrong = await desk.get("/?token=wrong")
-    assert (wrong.headers["Location"], wrong.cookies) == ("/login", {})
+    assert (wrong.headers["Location"], wrong.cookies) == ("/login?link=ended", {})
+    assert "không còn dùng được" in await (await desk.get("/login?link=ended")).text()
 
 
 async def test_the_form_logs_in(desk: Desk) -> None:

@@ -119,7 +119,7 @@ async def test_pages_say_which_name_they_do_not_know(desk: Desk) -> None:
         ("/units?month=2026-11&year=2026", "chỉ chọn một", "one of them is enough"),
         ("/units?period=2026&year=2026", "không dùng cùng với year", "not together with year"),
         ("/trust?state=x", "Tình trạng (state): cần một trong", "State (state): one of"),
-        ("/trust/units?code=Z99", "Cơ quan gửi chưa được đăng ký.", "The sender is not registered."),
+        ("/trust/units?code=Z99", "Không có cơ quan, đơn vị nào mang", "No registered unit has this code."),
         ("/documents/x", "Không có văn bản này.", "There is no such document."),
     ],
 )
@@ -220,6 +220,19 @@ async def test_the_form_offers_codes_and_reasons(desk: Desk) -> None:
 async def test_a_rejection_shows_how_often(desk: Desk) -> None:
     page = await (await desk.get("/traffic?event=rejected", **BEARER)).text()
     assert "<code>id_reused</code> × 3" in page
+    # What the code means stands in the reader's language.
+    assert "Mã văn bản đã dùng cho văn bản khác." in page
+
+
+@pytest.mark.parametrize(
+    ("spoken", "written"), [("vi", r"\d\d/\d\d/\d{4} [\d:]{8}"), ("en", r"\d{4}-\d\d-\d\d [\d:]{8}")]
+)
+async def test_times_are_written_as_the_days_beside_them_are(desk: Desk, spoken: str, written: str) -> None:
+    for path in ("/traffic", "/trust"):
+        page = await (await desk.get(path, Cookie=f"axis_language={spoken}", **BEARER)).text()
+        times = re.findall("<time[^>]*>([^<]*)</time>", page)
+        assert times
+        assert [each for each in times if not re.fullmatch(written, each)] == []
 
 
 async def test_the_csv_names_the_operator(desk: Desk) -> None:

@@ -179,7 +179,10 @@ async def test_organisations_with_and_without_a_node(desk: Desk) -> None:
     by_old_code = await desk.get("/trust/units?code=000.00.00.G22", **bearer)
     assert by_old_code.headers["Location"] == "/trust/units/G22"
     assert (await desk.get("/trust/units?code=Z9", **bearer)).status == 404
-    assert (await desk.get("/trust/units/Z9", **bearer)).status == 404
+    unknown = await desk.get("/trust/units/Z9", **bearer)
+    assert (unknown.status, "unit_unknown" in await unknown.text()) == (404, True)
+    # Who looks at a unit's volumes is led to where it is suspended.
+    assert 'href="/trust/units/G22"' in await (await desk.get("/units/G22", **bearer)).text()
     page = await (await desk.get("/trust/units/G22", **bearer)).text()
     assert "Văn phòng &lt;Chính phủ&gt;" in page
 
