@@ -119,7 +119,8 @@ async def test_pages_say_which_name_they_do_not_know(desk: Desk) -> None:
         ("/units?month=2026-11&year=2026", "Kỳ (period): chỉ chọn một", "Period (period): month, quarter"),
         ("/units?period=2026&year=2026", "không dùng cùng với year", "not together with year"),
         ("/trust?state=x", "Tình trạng (state): cần một trong", "State (state): one of"),
-        ("/trust/units?code=Z99", "Cơ quan gửi chưa được đăng ký.", "The sender is not registered."),
+        ("/trust/units?code=Z99", "nào mang mã này.", "No registered unit has this code."),
+        ("/trust/units/Z99", "nào mang mã này.", "No registered unit has this code."),
         ("/documents/x", "Không có văn bản này.", "There is no such document."),
     ],
 )
