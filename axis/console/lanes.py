@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar, cast
 
-from axis.core.errors import Refusal
+from axis.console.told import NotNow
 
 __all__ = ["Lane"]
 
@@ -30,7 +30,7 @@ class Lane:
         """Have work done in its turn; Refusal `unavailable` where too much waits already. From one thread."""
         self._under_way = {each for each in self._under_way if not each.done()}
         if len(self._under_way) >= self._most:
-            raise Refusal("unavailable", f"too many {self._what}", retry_after=_AGAIN_SECONDS)
+            raise NotNow("full", f"too many {self._what}", _AGAIN_SECONDS)
         future = self._pool.submit(work)
         self._under_way.add(cast("Future[object]", future))
         return future

@@ -89,7 +89,8 @@ def asked(request: web.Request, now: int, *, others: Collection[str] = (), defau
         raise Wrong("period", "together", others=", ".join(sorted(given)))
     for each, text in given.items():
         _chosen({each: text}, each, each if each in _NAMED else "day")
-    days = _chosen(given, "until", "range" if given.keys() <= {"from", "until"} else "one_period")
+    ranged = given.keys() <= {"from", "until"}
+    days = _chosen(given, "until" if ranged else "period", "range" if ranged else "one_period")
     named = next((given[each] for each in _NAMED if each in given), "")
     return Asked(days, named, {"period": named} if named else given)
 

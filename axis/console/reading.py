@@ -13,11 +13,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import closing
+from threading import Event
 from typing import Final, TypeVar, cast
 
 from aiohttp import web
 
 from axis.console.lanes import Lane
+from axis.console.told import NotNow
 from axis.core.errors import Refusal
 from axis.logs import get_logger
 from axis.views.projection import Views
@@ -87,13 +89,14 @@ class Reading:
         """
         opened: list[sqlite3.Connection] = []
         made: Iterator[T] = iter(())
+        gone = Event()
 
         def following() -> object:
             nonlocal made
             if not opened:
                 opened.append(self._views.reader())
                 made = parts(opened[0])
-            self._limit(opened[0])
+            self._limit(opened[0], gone)
             return next(made, _END)
 
         step: Future[object] | None = None
@@ -105,6 +108,7 @@ class Reading:
                     return
                 yield cast("T", part)
         finally:
+            gone.set()
             await asyncio.to_thread(_leave, step, opened)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -112,10 +116,14 @@ class Reading:
             self._limit(connection)
             return work(connection)
 
-    def _limit(self, connection: sqlite3.Connection) -> None:
-        """Interrupt what runs on a connection when its time is over."""
+    def _limit(self, connection: sqlite3.Connection, gone: Event | None = None) -> None:
+        """Interrupt what runs on a connection when its time is over, or nobody waits for it any more: also
+        what is only about to run, which SQLite's own interrupt would miss.
+        """
         end = time.monotonic() + self._longest
-        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        connection.set_progress_handler(
+            lambda: time.monotonic() > end or (gone is not None and gone.is_set()), _STEPS
+        )
 
     @staticmethod
     async def _answer(future: Future[T]) -> T:
@@ -130,8 +138,6 @@ _END: Final = object()
 
 def _leave(step: Future[object] | None, opened: list[sqlite3.Connection]) -> None:
     """Close what a step may still be reading through, once it has ended. Not in a thread of its lane."""
-    for connection in opened:
-        connection.interrupt()
     if step is not None and not step.cancel():
         wait((step,))
     for connection in opened:
@@ -140,7 +146,7 @@ def _leave(step: Future[object] | None, opened: list[sqlite3.Connection]) -> Non
 
 def _not_now(error: sqlite3.Error) -> Refusal:
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
-        return Refusal("unavailable", "counting this takes too long: ask for less", retry_after=30)
+        return NotNow("long", "counting this takes too long: ask for less", 30)
     if not isinstance(error, sqlite3.OperationalError):  # a damaged file is more than a busy one
         get_logger().error("views_unreadable", detail=f"{type(error).__name__}: {error}")
     return Refusal("unavailable", f"the views cannot be read now: {error}", retry_after=5)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import aiohttp_jinja2
 import jinja2
-from aiohttp import web
+from aiohttp import hdrs, web
 from yarl import URL
 
 from axis.console import shown
@@ -85,7 +85,10 @@ class Site:
         enough, `refusal` says more.
         """
         said = said or str(status if status in _SAID else 503)
-        return self.page(request, "problem", status=status, said=said, refusal=refusal)
+        response = self.page(request, "problem", status=status, said=said, refusal=refusal)
+        if refusal is not None and refusal.retry_after is not None:
+            response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after)
+        return response
 
     def fragment(self, request: web.Request, name: str, **values: object) -> str:
         """A part of a page, for live updates."""

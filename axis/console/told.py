@@ -1,7 +1,8 @@
 """What a refusal says to people, in the language of whoever reads it; programs get its English detail.
 
-`Wrong` is of one field of a form or an address, and knows the words for it. Any other refusal is said by the
-sentence of its stable code, with the detail after it, which is English.
+`Wrong` is of one field of a form or an address, `NotNow` of what the node cannot do now, and both know the
+words for it. Any other refusal is said by the sentence of its stable code, with the detail after it, which is
+English.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from axis.console.words import Translate, translator
 from axis.core.errors import Refusal
 from axis.views.volumes import UnknownUnit
 
-__all__ = ["Told", "Wrong", "told"]
+__all__ = ["NotNow", "Told", "Wrong", "told"]
 
 _LONGEST_NAME: Final = 40
 
@@ -31,6 +32,14 @@ class Wrong(Refusal):
         super().__init__("field_invalid", detail or f"{self.field}: {english}")
 
 
+class NotNow(Refusal):
+    """`unavailable`: why, and what helps, by the word `not_now.<word>`, whose `seconds` are `retry_after`."""
+
+    def __init__(self, word: str, detail: str, retry_after: int) -> None:
+        self.word = f"not_now.{word}"
+        super().__init__("unavailable", detail, retry_after=retry_after)
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A sentence, and what only English has of it."""
@@ -43,6 +52,8 @@ def told(say: Translate, refusal: Refusal) -> Told:
     """A refusal in the words of `say`."""
     if isinstance(refusal, Wrong):
         return Told(f"{_named(say, refusal.field)}: {say(refusal.word, **refusal.values)}")
+    if isinstance(refusal, NotNow):
+        return Told(say(refusal.word, seconds=refusal.retry_after))
     if isinstance(refusal, UnknownUnit):
         return Told(say("wrong.unit", given=refusal.given))
     sentence = say(f"code.{refusal.name}")

@@ -150,7 +150,7 @@ class Trust:
             except Refusal as refusal:
                 if refusal.name != "unit_unknown":
                     raise
-                problem = refusal
+                problem = Refusal("unit_unknown", refusal.detail)  # whoever looks for one sends nothing
         state = _one_of(request.query, "state", UNIT_STATES, "all")
         rows, following = await self._units(request.query, state)
         return self._site.page(
@@ -192,7 +192,7 @@ class Trust:
         except Refusal as refusal:
             if refusal.name != "unit_unknown":
                 raise
-            return self._site.problem(request, 404, refusal)
+            return self._site.problem(request, 404, Refusal("unit_unknown", refusal.detail))
         done = request.query.get("done", "")
         return self._site.page(
             request,

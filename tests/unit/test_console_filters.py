@@ -116,10 +116,11 @@ async def test_pages_say_which_name_they_do_not_know(desk: Desk) -> None:
         ("/units?quarter=2026", "Quý (quarter): cần một quý", "a quarter, YYYY-Q1"),
         ("/units?from=x", "Từ (from): cần một ngày", "a day, YYYY-MM-DD, is expected, not “x”"),
         ("/units?from=2026-11-02&until=2026-11-01", "ngày cuối trước ngày đầu", "before the first"),
-        ("/units?month=2026-11&year=2026", "chỉ chọn một", "one of them is enough"),
+        ("/units?month=2026-11&year=2026", "Kỳ (period): chỉ chọn một", "Period (period): month, quarter"),
         ("/units?period=2026&year=2026", "không dùng cùng với year", "not together with year"),
         ("/trust?state=x", "Tình trạng (state): cần một trong", "State (state): one of"),
-        ("/trust/units?code=Z99", "Không có cơ quan, đơn vị nào mang", "No registered unit has this code."),
+        ("/trust/units?code=Z99", "nào mang mã này.", "No registered unit has this code."),
+        ("/trust/units/Z99", "nào mang mã này.", "No registered unit has this code."),
         ("/documents/x", "Không có văn bản này.", "There is no such document."),
     ],
 )

@@ -15,9 +15,11 @@ import pytest
 
 from axis.console.api import json_answer
 from axis.console.reading import Reading
+from axis.console.told import Told, told
+from axis.console.words import translator
 from axis.core.errors import Refusal
 from axis.views.projection import Views
-from tests.support.console import Desk, desk_in
+from tests.support.console import TOKEN, Desk, desk_in
 
 ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
@@ -117,6 +119,7 @@ async def test_no_kind_of_work_keeps_another_waiting(views: Views) -> None:
             with pytest.raises(Refusal, match=f"too many {name}") as refused:
                 await free[name]()
             assert (refused.value.name, refused.value.retry_after) == ("unavailable", 10)
+            assert told(translator("en"), refused.value) == Told("Too many ask at once: try again in 10 s.")
         finally:
             go.set()
         assert set(await asyncio.gather(*tasks)) <= {1, 2}
@@ -127,12 +130,30 @@ async def test_no_kind_of_work_keeps_another_waiting(views: Views) -> None:
             pass
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("vi", "hãy chọn kỳ ngắn hơn"), ("en", "ask for a shorter period")]
+)
+async def test_a_page_that_takes_too_long_says_what_helps(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setattr(Reading, "_limit", lambda _, views, *__: views.set_progress_handler(lambda: 1, 99))
+    monkeypatch.setattr("axis.console.units.branches", lambda views, *_: views.execute(ENDLESS).fetchone())
+    cookie = {"Authorization": f"Bearer {TOKEN}", "Cookie": f"axis_language={language}"}
+    page = await desk.get("/units?period=all", Accept="text/html", **cookie)
+    text = await page.text()
+    assert (page.status, page.headers["Retry-After"]) == (503, "30")
+    assert said in text
+    assert "thử lại" not in text
+    assert "try again" not in text
+
+
 async def test_who_leaves_an_export_ends_its_query(views: Views) -> None:
     """And closes nothing that is still read through."""
-    reading, begun = Reading(views, longest=1000), threading.Event()
+    reading, begun, left = Reading(views, longest=1000), threading.Event(), threading.Event()
 
     def endless(connection: sqlite3.Connection) -> Iterator[Any]:
         begun.set()
+        assert left.wait(20), "the query runs only after its reader has left"
         yield connection.execute(ENDLESS).fetchone()
 
     async def taken() -> None:
@@ -142,6 +163,9 @@ async def test_who_leaves_an_export_ends_its_query(views: Views) -> None:
     task = asyncio.create_task(taken())
     assert await asyncio.to_thread(begun.wait, 20)
     task.cancel()
+    await asyncio.wait((task,), timeout=0.1)  # it waits for the step, whose query is about to run
+    assert not task.done()
+    left.set()
     async with asyncio.timeout(20):
         with pytest.raises(asyncio.CancelledError):
             await task
