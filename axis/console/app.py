@@ -92,6 +92,7 @@ def create_console(
     live = Live(reading)
     application.cleanup_ctx.append(live.run)
     health = Health(sources.metrics, sources.checks)
+    application.cleanup_ctx.append(health.run)
     login = Login(site, guard)
     overview = Overview(site, reading, live, sources.now, sources.contacts)
     traffic = Traffic(site, reading, live)

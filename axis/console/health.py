@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -48,6 +48,11 @@ class Health:
         self._views = Shared(self._of_views, _SERVED_SECONDS[0])
         #: Of its own: whatever else the node does, whoever watches it learns of it.
         self._thread = ThreadPoolExecutor(1, "metrics")
+
+    async def run(self, _: web.Application) -> AsyncIterator[None]:
+        """For `cleanup_ctx`: lets the thread go at the end."""
+        yield
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def live(self, _: web.Request) -> web.Response:
         """The process answers."""
