@@ -11,6 +11,7 @@ each line is looked at.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ _MANY_MOVES: Final = 2000
 _MOST_ASKED: Final = 200
 #: Sequences that are read at once where each line must be looked at.
 _LOOKED_AT: Final = 200
+#: Sequences whose reasons are compared at once, which takes a few milliseconds.
+_COMPARED: Final = 4000
 _SIDES: Final[dict[Direction, tuple[str, ...]]] = {
     "either": ("from", "to"),
     "from": ("from",),
@@ -95,6 +98,7 @@ class Criteria:
         self._clauses = [f"({' OR '.join(map(_quoted, terms))})" for terms in clauses]
         self._expression = " AND ".join(self._clauses)
         self._in_blocks = False
+        self._reason: str | None = None
         self._looks: list[Callable[[Line], bool]] = []
 
     @classmethod
@@ -130,8 +134,7 @@ class Criteria:
             criteria._looks.append(lambda line: _touches(line, tree, wanted.direction))
         if wanted.operator not in {None, "*"}:
             criteria._looks.append(lambda line: line["operator"] == wanted.operator)
-        if wanted.reason is not None:
-            criteria._looks.append(lambda line: (line["reason"] or "") == wanted.reason)
+        criteria._reason = wanted.reason
         if len(number) > NUMBER_PREFIX:
             criteria._looks.append(lambda line: plain_number(str(line["number"])).startswith(number))
         return criteria
@@ -150,6 +153,21 @@ class Criteria:
         """
         if self._looks:
             count = max(count, _LOOKED_AT)
+        if self._reason is None:
+            return self._indexed(connection, low, high, count, rising)
+        # The index knows no reasons: they are compared before lines are made of what it finds.
+        found, at = self._indexed(connection, low, high, max(count, _COMPARED), rising)
+        parameters = {"sequences": json.dumps(found), "reason": self._reason}
+        given = {int(row[0]) for row in connection.execute(query("with_reason"), parameters)}
+        matching = [sequence for sequence in found if sequence in given]
+        if len(matching) <= count:
+            return matching, at
+        return matching[:count], matching[count - 1] + (1 if rising else -1)
+
+    def _indexed(
+        self, connection: sqlite3.Connection, low: int, high: int, count: int, rising: bool
+    ) -> tuple[list[int], int]:
+        """As `sequences`: what matches by the terms of the index."""
         parameters: dict[str, object] = {"count": count, "document_id": self._document_id}
         block = (low if rising else high) >> BLOCK_BITS
         if self._in_blocks:

@@ -143,6 +143,7 @@ class World:
             {"event": rng.choice(["accepted", "received", "refused", "dead", "registered", "status", "a b"])},
             {"outcome": rng.choice(["received", "refused", "dead"])},
             {"code": rng.choice(["03", "id_reused", "delivery_closed", "x"])},
+            {"reason": rng.choice(["không", "x", "asked", "", "no such"])},
             {"number": rng.choice(["2", "27", "274", "274/", "274/qđ", "274-123456", "5/QD-TTg", "05", "x"])},
             {"text": rng.choice(TYPED)},
             {"since": between[0], "until": between[1]},
@@ -192,6 +193,7 @@ def matches(world: World, wanted: Filter, line: dict[str, Any]) -> bool:
         wanted.number is None or (bool(number) and number.startswith(plain(wanted.number))),
         wanted.text is None or says(f"{line['subject'] or ''} {line['number'] or ''}", wanted.text),
         wanted.document_id is None or line["document_id"] == wanted.document_id,
+        wanted.reason is None or (line["reason"] or "") == wanted.reason,
     ]
     for name in ("kind", "event", "outcome", "code"):
         value = getattr(wanted, name)
@@ -233,6 +235,7 @@ def small_blocks(patch: pytest.MonkeyPatch, bits: int, many_moves: int) -> None:
     for module in (criteria, recorder):
         patch.setattr(module, "BLOCK_BITS", bits)
     patch.setattr(criteria, "_SHORT", 4)
+    patch.setattr(criteria, "_COMPARED", 5)
     patch.setattr(criteria, "_MANY_MOVES", many_moves)
 
 

@@ -28,7 +28,7 @@ DAY = 86_400_000
 ASKED = [
     "places", "places_matching", "places_of_document", "places_of_document_matching", "traffic",
     "first_sequence_at", "moved_below_downwards", "has_left", "subtree", "words_beginning", "words_listed",
-    "ancestors", "resolve_unit",
+    "ancestors", "resolve_unit", "with_reason",
 ]  # fmt: skip
 #: Scans of what the query itself has made, or of an index that was asked for a match.
 SMALL = ("json_each VIRTUAL TABLE", "search VIRTUAL TABLE INDEX", "tree", "above", "(subquery", "CONSTANT")
@@ -41,7 +41,7 @@ async def test_no_query_scans(name: str, order: str, tmp_path: Path) -> None:
     await history.found()
     await history.flush()
     names = ("low", "high", "count", "match", "document_id", "sequences", "sequence", "root", "unit", "word",
-             "words", "limit", "code", "levels")  # fmt: skip
+             "words", "limit", "code", "levels", "reason")  # fmt: skip
     parameters = dict.fromkeys(names, "1")
     with closing(Views.open(tmp_path / "views.sqlite")) as views:
         views.catch_up(history.journal)
