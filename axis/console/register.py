@@ -21,7 +21,7 @@ from axis.console.site import Site
 from axis.console.told import Wrong
 from axis.core.decide_enrolment import REVOCATION_REASONS
 from axis.core.errors import Refusal
-from axis.core.organisation import AXIS
+from axis.core.organisation import AXIS, check_code
 from axis.views.file import head_of
 from axis.views.trust import certificate, one_unit
 
@@ -63,6 +63,9 @@ class RegisterActs:
             for needed in ("code", "name"):
                 if not values[needed]:
                     raise Wrong(needed, "missing")
+            for name in ("code", "parent", "old_code"):
+                if values[name]:
+                    _formed(name, values[name])
             existing = await self._reading.read(lambda views: _registered(views, values["code"]))
             known = existing["code"] if existing else ""
             # Whoever confirmed a new unit is asked again where it has been registered meanwhile.
@@ -183,6 +186,14 @@ def _registered(views: sqlite3.Connection, code: str) -> dict[str, Any] | None:
             raise
         return None
     return {**unit, "parent_name": one_unit(views, unit["parent"])["name"] if unit["parent"] else ""}
+
+
+def _formed(field: str, code: str) -> None:
+    """Raise Refusal `field_invalid` for what can be no unit's code, before anybody is asked to confirm it."""
+    try:
+        check_code(code, field)
+    except Refusal as refusal:
+        raise Wrong(field, "form", given=code[:60], detail=refusal.detail) from None
 
 
 def _reason(given: dict[str, str]) -> str:

@@ -150,7 +150,7 @@ class Trust:
             except Refusal as refusal:
                 if refusal.name != "unit_unknown":
                     raise
-                problem = Refusal("unit_unknown", refusal.detail)  # whoever looks for one sends nothing
+                problem = refusal
         state = _one_of(request.query, "state", UNIT_STATES, "all")
         rows, following = await self._units(request.query, state)
         return self._site.page(
@@ -168,7 +168,10 @@ class Trust:
         )
 
     async def units_twin(self, request: web.Request) -> web.Response:
-        """{"units": [{"code", "name", "parent", "state", "enrolled", "last_contact"}], "next"}."""
+        """{"units": [{"code", "name", "parent", "state", "enrolled", "hosted_by", "last_contact"}], "next"}.
+
+        `hosted_by`: the unit whose node serves it, null where there is none.
+        """
         only(request.query, [each.name for each in _UNITS])
         rows, following = await self._units(
             request.query, _one_of(request.query, "state", UNIT_STATES, "all")
@@ -187,12 +190,7 @@ class Trust:
             with snapshot(views):
                 return one_unit(views, code), certificates(views, wanted, self._now())[0]
 
-        try:
-            unit, found = await self._reading.read(read)
-        except Refusal as refusal:
-            if refusal.name != "unit_unknown":
-                raise
-            return self._site.problem(request, 404, Refusal("unit_unknown", refusal.detail))
+        unit, found = await self._reading.read(read)
         done = request.query.get("done", "")
         return self._site.page(
             request,

@@ -14,6 +14,7 @@ from axis.core.errors import Refusal
 from axis.views.file import read_position
 from axis.views.queries import query
 from axis.views.text import rfc3339
+from axis.views.units import host_of
 
 __all__ = [
     "SOON", "STATES", "UNIT_STATES", "USAGES", "Wanted", "certificate", "certificates", "one_unit",
@@ -106,7 +107,7 @@ def units(
         {"after": after, "count": limit + 1},
     ).fetchall()
     page = found[:limit]
-    return [_unit(row) for row in page], str(page[-1]["code"]) if len(found) > limit else None
+    return [_unit(views, row) for row in page], str(page[-1]["code"]) if len(found) > limit else None
 
 
 def one_unit(views: sqlite3.Connection, code: str) -> Row:
@@ -115,7 +116,7 @@ def one_unit(views: sqlite3.Connection, code: str) -> Row:
     row = views.execute(query("trust_unit"), {"code": known[0]}).fetchone() if known else None
     if row is None:
         raise Refusal("unit_unknown", f"{code[:60]!r} is no registered unit's code")
-    return _unit(row)
+    return _unit(views, row)
 
 
 def standing(views: sqlite3.Connection, now: int) -> Row:
@@ -150,13 +151,14 @@ def _certificate(row: sqlite3.Row, now: int) -> Row:
     }
 
 
-def _unit(row: sqlite3.Row) -> Row:
+def _unit(views: sqlite3.Connection, row: sqlite3.Row) -> Row:
     return {
         "code": row["code"],
         "name": row["name"],
         "parent": row["parent"] or None,
         "state": "suspended" if row["suspended"] else "active",
         "enrolled": bool(row["enrolled"]),
+        "hosted_by": host_of(views, row["code"]),
     }
 
 

@@ -16,7 +16,7 @@ from axis.views.queries import query
 from axis.views.spans import Span
 from axis.views.text import rfc3339
 from axis.views.traffic import page, places
-from axis.views.units import branches
+from axis.views.units import branches, host_of
 from axis.views.volumes import FIELDS, Selection, resolve
 
 __all__ = ["unit"]
@@ -46,7 +46,7 @@ def _unit(
     row = connection.execute("SELECT * FROM units WHERE code = ?", (code,)).fetchone()
     span = Span.of(selection.period())
     asked = {"unit": code, "limit": _PARTNERS, **span.parameters(), **_odd_places(connection, code, span)}
-    host = _host(connection, [each["code"] for each in tree["path"]])
+    host = host_of(connection, code) or code
     certificates = connection.execute(query("unit_certificates"), {"unit": code})
     return {
         "generated_at": tree["generated_at"],
@@ -85,14 +85,6 @@ def _hours(connection: sqlite3.Connection, asked: Mapping[str, object]) -> list[
     return [
         dict(found[hour]) if hour in found else {"hour": hour, "sent": 0, "received": 0} for hour in range(24)
     ]
-
-
-def _host(connection: sqlite3.Connection, path: list[str]) -> str:
-    """The nearest unit of the path that has a node; the unit itself where none has."""
-    for code in reversed(path):
-        if connection.execute("SELECT enrolled FROM units WHERE code = ?", (code,)).fetchone()[0]:
-            return code
-    return path[-1]
 
 
 def _certificate(row: sqlite3.Row, now: int) -> dict[str, Any]:

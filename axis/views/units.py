@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Final, Literal
 
-from axis.core.organisation import is_top_code
+from axis.core.organisation import MAX_LEVELS, is_top_code
 from axis.core.volumes import Counts
 from axis.views.file import read_position, snapshot
 from axis.views.queries import query
@@ -20,7 +20,7 @@ from axis.views.spans import Span
 from axis.views.text import rfc3339
 from axis.views.volumes import FIELDS, Selection, resolve
 
-__all__ = ["GROUPS", "Group", "branches", "group_of", "names_of", "on_time"]
+__all__ = ["GROUPS", "Group", "branches", "group_of", "host_of", "names_of", "on_time"]
 
 #: Volumes are published per ministry and per locality, so that the head of each answers for them.
 Group = Literal["central", "province", "other"]
@@ -44,6 +44,12 @@ def names_of(connection: sqlite3.Connection, codes: Iterable[str]) -> dict[str, 
     """The names of those codes that are registered units' primary ones: for a page's tables."""
     asked = {"codes": json.dumps(sorted(set(codes)))}
     return {row["code"]: row["name"] for row in connection.execute(query("unit_names"), asked)}
+
+
+def host_of(connection: sqlite3.Connection, code: str) -> str | None:
+    """The unit whose node serves this one: itself or the nearest above; None where none of them has one."""
+    row = connection.execute(query("host"), {"code": code, "levels": MAX_LEVELS}).fetchone()
+    return str(row[0]) if row else None
 
 
 def branches(connection: sqlite3.Connection, selection: Selection, now: int) -> dict[str, object]:

@@ -168,14 +168,16 @@ async def test_rows_and_counts_are_of_one_head(desk: Desk, monkeypatch: pytest.M
 async def test_organisations_with_and_without_a_node(desk: Desk) -> None:
     desk.contacts["G14"] = START
     found: Any = await desk.api("/api/v1/trust/units?limit=2")
-    assert [(one["code"], one["enrolled"], one["last_contact"] is None) for one in found["units"]] == [
-        ("G14", True, False), ("G14.01", False, True),
-    ]  # fmt: skip
+    seen = [(one["code"], one["enrolled"], one["hosted_by"]) for one in found["units"]]
+    assert seen == [("G14", True, "G14"), ("G14.01", False, "G14")]
+    assert [one["last_contact"] is None for one in found["units"]] == [False, True]
     rest: Any = await desk.api(f"/api/v1/trust/units?after={found['next']}")
-    assert ([one["code"] for one in rest["units"]], rest["next"]) == (["G22"], None)
+    assert [(one["code"], one["hosted_by"]) for one in rest["units"]] == [("G22", None)]
+    assert rest["next"] is None
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     listed = await (await desk.get("/trust/units?state=not_enrolled", **bearer)).text()
     assert ("Cục Hộ tịch" in listed, "Bộ Tư pháp" in listed) == (True, False)
+    assert ("qua nút G14" in listed, "chưa kết nối</td>" in listed) == (True, True)
     by_old_code = await desk.get("/trust/units?code=000.00.00.G22", **bearer)
     assert by_old_code.headers["Location"] == "/trust/units/G22"
     assert (await desk.get("/trust/units?code=Z9", **bearer)).status == 404
@@ -213,6 +215,9 @@ async def test_a_unit_is_registered_after_a_look_and_its_token_shown_once(
         "reason": "CV 5",
     }
     assert (await sent(desk, "/trust/add", registrar, {**form, "reason": " "}))[0] == 422
+    for field in ("code", "parent", "old_code"):
+        status, _, page = await sent(desk, "/trust/add", registrar, {**form, field: "H5 3!"})
+        assert (status, f"({field}): “H5 3!” không có dạng của một mã" in page) == (422, True)
     status, _, page = await sent(desk, "/trust/add", registrar, form)
     assert (status, "Hà Nội &lt;b&gt;" in page, desk.done) == (200, True, [])
     status, _, page = await sent(desk, "/trust/add", registrar, {**form, "change": "1"})

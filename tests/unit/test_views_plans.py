@@ -28,7 +28,7 @@ DAY = 86_400_000
 ASKED = [
     "places", "places_matching", "places_of_document", "places_of_document_matching", "traffic",
     "first_sequence_at", "moved_below_downwards", "has_left", "subtree", "words_beginning", "words_listed",
-    "ancestors", "resolve_unit", "with_reason",
+    "ancestors", "resolve_unit", "with_reason", "host",
 ]  # fmt: skip
 #: Scans of what the query itself has made, or of an index that was asked for a match.
 SMALL = ("json_each VIRTUAL TABLE", "search VIRTUAL TABLE INDEX", "tree", "above", "(subquery", "CONSTANT")

@@ -127,7 +127,8 @@ class TrustUnit(Shape):
     name: str
     parent: str | None
     state: Literal["active", "suspended"]
-    enrolled: bool
+    enrolled: Annotated[bool, Field(description="whether it has a node of its own")]
+    hosted_by: Annotated[str | None, Field(description="the unit whose node serves it; null: there is none")]
     last_contact: Instant | None
 
 
