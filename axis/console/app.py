@@ -23,6 +23,7 @@ from axis.console.api import Api
 from axis.console.assets import Assets
 from axis.console.audits import AuditRuns, Audits
 from axis.console.charts import Charts
+from axis.console.deliveries import Deliveries
 from axis.console.documents import Documents
 from axis.console.faults import faults
 from axis.console.guard import GUARD, Guard
@@ -99,6 +100,7 @@ def create_console(
     units = Units(site, reading, sources.now, sources.contacts)
     reports = Reports(site, reading, sources.now)
     charts = Charts(reading, sources.now, overview)
+    deliveries = Deliveries(site, reading, sources.now)
     documents = Documents(site, reading, sources.record)
     trust = Trust(site, reading, contacts=sources.contacts, directory=sources.directory, now=sources.now)
     register = RegisterActs(site, reading, directory=sources.directory, now=sources.now)
@@ -110,6 +112,7 @@ def create_console(
         (
             *overview.twins(),
             *units.twins(),
+            *deliveries.twins(),
             *api.routes(),
             *trust.twins(),
             *audited.twins(),
@@ -125,6 +128,7 @@ def create_console(
             web.post("/login", login.log_in),
             web.post("/logout", login.log_out),
             web.get("/", overview.page),
+            web.get("/deliveries", deliveries.page),
             web.get("/traffic", traffic.page),
             web.get("/traffic.csv", traffic.as_csv),
             web.get("/traffic.ndjson", traffic.as_json),

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from axis.console.api import json_answer
 from axis.console.filters import only
+from axis.console.paging import PAGING, limit_of
 from axis.console.reading import Reading
 from axis.console.roles import OPERATOR, Role
 from axis.console.shapes import units as shapes
@@ -29,31 +30,20 @@ from axis.views.units import names_of
 
 __all__ = ["Trust"]
 
-_PAGE: Final = 100
-_MOST: Final = 1000
 #: Certificates of one unit that its page shows, the first to end first.
 _OF_ONE: Final = 200
 _DONE: Final = frozenset({"suspended", "resumed", "revoked", "changed"})
 
-_PAGING: Final = (
-    Parameter(
-        "limit",
-        "query",
-        "at most so many",
-        {"type": "integer", "minimum": 1, "maximum": _MOST, "default": _PAGE},
-    ),
-    Parameter("after", "query", "`next` of the page before"),
-)
 #: How certificates and units may be asked for.
 _CERTIFICATES: Final = (
     Parameter("state", "query", "in which state", {"enum": list(STATES), "default": "active"}),
     Parameter("usage", "query", "for what", {"enum": list(USAGES)}),
     Parameter("unit", "query", "whose, by any of its codes; `axis`: the axis's own"),
-    *_PAGING,
+    *PAGING,
 )
 _UNITS: Final = (
     Parameter("state", "query", "which", {"enum": list(UNIT_STATES), "default": "all"}),
-    *_PAGING,
+    *PAGING,
 )
 
 
@@ -214,7 +204,7 @@ class Trust:
             usage=_one_of(query, "usage", USAGES, "") or None,
             unit=unit[:60] or None,
             after=query.get("after", ""),
-            limit=_limit(query),
+            limit=limit_of(query),
         )
         now, directory, contacts = self._now(), self._directory(), self._contacts()
 
@@ -228,7 +218,7 @@ class Trust:
         return {"directory": directory, "nodes": nodes, **await self._reading.read(read)}
 
     async def _units(self, query: Mapping[str, str], state: str) -> tuple[list[dict[str, Any]], str | None]:
-        after, limit = query.get("after", ""), _limit(query)
+        after, limit = query.get("after", ""), limit_of(query)
         rows, following = await self._reading.read(
             lambda views: units(views, state, after=after, limit=limit)
         )
@@ -241,10 +231,3 @@ def _one_of(query: Mapping[str, str], name: str, known: tuple[str, ...], default
     if value != default and value not in known:
         raise Wrong(name, "one_of", known=", ".join(known))
     return value
-
-
-def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit", str(_PAGE))
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _MOST):
-        raise Wrong("limit", "between", least=1, most=_MOST)
-    return int(text)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from axis.core.volumes import Counts, day_bounds, local_day
-from axis.views.criteria import sequence_at
+from axis.core.volumes import Counts, local_day
 from axis.views.file import read_position, snapshot
+from axis.views.in_flight import due_before
 from axis.views.minutes import Minutes
 from axis.views.queries import query
 from axis.views.rows import Daily
@@ -47,7 +47,7 @@ def overview(
         enrolled = connection.execute("SELECT count(*) FROM units WHERE enrolled").fetchone()[0]
         expiring = connection.execute(query("expiring"), {"soon": now + _SOON})
         today = local_day(now)
-        overdue = _overdue(connection, today, position.sequence if position else 0)
+        overdue = _overdue(connection, now)
         return {
             "generated_at": rfc3339(now),
             "head": str(position.head) if position else "",
@@ -87,10 +87,10 @@ def _nothing(day: str) -> dict[str, Any]:
     return {"day": day, **{each.name: 0 for each in fields(Daily)}}
 
 
-def _overdue(connection: sqlite3.Connection, today: str, head: int) -> dict[str, Any]:
-    """A receipt is due on the day of the acceptance (Decree 30/2020, article 21)."""
-    first = sequence_at(connection, day_bounds(today)[0], head)
-    units = [dict(row) for row in connection.execute(query("overdue"), {"first": first})]
+def _overdue(connection: sqlite3.Connection, now: int) -> dict[str, Any]:
+    units = [
+        dict(row) for row in connection.execute(query("overdue"), {"first": due_before(connection, now)})
+    ]
     return {"deliveries": sum(row["deliveries"] for row in units), "units": units[:_OWING]}
 
 

@@ -47,6 +47,7 @@ MARKS = "Z\u0338\u0322\u034e\u0347" * 100
 PAGES = {
     "/": ["/"],
     "/traffic": ["/traffic"],
+    "/deliveries": ["/deliveries"],
     "/documents/{document_id}": ["/documents/{document_id}"],
     "/units": ["/units?period=all"],
     "/units/{code}": ["/units/H26?period=all"],

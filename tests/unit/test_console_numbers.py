@@ -243,6 +243,27 @@ async def check_over_time(desk: Desk, query: str, by: str, rows: list[dict[str, 
         assert all(not any(map(int, (*line[:5], *line[6:]))) for line in nothing)
 
 
+async def check_deliveries(desk: Desk, waiting: dict[tuple[str, str], str], today: str) -> None:
+    """What figures of the first page lead to, page by page, by unit and as people see it."""
+
+    async def listed(query: str) -> list[dict[str, Any]]:
+        rows, following = [], ""
+        while following is not None:
+            answer: Any = await desk.api(f"/api/v1/deliveries?limit=2&after={following}&{query}")
+            rows, following = [*rows, *answer["deliveries"]], answer["next"]
+        assert len(table(await page(desk, f"/deliveries?{query}"), "//main//table")) == len(rows)
+        assert [row["opened_at"] for row in rows] == sorted(row["opened_at"] for row in rows)
+        return rows
+
+    every = {(row["document_id"], row["to"]): row["overdue"] for row in await listed("")}
+    assert every == {delivery: accepted < today for delivery, accepted in waiting.items()}
+    for unit in PARENTS:
+        for state in ("all", "overdue"):
+            rows = await listed(f"unit={unit}&state={state}")
+            wanted = {key for key, late in every.items() if key[1] == unit and (late or state == "all")}
+            assert {(row["document_id"], row["to"]) for row in rows} == wanted
+
+
 async def test_statuses_are_counted_apart(desk: Desk, tmp_path: Path) -> None:
     home = await home_of(desk, tmp_path)
     told = recount(desk.history.journal, "status", lambda day: day.startswith("2026-12"))
@@ -270,6 +291,7 @@ async def test_the_first_page(desk: Desk, tmp_path: Path) -> None:
     owing = told.overdue(vietnam_day(now))
     assert {row["code"]: row["deliveries"] for row in figures["overdue"]["units"]} == owing
     assert figures["overdue"]["deliveries"] == sum(owing.values()) > 0
+    await check_deliveries(desk, told.waiting, vietnam_day(now))
     assert [figures["today"][name] for name in NUMBERS] == [today.total()[name] for name in NUMBERS]
     assert figures["refused"] == told.reasons
     assert figures["rejected"] == told.rejected

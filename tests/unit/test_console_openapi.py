@@ -133,6 +133,7 @@ async def test_answers_are_as_they_are_described(desk: Desk) -> None:
         "/api/v1/volumes": ["", "?by=month", "?by=day&kind=status", "?month=2020-01"],
         "/api/v1/traffic": ["?limit=1000", "?after=3&limit=2", "?text=nothing"],
         "/api/v1/documents/{document_id}": [""],
+        "/api/v1/deliveries": ["", "?state=overdue", "?unit=G14&limit=1"],
         "/api/v1/trust": ["", "?state=all&limit=1"],
         "/api/v1/trust/units": ["", "?limit=1"],
         "/api/v1/audits": [""],
