@@ -17,7 +17,8 @@ from axis.console.site import Site
 from axis.console.told import Wrong
 from axis.core.errors import Refusal
 from axis.openapi import Parameter, Route
-from axis.views.in_flight import in_flight
+from axis.views.file import snapshot
+from axis.views.in_flight import in_flight, owing
 from axis.views.units import names_of
 
 __all__ = ["Deliveries"]
@@ -35,7 +36,9 @@ _ASKED: Final = (
     *PAGING,
 )
 
-_Found = tuple[list[dict[str, Any]], str | None, dict[str, str]]
+#: The twin's answer, and the names of the units in it.
+_Found = tuple[dict[str, Any], dict[str, str]]
+_NOTHING: Final[_Found] = ({"owing": [], "deliveries": [], "next": None}, {})
 
 
 class Deliveries:
@@ -61,21 +64,19 @@ class Deliveries:
     async def page(self, request: web.Request) -> web.Response:
         """One page of them; what is wrong with the filter is said above an empty one."""
         given, problem = dict(request.query), None
-        found: _Found = ([], None, {})
+        found, names = _NOTHING
         try:
-            found = await self._found(request.query)
+            found, names = await self._found(request.query)
         except Refusal as refusal:
             if refusal.name != "field_invalid":
                 raise
             problem = refusal
-        rows, following, names = found
         return self._site.page(
             request,
             "deliveries",
             status=422 if problem else 200,
             given=given,
-            rows=rows,
-            following=following,
+            found=found,
             names=names,
             states=_WHICH,
             problem=problem,
@@ -83,21 +84,25 @@ class Deliveries:
         )
 
     async def twin(self, request: web.Request) -> web.Response:
-        """{"deliveries": […], "next": cursor or null}."""
-        rows, following, _ = await self._found(request.query)
-        return json_answer({"deliveries": rows, "next": following})
+        """{"owing": […], "deliveries": […], "next": cursor or null}."""
+        found, _ = await self._found(request.query)
+        return json_answer(found)
 
     async def _found(self, query: Mapping[str, str]) -> _Found:
         only(query, [each.name for each in _ASKED])
         state = query.get("state", "").strip() or "all"
         if state not in _WHICH:
             raise Wrong("state", "one_of", known=", ".join(_WHICH))
-        unit, limit, now = query.get("unit", "").strip() or None, limit_of(query), self._now()
+        unit, after = query.get("unit", "").strip() or None, query.get("after", "")
+        limit, now = limit_of(query), self._now()
 
         def read(views: sqlite3.Connection) -> _Found:
-            rows, following = in_flight(
-                views, now, unit=unit, overdue=state == "overdue", after=query.get("after", ""), limit=limit
-            )
-            return rows, following, names_of(views, {row[side] for row in rows for side in ("from", "to")})
+            with snapshot(views):
+                owes = owing(views, now) if unit is None and not after else []
+                rows, following = in_flight(
+                    views, now, unit=unit, overdue=state == "overdue", after=after, limit=limit
+                )
+                named = {row[side] for row in rows for side in ("from", "to")}
+                return {"owing": owes, "deliveries": rows, "next": following}, names_of(views, named)
 
         return await self._reading.count(read)

@@ -13,8 +13,9 @@ from axis.views.queries import query
 from axis.views.text import rfc3339
 from axis.views.volumes import resolve
 
-__all__ = ["due_before", "in_flight"]
+__all__ = ["due_before", "in_flight", "owing"]
 
+_OWING: Final = 10
 _NO_END: Final = (1 << 63) - 1
 
 
@@ -54,6 +55,13 @@ def in_flight(
     end = page[-1] if len(found) > limit else None
     cursor = f"{end['opened_at']}-{end['document']}-{end['unit']}" if end else None
     return [_delivery(row, due) for row in page], cursor
+
+
+def owing(connection: sqlite3.Connection, now: int) -> list[dict[str, Any]]:
+    """The ten units with most overdue deliveries: `[{"code", "name", "deliveries"}]`."""
+    with snapshot(connection):
+        asked = {"first": due_before(connection, now), "count": _OWING}
+        return [dict(row) for row in connection.execute(query("owing"), asked)]
 
 
 def _delivery(row: sqlite3.Row, due: int) -> dict[str, Any]:

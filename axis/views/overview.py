@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Final
 
-from axis.core.volumes import Counts, local_day
+from axis.core.volumes import Counts, day_bounds, local_day
 from axis.views.file import read_position, snapshot
 from axis.views.in_flight import due_before
 from axis.views.minutes import Minutes
@@ -20,7 +20,6 @@ __all__ = ["CONNECTED", "connected", "overview"]
 #: A node polls at least once a minute: one that was heard of within this is connected.
 CONNECTED: Final = 5 * 60_000
 _DAYS: Final = 30
-_OWING: Final = 10
 _SOON: Final = 30 * 86_400_000
 
 
@@ -31,10 +30,10 @@ def overview(
 
     `total` since the beginning; `today` and `days` (the last 30, oldest first) by Vietnam's calendar;
     `minutes` the last 60; `oldest` the delivery that waits longest; `overdue` deliveries without an
-    outcome of documents accepted before today, whose receipts would count as `late`, and the ten units
-    that owe most; `rejected` envelopes that the axis refused, by code; `refused` the ten reasons that
-    recipients gave most; `certificates` those of which an organisation's newest expires within 30 days,
-    or has; `nodes` those that called this node within five minutes, of all that are enrolled.
+    outcome of documents accepted before today, whose receipts would count as `late`; `rejected` envelopes
+    that the axis refused, by code; `refused` the ten reasons that recipients gave most; `certificates` those
+    of which an organisation's newest expires within 30 days, or has; `nodes` those that called this node
+    within five minutes, of all that are enrolled.
     """
     with snapshot(connection):
         position = read_position(connection)
@@ -47,7 +46,6 @@ def overview(
         enrolled = connection.execute("SELECT count(*) FROM units WHERE enrolled").fetchone()[0]
         expiring = connection.execute(query("expiring"), {"soon": now + _SOON})
         today = local_day(now)
-        overdue = _overdue(connection, now)
         return {
             "generated_at": rfc3339(now),
             "head": str(position.head) if position else "",
@@ -57,7 +55,7 @@ def overview(
             "days": [by_day.get(day) or _nothing(day) for day in _last_days(now)],
             "minutes": minutes.last_hour(connection, now),
             "oldest": _oldest(oldest, now) if oldest else None,
-            "overdue": overdue,
+            "overdue": _overdue(connection, now, opened),
             "rejected": {
                 row["code"]: row["refused"]
                 for row in connection.execute("SELECT code, refused FROM rejections ORDER BY refused DESC")
@@ -87,11 +85,11 @@ def _nothing(day: str) -> dict[str, Any]:
     return {"day": day, **{each.name: 0 for each in fields(Daily)}}
 
 
-def _overdue(connection: sqlite3.Connection, now: int) -> dict[str, Any]:
-    units = [
-        dict(row) for row in connection.execute(query("overdue"), {"first": due_before(connection, now)})
-    ]
-    return {"deliveries": sum(row["deliveries"] for row in units), "units": units[:_OWING]}
+def _overdue(connection: sqlite3.Connection, now: int, in_flight: int) -> int:
+    """All that is in flight but what was accepted today, which is little."""
+    since = day_bounds(local_day(now))[0]
+    asked = {"since": since, "first": due_before(connection, now)}
+    return in_flight - int(connection.execute(query("in_flight_since"), asked).fetchone()[0])
 
 
 def _oldest(row: sqlite3.Row, now: int) -> dict[str, Any]:

@@ -26,8 +26,17 @@ class DeliveryInFlight(Shape):
     overdue: Annotated[bool, Field(description="the document was accepted before today")]
 
 
+class Owing(Shape):
+    """A unit with overdue deliveries: their receipts would be late."""
+
+    code: str
+    name: str
+    deliveries: int
+
+
 class Deliveries(Shape):
     """Those that wait longest first."""
 
+    owing: Annotated[list[Owing], Field(description="the ten units with most overdue")]
     deliveries: list[DeliveryInFlight]
     next: Annotated[str | None, Field(description="`after` of the next page; null: there is none")]

@@ -118,21 +118,6 @@ class Waiting(Shape):
     milliseconds: int
 
 
-class Owing(Shape):
-    """A unit with deliveries that are overdue."""
-
-    code: str
-    name: str
-    deliveries: int
-
-
-class Overdue(Shape):
-    """Deliveries without an outcome of documents accepted on an earlier day: their receipts would be late."""
-
-    deliveries: int
-    units: Annotated[list[Owing], Field(description="the ten that have most")]
-
-
 class Nodes(Shape):
     """Agencies' nodes."""
 
@@ -158,7 +143,7 @@ class Overview(Shape):
     days: Annotated[list[DayMoves], Field(description="the last 30, oldest first")]
     minutes: Annotated[list[Minute], Field(description="the last hour, the running minute last")]
     oldest: Waiting | None
-    overdue: Overdue
+    overdue: Annotated[int, Field(description="in flight, of documents accepted before today")]
     rejected: Annotated[dict[str, int], Field(description="envelopes that the axis refused, by code")]
     refused: Annotated[dict[str, int], Field(description="the ten reasons that recipients gave most")]
     nodes: Nodes
