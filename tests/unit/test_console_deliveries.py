@@ -55,9 +55,9 @@ async def test_an_attempt_of_today_is_overdue_with_its_document(desk: Desk) -> N
     [
         ("unit=Z99", "không phải của cơ quan nào", "Z99"),
         ("state=late", "Tình trạng (state)", "state: one of all, overdue"),
-        ("after=x", "after", "after: this is no cursor"),
-        ("after=1-x", "after", "after: this is no cursor"),
-        ("limit=0", "limit", "limit: a number, 1 to 1000"),
+        ("after=x", "(after)", "after: this is no cursor"),
+        ("after=1-x", "(after)", "after: this is no cursor"),
+        ("limit=0", "(limit)", "limit: a number, 1 to 1000"),
         ("to=G14", "(to)", "to: not known here"),
     ],
 )
